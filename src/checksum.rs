@@ -1,0 +1,141 @@
+//! CRC-32 locates damage, SHA-256 detects it, the row digest proves that a table holds exactly the dumped rows.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// CRC-32 as gzip computes it.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// A digest of a table's rows that does not depend on their order: the sum modulo 2^128 of XXH3-128 over
+/// each row's COPY text without its newline. Digests of parts of a table add up to the table's.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RowDigest(pub u128);
+
+impl RowDigest {
+    pub fn add_row(&mut self, row: &[u8]) {
+        self.0 = self.0.wrapping_add(xxh3_128(row));
+    }
+
+    /// Adds every line of `rows` and returns their number. Each row must end with a newline: COPY text
+    /// escapes those inside of values.
+    pub fn add_lines(&mut self, rows: &[u8]) -> u64 {
+        let mut count = 0;
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', rows) {
+            self.add_row(rows.get(start..end).unwrap_or_default());
+            start = end + 1;
+            count += 1;
+        }
+        count
+    }
+
+    pub fn merge(&mut self, other: RowDigest) {
+        self.0 = self.0.wrapping_add(other.0);
+    }
+}
+
+impl fmt::Display for RowDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Serialize for RowDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RowDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u128::from_str_radix(&text, 16).map(RowDigest).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Lower-case hex of any digest.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Passes bytes through and hashes exactly those that the inner writer took.
+pub struct HashingWriter<W> {
+    inner: W,
+    sha256: Sha256,
+    written: u64,
+}
+
+impl<W: Write> HashingWriter<W> {
+    pub fn new(inner: W) -> Self {
+        HashingWriter { inner, sha256: Sha256::new(), written: 0 }
+    }
+
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The inner writer, the number of bytes it took, and their SHA-256 in hex.
+    pub fn finish(self) -> (W, u64, String) {
+        (self.inner, self.written, hex(&self.sha256.finalize()))
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let taken = self.inner.write(buf)?;
+        self.sha256.update(buf.get(..taken).unwrap_or_default());
+        self.written += taken as u64;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_digest_ignores_order_and_splits() {
+        let (mut whole, mut parts) = (RowDigest::default(), RowDigest::default());
+        assert_eq!(whole.add_lines(b"1\ta\n2\tb\n\n"), 3);
+        parts.add_lines(b"\n2\tb\n");
+        let mut rest = RowDigest::default();
+        rest.add_lines(b"1\ta\n");
+        parts.merge(rest);
+        assert_eq!(whole, parts);
+        assert_ne!(whole, RowDigest::default());
+    }
+
+    #[test]
+    fn only_accepted_bytes_are_hashed() {
+        struct Short(Vec<u8>);
+        impl Write for Short {
+            fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+                let taken = buf.len().min(2);
+                self.0.extend_from_slice(&buf[..taken]);
+                Ok(taken)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut writer = HashingWriter::new(Short(Vec::new()));
+        writer.write_all(b"abc").unwrap();
+        let (inner, written, sha256) = writer.finish();
+        assert_eq!((inner.0.as_slice(), written), (b"abc".as_slice(), 3));
+        assert_eq!(sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}
