@@ -1,0 +1,5 @@
+//! One binary for all integration tests: real servers, real files, real signals. Nothing here skips.
+
+mod util;
+
+mod architecture;
