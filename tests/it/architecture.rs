@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const FLOORS: &[&[&str]] = &[
-    &["error", "units", "ident", "clock", "cancel", "progress", "checksum"],
+    &["error"],
+    &["units", "ident", "clock", "cancel", "progress", "checksum"],
     &["archive", "manifest", "policy", "script"],
     &["pipeline", "store", "state"],
     &["pg", "sqlite", "listing"],
@@ -85,7 +86,7 @@ fn files_stay_readable() {
 fn the_pure_floor_is_pure() {
     const FORBIDDEN: [&str; 6] = ["tokio", "std::fs", "std::env", "std::net", "Timestamp::now", "SystemTime::now"];
     for (module, path, text) in sources() {
-        if floor_of(&module) != 1 {
+        if floor_of(&module) != floor_of("archive") {
             continue;
         }
         for word in FORBIDDEN {
