@@ -1,6 +1,7 @@
 //! PostgreSQL 13–18: reads a database under one exported snapshot, writes one again.
 
 pub mod catalog;
+pub mod database;
 pub mod ddl;
 pub mod encoding;
 pub mod session;
