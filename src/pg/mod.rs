@@ -3,5 +3,6 @@
 pub mod catalog;
 pub mod ddl;
 pub mod encoding;
+pub mod graph;
 pub mod session;
 pub mod version;
