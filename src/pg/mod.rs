@@ -4,5 +4,6 @@ pub mod catalog;
 pub mod database;
 pub mod ddl;
 pub mod encoding;
+pub mod graph;
 pub mod session;
 pub mod version;
