@@ -3,3 +3,4 @@
 mod util;
 
 mod architecture;
+mod sqlite_live;
