@@ -29,6 +29,9 @@ use jiff::Timestamp;
 
 use crate::error::Result;
 
+/// A stored file.
+pub use crate::read_at::ReadAt as Bytes;
+
 pub use error::explain;
 pub use local::LocalStore;
 pub use name::Name;
@@ -84,18 +87,6 @@ pub struct Published {
     pub size: u64,
     /// Whether the check ran: a place may let us write but not read.
     pub read_back: bool,
-}
-
-/// A stored file, read at any offset.
-pub trait Bytes: Send + Sync {
-    fn len(&self) -> u64;
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Fills `buf` or fails.
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

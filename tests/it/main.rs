@@ -3,3 +3,5 @@
 mod util;
 
 mod architecture;
+mod pg_capture;
+mod servers;

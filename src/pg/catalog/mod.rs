@@ -1,0 +1,6 @@
+//! What a database contains, read from `pg_catalog`: one set-wise query a kind, never one an object.
+//!
+//! Each kind has a file with its struct and `load(&Session) -> Result<Vec<…>>`; `pg::ddl` has the file of the same
+//! name that turns it into statements. Queries name everything with `pg_catalog.` and rely on nothing in the path.
+
+pub mod object;
