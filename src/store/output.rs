@@ -75,6 +75,7 @@ impl Output {
             Existing::Replace => Ok(Box::new(Replacing {
                 staged: Box::new(staged),
                 folder: Arc::clone(&self.folder),
+                leaf: self.leaf.clone(),
                 meta_leaf: self.meta_leaf.clone(),
                 meta_shown: self.meta_path().display().to_string(),
             })),
@@ -115,6 +116,7 @@ impl Output {
 struct Replacing {
     staged: Box<StagedFile>,
     folder: Arc<Folder>,
+    leaf: OsString,
     meta_leaf: OsString,
     meta_shown: String,
 }
@@ -131,18 +133,20 @@ impl Write for Replacing {
 
 impl Upload for Replacing {
     fn publish(self: Box<Self>, check: Check<'_>) -> Result<Published> {
-        let Replacing { staged, folder, meta_leaf, meta_shown } = *self;
+        let Replacing { staged, folder, leaf, meta_leaf, meta_shown } = *self;
+        let cannot = |cause| error::place(format!("cannot replace {meta_shown}"), cause);
+        let standing = || folder.stat(&leaf).map(|found| found.map(|found| found.identity));
+        let old_archive = standing().map_err(cannot)?;
         let mut old_meta = None;
         let published = staged.publish(&mut |stored| {
             check(stored)?;
             // Checked: the next step is the rename.
-            old_meta = take_away(&folder, &meta_leaf)
-                .map_err(|cause| error::place(format!("cannot replace {meta_shown}"), cause))?;
+            old_meta = take_away(&folder, &meta_leaf).map_err(cannot)?;
             Ok(())
         });
         match (published, old_meta) {
-            (Err(error), Some(old)) => {
-                let back = StagedFile::create(folder, &meta_leaf, meta_shown.clone(), Naming::New)
+            (Err(error), Some(old)) if matches!(standing(), Ok(now) if now == old_archive) => {
+                let back = StagedFile::create(Arc::clone(&folder), &meta_leaf, meta_shown.clone(), Naming::New)
                     .and_then(|staged| put(staged, &old));
                 Err(match back {
                     Ok(_) => error,

@@ -120,9 +120,13 @@ impl StagedFile {
     fn make_name_durable(&self) -> Result<()> {
         self.folder.sync().map_err(|cause| {
             let error = error::place(format!("cannot write the name of {} to the disk", self.shown), cause);
-            match (self.naming, self.folder.unlink(&self.leaf)) {
-                (Naming::New, Err(left)) => error.note(format!("{} could not be removed: {left}", self.shown)),
-                _ => error,
+            if self.naming == Naming::Replace {
+                // The old file is gone: the new one, whole, is better than none.
+                return error;
+            }
+            match self.folder.unlink(&self.leaf) {
+                Ok(_) => error,
+                Err(left) => error.note(format!("{} could not be removed: {left}", self.shown)),
             }
         })
     }
