@@ -3,4 +3,8 @@
 //! Each kind has a file with its struct and `load(&Session) -> Result<Vec<…>>`; `pg::ddl` has the file of the same
 //! name that turns it into statements. Queries name everything with `pg_catalog.` and rely on nothing in the path.
 
+pub mod comment;
+pub mod extension;
 pub mod object;
+pub mod schema;
+pub mod types;
