@@ -16,3 +16,8 @@ pub mod sequence;
 pub mod statistics;
 pub mod trigger;
 pub mod view;
+pub mod comment;
+pub mod extension;
+pub mod object;
+pub mod schema;
+pub mod types;
