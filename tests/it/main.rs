@@ -3,3 +3,5 @@
 mod util;
 
 mod architecture;
+mod archive_damage;
+mod bad_archives;
