@@ -3,6 +3,8 @@
 mod util;
 
 mod architecture;
+mod archive_damage;
+mod bad_archives;
 mod pg_capture;
 mod servers;
 mod sqlite_live;
