@@ -3,8 +3,14 @@
 //! Names print through `ident::Ident`, values through `ident::Literal`; no name ever stands in a comment.
 
 pub mod acl;
+pub mod aggregate;
+pub mod cast;
 pub mod comment;
+pub mod default_acl;
 pub mod extension;
+pub mod function;
+pub mod operator;
+pub mod publication;
 pub mod schema;
 #[cfg(test)]
 pub(super) mod testing;
