@@ -4,3 +4,4 @@ mod util;
 
 mod architecture;
 mod pg_capture;
+mod servers;

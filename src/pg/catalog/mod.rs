@@ -129,3 +129,8 @@ impl Catalog {
         users.map(|relation| (relation.oid(), locals.plan(relation))).collect()
     }
 }
+pub mod comment;
+pub mod extension;
+pub mod object;
+pub mod schema;
+pub mod types;
