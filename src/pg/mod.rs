@@ -3,5 +3,8 @@
 pub mod catalog;
 pub mod ddl;
 pub mod encoding;
+pub mod graph;
+pub mod piece;
+pub mod script;
 pub mod session;
 pub mod version;
