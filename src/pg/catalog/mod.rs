@@ -133,14 +133,9 @@ impl Catalog {
         users.map(|relation| (relation.oid(), locals.plan(relation))).collect()
     }
 }
-pub mod comment;
 pub mod default_acl;
-pub mod extension;
 pub mod function;
 mod nameless;
-pub mod object;
 pub mod operator;
 pub mod publication;
-pub mod schema;
 pub mod types;
-pub mod view;

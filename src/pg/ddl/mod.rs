@@ -15,10 +15,8 @@ pub mod text;
 pub mod trigger;
 pub mod view;
 
-pub mod acl;
 pub mod aggregate;
 pub mod cast;
-pub mod comment;
 pub mod default_acl;
 pub mod extension;
 pub mod function;
@@ -27,5 +25,4 @@ pub mod publication;
 pub mod schema;
 #[cfg(test)]
 pub(super) mod testing;
-pub mod text;
 pub mod types;
