@@ -10,6 +10,8 @@ pub mod ddl;
 pub mod encoding;
 pub mod fault;
 pub mod graph;
+pub mod piece;
+pub mod script;
 pub mod params;
 pub mod pgpass;
 pub mod server;
