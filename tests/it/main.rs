@@ -3,4 +3,6 @@
 mod util;
 
 mod architecture;
+mod pg_capture;
+mod servers;
 mod sqlite_live;
