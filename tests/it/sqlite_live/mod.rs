@@ -345,6 +345,10 @@ fn a_folder_that_cannot_be_written_to_is_no_obstacle() {
         assert_eq!(number(&copy, "SELECT (SELECT sum(v) FROM a) + (SELECT sum(v) FROM b)"), 200_000);
     }
     assert!(!sources.file("resting.db-shm").exists());
+
+    fs::set_permissions(&resting, fs::Permissions::from_mode(0o000)).unwrap();
+    let told = Job::Copy { path: resting, staging: staging.file("none") }.run_without_rights(staging.0.path());
+    assert!(told.starts_with("source: cannot open") && told.contains("Permission denied"), "{told}");
     writer.stop();
     fs::set_permissions(sources.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }
