@@ -34,6 +34,10 @@ pub(super) struct FuseState {
     pub(super) fails_at: u64,
     /// Every later call fails, too: what a killed process would not have done is not done.
     pub(super) stays_blown: bool,
+    /// What the failing call answers.
+    pub(super) errno: Errno,
+    /// A file system that has no hard links.
+    pub(super) refuses_links: bool,
 }
 
 impl Fuse {
@@ -41,9 +45,16 @@ impl Fuse {
         let Some(state) = &self.0 else { return Ok(()) };
         let call = state.calls.fetch_add(1, Ordering::SeqCst);
         if call == state.fails_at || (state.stays_blown && call > state.fails_at) {
-            return Err(io::Error::other("the fuse is blown"));
+            return Err(state.errno.into());
         }
         Ok(())
+    }
+
+    fn allow_link(&self) -> io::Result<()> {
+        match &self.0 {
+            Some(state) if state.refuses_links => Err(Errno::PERM.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -121,6 +132,7 @@ impl Folder {
     /// Gives an existing file a second name; never overwrites.
     pub(super) fn link(&self, from: &OsStr, to_folder: &Folder, to: &OsStr) -> io::Result<()> {
         self.fuse.burn()?;
+        self.fuse.allow_link()?;
         Ok(linkat(&self.fd, from, &to_folder.fd, to, AtFlags::empty())?)
     }
 
