@@ -44,10 +44,11 @@ pub mod testkit;
 #[cfg(test)]
 mod tests;
 
+pub use crate::read_at::ReadAt;
 pub use codec::{Codec, GzipCodec, Packed};
 pub use fault::{Fault, Flaw};
 pub use header::{ArchiveHeader, ArchiveId, SourceKind};
 pub use model::{MemberEntry, Section, Stream, StreamKind, StreamSpec, Summary, TocEntry, Trailer};
-pub use reader::{Archive, ReadAt};
+pub use reader::Archive;
 pub use sniff::{SNIFF_BYTES, Sniff, sniff};
 pub use writer::Writer;

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod params;
 pub mod pgpass;
 pub mod server;
+pub mod graph;
 pub mod session;
 pub mod settings;
 pub mod stream;

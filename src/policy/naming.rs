@@ -274,6 +274,18 @@ pub fn whole_name(archive: &str) -> &str {
     }
 }
 
+/// Whether we may have written this path of a tree: an archive, its `.meta` or a run manifest in a tier's folder.
+pub fn is_ours(path: &str) -> bool {
+    let Some((folder, file)) = path.rsplit_once('/') else { return false };
+    let Some(tier) = tier_of(path) else { return false };
+    let kind = match ArchiveName::parse(file.strip_suffix(META_SUFFIX).unwrap_or(file)) {
+        Some(name) => name.kind,
+        None if ManifestName::parse(file).is_some() => ArchiveKind::Sqlite,
+        None => return false,
+    };
+    folder == self::folder(kind, tier)
+}
+
 fn whole_seconds(now: &Zoned) -> civil::DateTime {
     let now = now.datetime();
     now.date().at(now.hour(), now.minute(), now.second(), 0)

@@ -96,7 +96,7 @@ fn a_file_that_was_cut_is_never_taken_for_the_old_systems() {
 fn a_field_of_ours_that_is_wrong_is_named() {
     let text = String::from_utf8(sample().to_json()).unwrap();
     for (from, to, word) in [
-        (r#""raw_bytes": 99000000"#, r#""raw_bytes": "many""#, "raw_bytes"),
+        (r#""raw_bytes": 99000000"#, r#""raw_bytes": "many""#, "many"),
         (r#""sha256": "0f"#, r#""sha256": "0F"#, "sha256"),
         (r#""archive_id": "00"#, r#""archive_id": ""#, "archive_id"),
         (r#""duration_seconds": 1.5"#, r#""duration_seconds": -1.5"#, "duration_seconds"),

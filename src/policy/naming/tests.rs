@@ -93,6 +93,30 @@ fn any_archive_is_known_by_its_suffixes() {
     assert_eq!(tier_of("x.db.gz"), None);
 }
 
+#[test]
+fn only_our_names_in_our_folders_are_ours() {
+    for path in [
+        "postgres/daily/postgres-shop-20251129-030000.sql.gz",
+        "postgres/daily/postgres-shop-20251129-030000.sql.gz.meta",
+        "postgres/weekly/globals-db1-20251129-030000.sql.zst.age",
+        "sqlite/monthly/sqlite-shop-20251129-030000.db.gz.001",
+        "sqlite/daily/manifest-20251129-030000.json",
+    ] {
+        assert!(is_ours(path), "{path}");
+    }
+    for path in [
+        "postgres-shop-20251129-030000.sql.gz",
+        "daily/postgres-shop-20251129-030000.sql.gz",
+        "elsewhere/postgres/daily/postgres-shop-20251129-030000.sql.gz",
+        "sqlite/daily/postgres-shop-20251129-030000.sql.gz",
+        "postgres/hourly/postgres-shop-20251129-030000.sql.gz",
+        "postgres/daily/manifest-20251129-030000.json",
+        "postgres/daily/video.mp4",
+    ] {
+        assert!(!is_ours(path), "{path}");
+    }
+}
+
 proptest! {
     #[test]
     fn every_name_is_parsed_back(
