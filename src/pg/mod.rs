@@ -9,6 +9,7 @@ pub mod database;
 pub mod ddl;
 pub mod encoding;
 pub mod fault;
+pub mod graph;
 pub mod params;
 pub mod pgpass;
 pub mod server;
