@@ -15,6 +15,7 @@ pub mod script;
 pub mod params;
 pub mod pgpass;
 pub mod server;
+pub mod graph;
 pub mod session;
 pub mod settings;
 pub mod stream;
