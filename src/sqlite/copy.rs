@@ -63,7 +63,7 @@ const RATE_GUESS: f64 = 50e6;
 /// Copies `source` into the new file `staging`.
 pub fn run(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Cancel) -> Result<Copied> {
     let staging = path::absolute(staging).context(Kind::Place, || format!("cannot find {}", staging.display()))?;
-    create(&staging, 0o600)?;
+    create(&staging)?;
     let done = fill(source, &staging, progress, cancel);
     match done {
         Ok(copied) => Ok(copied),
@@ -84,7 +84,8 @@ fn fill(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Can
     sync(staging)?;
 
     progress.stage(format!("checking {}", source.path.display()), 0);
-    let integrity = integrity::check(staging, &source.path.display().to_string(), cancel)?;
+    let doing = format!("cannot use the copy of {}", source.path.display());
+    let integrity = integrity::check(staging, Kind::Source, &doing, cancel)?;
     let facts = inspect::staged(staging)?;
     Ok(Copied {
         facts,
@@ -99,22 +100,22 @@ fn fill(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Can
 }
 
 /// An empty file that did not exist before.
-pub(super) fn create(path: &Path, mode: u32) -> Result<fs::File> {
+fn create(path: &Path) -> Result<fs::File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(mode)
+        .mode(0o600)
         .open(path)
         .context(Kind::Place, || format!("cannot create {}", path.display()))
 }
 
-pub(super) fn sync(path: &Path) -> Result<()> {
+fn sync(path: &Path) -> Result<()> {
     let synced = fs::File::open(path).and_then(|file| file.sync_all());
     synced.context(Kind::Place, || format!("cannot sync {}", path.display()))
 }
 
 /// Takes the unfinished file away; the error stays the first one.
-pub(super) fn removed(unfinished: &Path, error: Error) -> Error {
+fn removed(unfinished: &Path, error: Error) -> Error {
     match fs::remove_file(unfinished) {
         Ok(()) => error,
         Err(cause) => error.note(format!("cannot remove {}: {cause}", unfinished.display())),

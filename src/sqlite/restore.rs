@@ -10,7 +10,7 @@
 //! remain one, because leaving WAL needs the file alone; [`RestoreOutcome::journal_mode`] says which it was.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use super::inspect::{self, JournalMode};
 use super::integrity::{self, Integrity};
 use super::open::{self, side_file};
 use super::replace;
+use super::unfinished::{self, Unfinished};
 use crate::cancel::Cancel;
 use crate::error::{Context, Error, Kind, Result};
 use crate::progress::Progress;
@@ -67,7 +68,8 @@ const STEP_PAGES: i32 = 1024;
 /// Restores `plan.staged` as `plan.target`.
 pub fn into_file(plan: &RestoreInto, progress: &Progress, cancel: &Cancel) -> Result<RestoreOutcome> {
     progress.stage("checking the staged file", 0);
-    let integrity = integrity::check(&plan.staged, &plan.target.display().to_string(), cancel)?;
+    let doing = format!("cannot restore into {}", plan.target.display());
+    let integrity = integrity::check(&plan.staged, Kind::Damaged, &doing, cancel)?;
     let journal_mode = inspect::header_journal_mode(&plan.staged)?;
     let bytes = open::length(&plan.staged);
     let outcome = |target: PathBuf, how, safety_copy, journal_mode| RestoreOutcome {
@@ -83,6 +85,7 @@ pub fn into_file(plan: &RestoreInto, progress: &Progress, cancel: &Cancel) -> Re
         let target = replace::create(&plan.staged, &plan.target, &plan.stamp)?;
         return Ok(outcome(target, How::Created, None, journal_mode));
     };
+    unfinished::sweep(&target).context(Kind::Target, || format!("cannot clean up beside {}", target.display()))?;
     let safety_copy = side_file(&target, &format!(".before-restore-{}", plan.stamp));
     let patience = Patience { path: &target, limit: plan.busy_limit, cancel, kind: Kind::Refused };
     let over = Over { staged: &plan.staged, target: &target, safety_copy: &safety_copy, patience: &patience, progress };
@@ -98,7 +101,7 @@ pub fn into_file(plan: &RestoreInto, progress: &Progress, cancel: &Cancel) -> Re
 /// The file behind the target's name, or none if there is nothing.
 fn existing(target: &Path) -> Result<Option<PathBuf>> {
     match fs::symlink_metadata(target) {
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(refused(target, cause.into())),
         Ok(_) => {
             let real = fs::canonicalize(target).map_err(|cause| {
@@ -136,7 +139,9 @@ impl Over<'_> {
             self.leave_wal(&target)?;
             mode = JournalMode::Delete;
         }
-        copy::create(self.safety_copy, 0o600).map_err(|error| self.name_taken(error))?;
+        if self.safety_copy.exists() {
+            return Err(self.name_taken());
+        }
         let written = match mode {
             JournalMode::Wal => self.over_wal(&staged, &mut target),
             JournalMode::Delete => self.over_rollback(&staged, &mut target),
@@ -209,17 +214,18 @@ impl Over<'_> {
         self.write(&backup)
     }
 
-    /// Fills the safety copy. It gets the target's owner, as far as we may, then its mode.
+    /// Makes the safety copy: whole, synced and like the target in owner and mode before it gets its name.
     fn keep(&self, from: &Connection) -> Result<()> {
         self.progress.stage(format!("keeping {}", self.safety_copy.display()), 0);
-        copy::whole(from, self.target, self.safety_copy, self.patience)?;
-        let doing = || format!("cannot set the mode of {}", self.safety_copy.display());
+        let unfinished = Unfinished::create(side_file(self.safety_copy, Unfinished::SUFFIX))?;
+        copy::whole(from, self.target, unfinished.path(), self.patience)?;
+        let doing = || format!("cannot keep a safety copy as {}", self.safety_copy.display());
         let like = fs::metadata(self.target).context(Kind::Place, doing)?;
-        let file = fs::File::open(self.safety_copy).context(Kind::Place, doing)?;
-        let owned = fchown(&file, Some(like.uid()), Some(like.gid())).is_ok();
-        let mode = if owned { like.mode() & 0o777 } else { 0o600 };
-        file.set_permissions(fs::Permissions::from_mode(mode)).context(Kind::Place, doing)?;
-        open::sync_folder(self.safety_copy).context(Kind::Place, doing)
+        unfinished.dress(&like).context(Kind::Place, doing)?;
+        unfinished.publish(self.safety_copy).map_err(|cause| match cause.kind() {
+            io::ErrorKind::AlreadyExists => self.name_taken(),
+            _ => Error::new(Kind::Place, doing()).because(cause),
+        })
     }
 
     fn write(&self, backup: &Backup<'_, '_>) -> Result<()> {
@@ -275,7 +281,12 @@ impl Over<'_> {
                 let kept = self.safety_copy.display();
                 error.note(format!("the target cannot be read ({}): its content is in {kept}", open::said(&cause)))
             }
-            _ => copy::removed(self.safety_copy, error),
+            _ => match fs::remove_file(self.safety_copy) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    error.note(format!("cannot remove {}: {cause}", self.safety_copy.display()))
+                }
+                _ => error,
+            },
         }
     }
 
@@ -293,13 +304,10 @@ impl Over<'_> {
         }
     }
 
-    fn name_taken(&self, error: Error) -> Error {
-        match self.safety_copy.exists() {
-            true => Error::new(Kind::Refused, format!("cannot keep a safety copy as {}", self.safety_copy.display()))
-                .because("the file exists")
-                .hint("another restore ran in the same second: try again"),
-            false => error,
-        }
+    fn name_taken(&self) -> Error {
+        Error::new(Kind::Refused, format!("cannot keep a safety copy as {}", self.safety_copy.display()))
+            .because("the file exists")
+            .hint("another restore ran in the same second: try again")
     }
 }
 

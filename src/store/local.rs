@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Kind, Result};
 
 use super::staging::{FileBytes, Naming, StagedFile, final_name, remove_if_dead};
-use super::sys::{self, Folder, Fuse};
+use super::sys::{self, Folder, Found, Fuse};
 use super::{Bytes, Entry, EntryKind, Name, Space, Store, Upload, error};
 
 /// A tree is four folders deep; what lies deeper than this is no backup, and a loop of mounts ends here.
@@ -49,6 +49,21 @@ impl LocalStore {
     /// Where this name stands, for messages and for programs that want a path.
     pub fn path_of(&self, name: &Name) -> PathBuf {
         self.root.join(name.as_str())
+    }
+
+    /// The files in the root itself whose names begin like this; folders are not entered.
+    pub fn list_here(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let cannot = |cause| error::place(format!("cannot list {}", self.root.display()), cause);
+        let root = self.open_root().map_err(cannot)?;
+        let mut entries = Vec::new();
+        for leaf in root.names().map_err(cannot)? {
+            if leaf.to_str().is_some_and(|name| name.starts_with(prefix))
+                && let Some(found) = root.stat(&leaf).map_err(cannot)?
+            {
+                entries.push(entry(leaf.to_string_lossy().into_owned(), &leaf, &found));
+            }
+        }
+        Ok(entries)
     }
 
     fn shown(&self, name: &Name) -> String {
@@ -240,26 +255,30 @@ fn walk(folder: &Folder, path: &str, depth: usize, visit: Visit<'_>) -> io::Resu
         if text.starts_with('.') || (depth == 0 && text == LOST_AND_FOUND) {
             continue;
         }
-        let is_readable = match found.kind {
-            FileType::Directory if depth < DEPTH_MAX => match folder.child(&leaf) {
+        if found.kind == FileType::Directory && depth < DEPTH_MAX {
+            match folder.child(&leaf) {
                 Ok(child) => {
                     walk(&child, &full, depth + 1, visit)?;
                     continue;
                 }
-                Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => false,
+                // Shown as something that could not be looked at.
+                Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {}
                 Err(cause) => return Err(cause),
-            },
-            _ => true,
-        };
-        let kind = match found.kind {
-            FileType::RegularFile if leaf.to_str().is_some() && is_readable => EntryKind::File,
-            FileType::Symlink => EntryKind::Link,
-            _ => EntryKind::Other,
-        };
-        let modified = Timestamp::from_second(found.modified_seconds).unwrap_or(Timestamp::UNIX_EPOCH);
-        visit(Seen::Published(Entry { name: Name::found(full), kind, size: found.size, modified }))?;
+            }
+        }
+        visit(Seen::Published(entry(full, &leaf, &found)))?;
     }
     Ok(())
+}
+
+fn entry(path: String, leaf: &OsStr, found: &Found) -> Entry {
+    let kind = match found.kind {
+        FileType::RegularFile if leaf.to_str().is_some() => EntryKind::File,
+        FileType::Symlink => EntryKind::Link,
+        _ => EntryKind::Other,
+    };
+    let modified = Timestamp::from_second(found.modified_seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+    Entry { name: Name::found(path), kind, size: found.size, modified }
 }
 
 /// Makes every missing folder of a path, each durable in its parent.

@@ -35,19 +35,6 @@ struct MemoryUpload {
     bytes: Vec<u8>,
 }
 
-impl Bytes for Arc<Vec<u8>> {
-    fn len(&self) -> u64 {
-        self.as_slice().len() as u64
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let at = usize::try_from(offset).unwrap_or(usize::MAX);
-        let found = at.checked_add(buf.len()).and_then(|end| self.as_slice().get(at..end));
-        buf.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-}
-
 impl Write for MemoryUpload {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.bytes.extend_from_slice(buf);

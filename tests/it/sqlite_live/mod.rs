@@ -206,6 +206,21 @@ fn a_holder_with_an_open_transaction_is_named_and_nothing_is_changed() {
 }
 
 #[test]
+fn a_holder_that_keeps_a_backup_waiting_is_named() {
+    let folder = Folder::new();
+    let (db, copy) = (folder.file("live.db"), folder.file("copy"));
+    database(&db, JournalMode::Delete, 500, 1);
+    let mut holder = Other::start(&db, 5.0, "hold_all");
+    holder.expect("ready");
+    let source = SqliteSource { path: db, yield_limit: Duration::ZERO, busy_limit: Duration::from_millis(300) };
+    let error = copy::run(&source, &copy, &Progress::new(), &Cancel::new()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Source);
+    let named = format!("(pid {}, writing)", holder.pid());
+    assert!(error.chain().contains("database is locked") && error.chain().contains(&named), "{error:?}");
+    assert!(!copy.exists());
+}
+
+#[test]
 fn a_wal_file_of_another_page_size_is_not_restored_under_an_attached_process() {
     let folder = Folder::new();
     let (db, other, staged) = (folder.file("live.db"), folder.file("other.db"), folder.file("staged"));
@@ -265,6 +280,11 @@ fn a_restore_that_is_killed_leaves_the_old_content_or_the_new() {
             let rows = if mark == 1 { 12_000 } else { 15_000 };
             assert_eq!(number(&db, "SELECT count(*) FROM ballast"), rows, "{mode}, moment {moment}: a mix");
             assert!(is_sound(&db), "{mode}, moment {moment}");
+            let kept = safety_copy(&db);
+            if kept.exists() {
+                assert!(is_sound(&kept), "{mode}, moment {moment}: the safety copy is not whole");
+                assert_eq!(number(&kept, "SELECT count(*) FROM ballast"), 12_000);
+            }
         }
         assert!(killed > MOMENTS / 3, "only {killed} of {MOMENTS} were killed while they ran");
     }

@@ -64,9 +64,9 @@ def idle(db):
         say(rows=rows)
 
 
-def hold(db, begin):
-    db.execute("BEGIN")
-    db.execute(begin).fetchall()
+def hold(db, begin, statement):
+    db.execute(begin)
+    db.execute(statement).fetchall()
     say(ready=True)
     sys.stdin.read()
 
@@ -82,9 +82,11 @@ def main():
     elif role == "idle":
         idle(db)
     elif role == "hold_write":
-        hold(db, "UPDATE a SET v = v + 1")
+        hold(db, "BEGIN", "UPDATE a SET v = v + 1")
     elif role == "hold_read":
-        hold(db, "SELECT * FROM a")
+        hold(db, "BEGIN", "SELECT * FROM a")
+    elif role == "hold_all":
+        hold(db, "BEGIN EXCLUSIVE", "SELECT * FROM a")
 
 
 main()
