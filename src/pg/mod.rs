@@ -14,6 +14,7 @@ pub mod params;
 pub mod pgpass;
 pub mod piece;
 pub mod script;
+pub mod properties;
 pub mod server;
 pub mod session;
 pub mod settings;
