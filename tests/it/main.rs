@@ -3,3 +3,4 @@
 mod util;
 
 mod architecture;
+mod pg_capture;
