@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod connect;
 pub mod copy_in;
 pub mod copy_out;
+pub mod database;
 pub mod ddl;
 pub mod encoding;
 pub mod fault;

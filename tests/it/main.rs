@@ -4,3 +4,5 @@ mod util;
 
 mod architecture;
 mod pg_capture;
+mod servers;
+mod sqlite_live;

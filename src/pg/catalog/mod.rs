@@ -4,7 +4,9 @@
 //! name that turns it into statements. Queries name everything with `pg_catalog.` and rely on nothing in the path.
 
 pub mod column;
+pub mod comment;
 pub mod constraint;
+pub mod extension;
 pub mod index;
 pub mod inheritance;
 pub mod local;
@@ -12,7 +14,9 @@ pub mod object;
 pub mod policy;
 pub mod relation;
 pub mod rule;
+pub mod schema;
 pub mod sequence;
 pub mod statistics;
 pub mod trigger;
+pub mod types;
 pub mod view;

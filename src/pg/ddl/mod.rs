@@ -11,3 +11,12 @@ pub mod statistics;
 pub mod table;
 pub mod trigger;
 pub mod view;
+
+pub mod acl;
+pub mod comment;
+pub mod extension;
+pub mod schema;
+#[cfg(test)]
+pub(super) mod testing;
+pub mod text;
+pub mod types;

@@ -1,0 +1,278 @@
+//! The index: all streams, members and script objects, and the archive's properties. FORMAT.md §6.
+//!
+//! Invariants of a decoded index: every number adds up (members lie side by side between head and index, totals of
+//! streams are the sums of their members), every reference points to something, text is UTF-8.
+
+use std::io::{BufReader, Read, Write};
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+use serde_json::Value;
+
+use crate::checksum::RowDigest;
+use crate::ident::StreamId;
+use crate::units::{RawBytes, StoredBytes};
+
+use super::fault::{Fault, Flaw};
+use super::footer::Footer;
+use super::header::ArchiveHeader;
+use super::layout::{COMPATIBLE_KNOWN, HEADER_JSON_BYTES_MAX, MEMBER_BYTES_MIN, PRELUDE_BYTES, wide};
+use super::member::{stream_code, stream_kind};
+use super::model::{Section, Stream, StreamKind, StreamSpec, TocEntry};
+use super::table::{Span, Table, position_of};
+use super::varint::{Input, Output};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Index {
+    pub header: ArchiveHeader,
+    /// The head member's JSON, byte for byte.
+    pub header_json: Vec<u8>,
+    pub streams: Vec<Stream>,
+    pub table: Table,
+    pub toc: Vec<TocEntry>,
+    pub properties: Value,
+}
+
+/// A deflated index and what the footer says of it.
+pub struct Encoded {
+    pub deflate: Vec<u8>,
+    pub raw: u64,
+    pub crc32: u32,
+}
+
+/// The stored length of the head member that carries `json`: where the first data member begins.
+pub fn head_stored(json: &[u8]) -> u64 {
+    wide(MEMBER_BYTES_MIN).saturating_add(wide(PRELUDE_BYTES)).saturating_add(wide(json.len()))
+}
+
+impl Index {
+    pub fn first_member_at(&self) -> u64 {
+        head_stored(&self.header_json)
+    }
+
+    pub fn encode(&self) -> std::io::Result<Encoded> {
+        let mut out = Output::new(DeflateEncoder::new(Vec::new(), Compression::new(6)));
+        out.bytes(&self.header_json)?;
+        out.count(self.streams.len())?;
+        for stream in &self.streams {
+            encode_stream(&mut out, stream)?;
+        }
+        out.count(self.table.len())?;
+        for span in self.table.spans() {
+            out.varint(u64::from(span.stream.0))?;
+            out.varint(span.stored)?;
+            out.varint(span.raw)?;
+            out.varint(span.rows)?;
+            out.fixed(&span.crc32.to_le_bytes())?;
+            out.fixed(&span.stored_crc32.to_le_bytes())?;
+        }
+        out.count(self.toc.len())?;
+        for entry in &self.toc {
+            encode_toc_entry(&mut out, entry)?;
+        }
+        out.bytes(&serde_json::to_vec(&self.properties)?)?;
+        let (encoder, raw, crc32) = out.finish();
+        Ok(Encoded { deflate: encoder.finish()?, raw, crc32 })
+    }
+
+    /// Decodes a deflated index as the footer describes it; `at` is the footer's offset.
+    pub fn decode(deflate: &[u8], footer: &Footer, at: u64) -> Result<Self, Fault> {
+        let decoder = DeflateDecoder::new(deflate);
+        let mut input = Input::new(BufReader::with_capacity(64 << 10, decoder), footer.index_raw);
+        let parsed = parse(&mut input, footer, deflate.len());
+        // Whatever a damaged index made of itself, the damage is the reason.
+        let index = match parsed {
+            Ok(index) => index,
+            Err(flaw) => return Err(if input.crc_holds(footer.index_crc32) { flaw } else { Flaw::IndexCrc }.at(at)),
+        };
+        if !input.crc_holds(footer.index_crc32) {
+            return Err(Flaw::IndexCrc.at(at));
+        }
+        let (reader, left) = input.into_inner();
+        if left != 0 || reader.get_ref().total_in() != wide(deflate.len()) {
+            return Err(Flaw::IndexField("length").at(at));
+        }
+        index.check(footer.index_at).map_err(|flaw| flaw.at(at))?;
+        Ok(index)
+    }
+
+    /// Everything that must add up. The writer asks this of itself, too.
+    pub fn check(&self, index_at: u64) -> Result<(), Flaw> {
+        let mut sums = vec![Sums::default(); self.streams.len()];
+        let mut end = self.first_member_at();
+        for span in self.table.spans() {
+            let (Some(sum), Some(stream)) =
+                (sums.get_mut(position_of(span.stream)), self.streams.get(position_of(span.stream)))
+            else {
+                return Err(Flaw::IndexField("stream of a member"));
+            };
+            if span.raw == 0 || span.stored < wide(MEMBER_BYTES_MIN) {
+                return Err(Flaw::IndexField("length of a member"));
+            }
+            if span.rows > span.raw || (stream.spec.kind != StreamKind::Rows && span.rows != 0) {
+                return Err(Flaw::IndexField("row count of a member"));
+            }
+            end = end.checked_add(span.stored).ok_or(Flaw::IndexField("length of a member"))?;
+            sum.add(&span);
+        }
+        if end != index_at {
+            return Err(Flaw::IndexField("sum of stored lengths"));
+        }
+        for (stream, sum) in self.streams.iter().zip(&sums) {
+            let totals =
+                Sums { members: stream.members, rows: stream.rows, raw: stream.raw.0, stored: stream.stored.0 };
+            if totals != *sum {
+                return Err(Flaw::IndexField("total of a stream"));
+            }
+            if stream.spec.kind != StreamKind::Rows && stream.digest != RowDigest::default() {
+                return Err(Flaw::IndexField("digest of a stream without rows"));
+            }
+        }
+        self.toc.iter().try_for_each(|entry| self.check_toc_entry(entry))
+    }
+
+    fn check_toc_entry(&self, entry: &TocEntry) -> Result<(), Flaw> {
+        let stream = self.streams.get(position_of(entry.stream)).ok_or(Flaw::IndexField("stream of an object"))?;
+        let fits = entry.offset.checked_add(entry.len).is_some_and(|end| end <= stream.raw.0);
+        if !fits {
+            return Err(Flaw::IndexField("span of an object"));
+        }
+        if let Some(table) = entry.table
+            && self.streams.get(position_of(table)).is_none_or(|stream| stream.spec.kind != StreamKind::Rows)
+        {
+            return Err(Flaw::IndexField("table of an object"));
+        }
+        let objects = wide(self.toc.len());
+        match entry.depends.iter().all(|id| u64::from(*id) < objects) {
+            true => Ok(()),
+            false => Err(Flaw::IndexField("dependency of an object")),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Sums {
+    members: u64,
+    rows: u64,
+    raw: u64,
+    stored: u64,
+}
+
+impl Sums {
+    fn add(&mut self, span: &Span) {
+        self.members = self.members.saturating_add(1);
+        self.rows = self.rows.saturating_add(span.rows);
+        self.raw = self.raw.saturating_add(span.raw);
+        self.stored = self.stored.saturating_add(span.stored);
+    }
+}
+
+fn encode_stream<W: Write>(out: &mut Output<W>, stream: &Stream) -> std::io::Result<()> {
+    out.fixed(&[stream_code(stream.spec.kind)])?;
+    out.bytes(stream.spec.schema.as_bytes())?;
+    out.bytes(stream.spec.name.as_bytes())?;
+    out.count(stream.spec.columns.len())?;
+    for column in &stream.spec.columns {
+        out.bytes(column.as_bytes())?;
+    }
+    for total in [stream.members, stream.rows, stream.raw.0, stream.stored.0] {
+        out.varint(total)?;
+    }
+    out.fixed(&stream.digest.0.to_le_bytes())
+}
+
+fn encode_toc_entry<W: Write>(out: &mut Output<W>, entry: &TocEntry) -> std::io::Result<()> {
+    let section = match entry.section {
+        Section::PreData => 0,
+        Section::Data => 1,
+        Section::PostData => 2,
+    };
+    out.fixed(&[section])?;
+    for text in [&entry.kind, &entry.schema, &entry.name, &entry.owner] {
+        out.bytes(text.as_bytes())?;
+    }
+    out.varint(entry.table.map_or(0, |table| u64::from(table.0).saturating_add(1)))?;
+    out.varint(u64::from(entry.stream.0))?;
+    out.varint(entry.offset)?;
+    out.varint(entry.len)?;
+    out.count(entry.depends.len())?;
+    entry.depends.iter().try_for_each(|id| out.varint(u64::from(*id)))
+}
+
+fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize) -> Result<Index, Flaw> {
+    let header_json = input.bytes()?;
+    if header_json.len() > HEADER_JSON_BYTES_MAX {
+        return Err(Flaw::IndexField("archive header"));
+    }
+    let header = ArchiveHeader::from_json(&header_json, footer.archive, 0).map_err(|fault| fault.flaw)?;
+    let streams = parse_streams(input)?;
+    let members = input.count()?;
+    // A member's two CRCs do not compress: more members than deflated bytes cannot be.
+    let mut table = Table::with_capacity(members.min(deflate_len));
+    for _ in 0..members {
+        table.push(parse_span(input)?);
+    }
+    let mut toc = Vec::new();
+    for _ in 0..input.count()? {
+        toc.push(parse_toc_entry(input)?);
+    }
+    let properties = serde_json::from_slice(&input.bytes()?).map_err(|_| Flaw::IndexField("properties (JSON)"))?;
+    if footer.prelude.compatible & !COMPATIBLE_KNOWN != 0 {
+        input.skip_rest()?;
+    }
+    Ok(Index { header, header_json, streams, table, toc, properties })
+}
+
+fn parse_streams<R: Read>(input: &mut Input<R>) -> Result<Vec<Stream>, Flaw> {
+    let count = input.count()?;
+    let mut streams = Vec::new();
+    for position in 0..count {
+        let id = StreamId(u32::try_from(position).map_err(|_| Flaw::IndexField("number of streams"))?);
+        let [code] = input.fixed::<1>()?;
+        let kind = stream_kind(code).ok_or(Flaw::IndexField("kind of a stream"))?;
+        let (schema, name) = (input.text()?, input.text()?);
+        let mut columns = Vec::new();
+        for _ in 0..input.count()? {
+            columns.push(input.text()?);
+        }
+        let (members, rows) = (input.varint()?, input.varint()?);
+        let (raw, stored) = (RawBytes(input.varint()?), StoredBytes(input.varint()?));
+        let digest = RowDigest(u128::from_le_bytes(input.fixed()?));
+        let spec = StreamSpec { kind, schema, name, columns };
+        streams.push(Stream { id, spec, members, rows, raw, stored, digest });
+    }
+    Ok(streams)
+}
+
+fn parse_span<R: Read>(input: &mut Input<R>) -> Result<Span, Flaw> {
+    Ok(Span {
+        stream: StreamId(input.varint32()?),
+        stored: input.varint()?,
+        raw: input.varint()?,
+        rows: input.varint()?,
+        crc32: u32::from_le_bytes(input.fixed()?),
+        stored_crc32: u32::from_le_bytes(input.fixed()?),
+    })
+}
+
+fn parse_toc_entry<R: Read>(input: &mut Input<R>) -> Result<TocEntry, Flaw> {
+    let section = match input.fixed::<1>()? {
+        [0] => Section::PreData,
+        [1] => Section::Data,
+        [2] => Section::PostData,
+        _ => return Err(Flaw::IndexField("section of an object")),
+    };
+    let (kind, schema, name, owner) = (input.text()?, input.text()?, input.text()?, input.text()?);
+    let table = match input.varint()?.checked_sub(1) {
+        None => None,
+        Some(id) => Some(StreamId(u32::try_from(id).map_err(|_| Flaw::IndexField("table of an object"))?)),
+    };
+    let stream = StreamId(input.varint32()?);
+    let (offset, len) = (input.varint()?, input.varint()?);
+    let mut depends = Vec::new();
+    for _ in 0..input.count()? {
+        depends.push(input.varint32()?);
+    }
+    Ok(TocEntry { section, kind, schema, name, owner, table, stream, offset, len, depends })
+}

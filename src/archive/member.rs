@@ -1,0 +1,320 @@
+//! One gzip member: its header with our tag, its deflate stream, its trailer. FORMAT.md §3.
+//!
+//! A header is accepted only if re-encoding it gives the same bytes: there is one way to write each member's header.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use crate::checksum::{RowDigest, crc32};
+use crate::ident::StreamId;
+
+use super::fault::{Fault, Flaw};
+use super::header::ArchiveId;
+use super::layout::{
+    BODY_BYTES_MAX, CRC_BYTES, EMPTY_REST, GZIP_PREFIX, HEADER_BYTES, MEMBER_BYTES_MIN, STEP_BYTES, SUBFIELD, TAG_AT,
+    TAG_BYTES, TRAILER_BYTES, wide,
+};
+use super::model::StreamKind;
+use super::rows;
+
+/// FORMAT.md §3.2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MemberKind {
+    Head,
+    Index,
+    Footer,
+    Data(StreamKind),
+}
+
+impl MemberKind {
+    const fn code(self) -> u8 {
+        match self {
+            MemberKind::Head => 1,
+            MemberKind::Index => 2,
+            MemberKind::Footer => 3,
+            MemberKind::Data(kind) => stream_code(kind),
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(MemberKind::Head),
+            2 => Some(MemberKind::Index),
+            3 => Some(MemberKind::Footer),
+            _ => stream_kind(code).map(MemberKind::Data),
+        }
+    }
+}
+
+/// FORMAT.md §3.2: the number of a kind of stream.
+pub const fn stream_code(kind: StreamKind) -> u8 {
+    match kind {
+        StreamKind::PreData => 16,
+        StreamKind::Rows => 17,
+        StreamKind::LargeObjects => 18,
+        StreamKind::Sequences => 19,
+        StreamKind::PostData => 20,
+        StreamKind::Pages => 21,
+    }
+}
+
+pub fn stream_kind(code: u8) -> Option<StreamKind> {
+    StreamKind::ALL.into_iter().find(|kind| stream_code(*kind) == code)
+}
+
+/// FORMAT.md §3.1: what a member says about itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tag {
+    pub kind: MemberKind,
+    pub archive: ArchiveId,
+    pub stream: StreamId,
+    pub seq: u64,
+    pub rows: u64,
+    pub raw: u64,
+    /// The whole member.
+    pub stored: u64,
+}
+
+impl Tag {
+    /// A member that carries `body` in its header and no data.
+    pub fn empty(kind: MemberKind, archive: ArchiveId, seq: u64, body_len: usize) -> Self {
+        let stored = wide(MEMBER_BYTES_MIN).saturating_add(wide(body_len));
+        Tag { kind, archive, stream: StreamId(0), seq, rows: 0, raw: 0, stored }
+    }
+
+    /// The header's bytes; `body` stands behind the tag and is covered by its CRC. `body` holds 65,471 bytes at most.
+    pub fn encode(&self, body: &[u8]) -> Vec<u8> {
+        let subfield = TAG_BYTES.saturating_add(body.len()).saturating_add(CRC_BYTES);
+        let extra = subfield.saturating_add(4);
+        let mut header = Vec::with_capacity(HEADER_BYTES.saturating_add(body.len()));
+        header.extend_from_slice(&GZIP_PREFIX);
+        header.extend_from_slice(&u16::try_from(extra).unwrap_or(u16::MAX).to_le_bytes());
+        header.extend_from_slice(&SUBFIELD);
+        header.extend_from_slice(&u16::try_from(subfield).unwrap_or(u16::MAX).to_le_bytes());
+        header.extend_from_slice(&[self.kind.code(), 0, 0, 0]);
+        header.extend_from_slice(&self.archive.0);
+        header.extend_from_slice(&self.stream.0.to_le_bytes());
+        for number in [self.seq, self.rows, self.raw, self.stored] {
+            header.extend_from_slice(&number.to_le_bytes());
+        }
+        header.extend_from_slice(body);
+        header.extend_from_slice(&crc32(&header).to_le_bytes());
+        header
+    }
+}
+
+/// A parsed header: the tag and where its body lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    pub tag: Tag,
+    pub body: &'a [u8],
+    /// With its CRC; the deflate stream begins here.
+    pub len: usize,
+}
+
+/// The header's whole length as its first 16 bytes declare it; nothing if they are not ours.
+pub fn header_len(bytes: &[u8]) -> Option<usize> {
+    let start = bytes.get(..TAG_AT)?;
+    let mut fields = Fields::new(start.strip_prefix(&GZIP_PREFIX)?);
+    let extra = usize::from(fields.u16()?);
+    let ours = fields.array::<2>()? == SUBFIELD;
+    let subfield = usize::from(fields.u16()?);
+    let fits = subfield.checked_add(4)? == extra && subfield >= TAG_BYTES.saturating_add(CRC_BYTES);
+    (ours && fits).then(|| subfield.saturating_add(TAG_AT))
+}
+
+/// Parses the header that `bytes` begin with; they may go on behind it. `at` is for the error.
+pub fn parse_header(bytes: &[u8], at: u64) -> Result<Header<'_>, Fault> {
+    let len = header_len(bytes).ok_or(Flaw::NoHeader.at(at))?;
+    let (Some(covered), Some(crc_at)) = (bytes.get(..len), len.checked_sub(CRC_BYTES)) else {
+        return Err(Flaw::Truncated.at(at));
+    };
+    let (covered, crc) = covered.split_at_checked(crc_at).ok_or(Flaw::Truncated.at(at))?;
+    let stored = Fields::new(crc).u32().unwrap_or_default();
+    let computed = crc32(covered);
+    if stored != computed {
+        return Err(Flaw::HeaderCrc { stored, computed }.at(at));
+    }
+    let mut fields = Fields::new(covered.get(TAG_AT..).unwrap_or_default());
+    let tag = parse_tag(&mut fields, at)?;
+    let body = fields.rest();
+    check_tag(&tag, body, at)?;
+    Ok(Header { tag, body, len })
+}
+
+fn parse_tag(fields: &mut Fields<'_>, at: u64) -> Result<Tag, Fault> {
+    let (Some([code, 0, 0, 0]), Some(archive), Some(stream)) =
+        (fields.array::<4>(), fields.array::<16>(), fields.u32())
+    else {
+        return Err(Flaw::HeaderField("kind").at(at));
+    };
+    let kind = MemberKind::from_code(code).ok_or(Flaw::HeaderField("kind").at(at))?;
+    let (Some(seq), Some(rows), Some(raw), Some(stored)) = (fields.u64(), fields.u64(), fields.u64(), fields.u64())
+    else {
+        return Err(Flaw::HeaderField("length").at(at));
+    };
+    Ok(Tag { kind, archive: ArchiveId(archive), stream: StreamId(stream), seq, rows, raw, stored })
+}
+
+fn check_tag(tag: &Tag, body: &[u8], at: u64) -> Result<(), Fault> {
+    let smallest = wide(MEMBER_BYTES_MIN).saturating_add(wide(body.len()));
+    match tag.kind {
+        MemberKind::Data(kind) => {
+            if !body.is_empty() || tag.raw == 0 || tag.stored < smallest {
+                return Err(Flaw::HeaderField("length").at(at));
+            }
+            if (kind != StreamKind::Rows && tag.rows != 0) || tag.rows > tag.raw {
+                return Err(Flaw::HeaderField("row count").at(at));
+            }
+        }
+        MemberKind::Head | MemberKind::Index | MemberKind::Footer => {
+            let sequence_ok = tag.kind == MemberKind::Index || tag.seq == 0;
+            if tag.stored != smallest || tag.stream.0 != 0 || tag.rows != 0 || tag.raw != 0 || !sequence_ok {
+                return Err(Flaw::HeaderField("length").at(at));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of a member that carries its contents in the header. `body` holds 65,471 bytes at most.
+pub fn empty_member(kind: MemberKind, archive: ArchiveId, seq: u64, body: &[u8]) -> Vec<u8> {
+    debug_assert!(body.len() <= BODY_BYTES_MAX);
+    let mut member = Tag::empty(kind, archive, seq, body.len()).encode(body);
+    member.extend_from_slice(&EMPTY_REST);
+    member
+}
+
+/// Parses a whole empty member; `bytes` are exactly it.
+pub fn parse_empty(bytes: &[u8], at: u64) -> Result<Header<'_>, Fault> {
+    let header = parse_header(bytes, at)?;
+    if matches!(header.tag.kind, MemberKind::Data(_)) {
+        return Err(Flaw::OutOfPlace { expected: "a member without data" }.at(at));
+    }
+    if bytes.get(header.len..) != Some(EMPTY_REST.as_slice()) {
+        return Err(Flaw::HeaderField("contents").at(at));
+    }
+    Ok(header)
+}
+
+/// What a whole, checked data member turned out to hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Contents {
+    pub tag: Tag,
+    pub kind: StreamKind,
+    pub crc32: u32,
+    pub digest: RowDigest,
+}
+
+/// Checks a whole data member and puts its raw bytes into `into`, which is empty unless every check held.
+pub fn unpack(bytes: &[u8], archive: ArchiveId, at: u64, into: &mut Vec<u8>) -> Result<Contents, Fault> {
+    into.clear();
+    let checked = unpack_unchecked(bytes, archive, at, into);
+    if checked.is_err() {
+        into.clear();
+    }
+    checked
+}
+
+fn unpack_unchecked(bytes: &[u8], archive: ArchiveId, at: u64, into: &mut Vec<u8>) -> Result<Contents, Fault> {
+    let header = parse_header(bytes, at)?;
+    let tag = header.tag;
+    if tag.archive != archive {
+        return Err(Flaw::ForeignMember.at(at));
+    }
+    let MemberKind::Data(kind) = tag.kind else {
+        return Err(Flaw::OutOfPlace { expected: "a member with data" }.at(at));
+    };
+    if tag.stored != wide(bytes.len()) {
+        return Err(Flaw::HeaderField("length").at(at));
+    }
+    let (deflate, trailer) = split_body(bytes, header.len).ok_or(Flaw::HeaderField("length").at(at))?;
+    inflate(deflate, tag.raw, into).map_err(|flaw| flaw.at(at))?;
+    let mut trailer = Fields::new(trailer);
+    let (expected, length) = (trailer.u32().unwrap_or_default(), trailer.u32().unwrap_or_default());
+    let found = crc32(into);
+    if found != expected {
+        return Err(Flaw::RawCrc { expected, found }.at(at));
+    }
+    if u64::from(length) != tag.raw & u64::from(u32::MAX) {
+        return Err(Flaw::HeaderField("length").at(at));
+    }
+    let digest = check_rows(kind, tag.rows, into).map_err(|flaw| flaw.at(at))?;
+    Ok(Contents { tag, kind, crc32: found, digest })
+}
+
+/// The deflate stream and the trailer of a whole member whose header has `header_len` bytes.
+pub fn split_body(bytes: &[u8], header_len: usize) -> Option<(&[u8], &[u8])> {
+    let rest = bytes.get(header_len..)?;
+    rest.split_at_checked(rest.len().checked_sub(TRAILER_BYTES)?)
+}
+
+fn check_rows(kind: StreamKind, expected: u64, raw: &[u8]) -> Result<RowDigest, Flaw> {
+    if kind != StreamKind::Rows {
+        return Ok(RowDigest::default());
+    }
+    let span = rows::row_span(raw).ok_or(Flaw::Framing)?;
+    let (found, digest) = rows::count_rows(raw.get(span).unwrap_or_default());
+    if found == expected { Ok(digest) } else { Err(Flaw::RowCount { expected, found }) }
+}
+
+/// Inflates exactly `raw_len` bytes. Memory grows only as data proves the length; one byte more is damage.
+pub fn inflate(deflate: &[u8], raw_len: u64, into: &mut Vec<u8>) -> Result<(), Flaw> {
+    let too_long = Flaw::RawLength { expected: raw_len, found: raw_len.saturating_add(1) };
+    let cap = usize::try_from(raw_len).ok().and_then(|cap| cap.checked_add(1)).ok_or(Flaw::Inflate)?;
+    let mut inflater = Decompress::new(false);
+    loop {
+        if into.len() == into.capacity() {
+            let missing = cap.saturating_sub(into.len()).max(1);
+            into.reserve_exact(missing.min(STEP_BYTES.max(into.len())));
+        }
+        let taken = usize::try_from(inflater.total_in()).map_err(|_| Flaw::Inflate)?;
+        let rest = deflate.get(taken..).ok_or(Flaw::Inflate)?;
+        let before = (inflater.total_in(), into.len());
+        let status = inflater.decompress_vec(rest, into, FlushDecompress::None).map_err(|_| Flaw::Inflate)?;
+        if wide(into.len()) > raw_len {
+            return Err(too_long);
+        }
+        match status {
+            Status::StreamEnd if wide(into.len()) != raw_len => {
+                return Err(Flaw::RawLength { expected: raw_len, found: wide(into.len()) });
+            }
+            Status::StreamEnd if inflater.total_in() != wide(deflate.len()) => return Err(Flaw::Inflate),
+            Status::StreamEnd => return Ok(()),
+            // No progress although there was room: the stream wants input that is not there.
+            _ if before == (inflater.total_in(), into.len()) => return Err(Flaw::Inflate),
+            _ => {}
+        }
+    }
+}
+
+/// Takes fixed-size little-endian numbers off a slice; nothing panics, nothing is read twice.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Fields(bytes)
+    }
+
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub fn rest(self) -> &'a [u8] {
+        self.0
+    }
+}

@@ -1,0 +1,141 @@
+//! Builders of good archives for tests, fuzzing and benches.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde_json::json;
+
+use crate::ident::StreamId;
+
+use super::codec::{Codec, GzipCodec};
+use super::header::{ArchiveHeader, ArchiveId, SourceKind};
+use super::model::{Section, StreamKind, StreamSpec, TocEntry, Trailer};
+use super::writer::Writer;
+
+/// A header with fixed contents.
+pub fn sample_header() -> ArchiveHeader {
+    ArchiveHeader {
+        id: ArchiveId(*b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff"),
+        kind: SourceKind::Postgres,
+        created: jiff::Timestamp::constant(1_790_000_000, 0),
+        tool_version: "0.1.0".to_owned(),
+        source: BTreeMap::from([
+            ("database".to_owned(), "shop".to_owned()),
+            ("encoding".to_owned(), "UTF8".to_owned()),
+        ]),
+        sections: ["pre-data", "data", "post-data"].map(str::to_owned).to_vec(),
+    }
+}
+
+/// One block of a sample.
+#[derive(Clone, Debug)]
+pub struct SampleBlock {
+    pub stream: StreamId,
+    pub raw: Vec<u8>,
+    pub rows: Option<Range<usize>>,
+}
+
+/// Everything that goes into an archive.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    pub header: ArchiveHeader,
+    pub streams: Vec<StreamSpec>,
+    pub blocks: Vec<SampleBlock>,
+    pub trailer: Trailer,
+}
+
+/// A script's or pages' stream.
+pub fn plain_spec(kind: StreamKind) -> StreamSpec {
+    StreamSpec { kind, schema: String::new(), name: String::new(), columns: Vec::new() }
+}
+
+/// The stream of a table's rows.
+pub fn rows_spec(schema: &str, name: &str, columns: &[&str]) -> StreamSpec {
+    let columns = columns.iter().map(|&column| column.to_owned()).collect();
+    StreamSpec { kind: StreamKind::Rows, schema: schema.to_owned(), name: name.to_owned(), columns }
+}
+
+/// A block of rows: each of `rows` without its newline.
+pub fn rows_block(stream: StreamId, table: &str, rows: &[&str]) -> SampleBlock {
+    let mut raw = format!("COPY {table} FROM stdin;\n").into_bytes();
+    let start = raw.len();
+    for row in rows {
+        raw.extend_from_slice(row.as_bytes());
+        raw.push(b'\n');
+    }
+    let end = raw.len();
+    raw.extend_from_slice(b"\\.\n");
+    SampleBlock { stream, raw, rows: Some(start..end) }
+}
+
+impl Sample {
+    /// A script with two tables whose members interleave.
+    pub fn small() -> Self {
+        let (orders, notes) = ("\"public\".\"orders\" (\"id\", \"name\")", "\"public\".\"notes\" (\"text\")");
+        let script = |stream, text: &str| SampleBlock { stream: StreamId(stream), raw: text.into(), rows: None };
+        let create = "CREATE TABLE \"public\".\"orders\" (\"id\" integer, \"name\" text);\n";
+        let create_notes = "CREATE TABLE \"public\".\"notes\" (\"text\" text);\n";
+        let setval = "SELECT pg_catalog.setval('\"public\".\"orders_id_seq\"', 4, true);\n";
+        let key = "ALTER TABLE ONLY \"public\".\"orders\" ADD CONSTRAINT \"orders_pkey\" PRIMARY KEY (\"id\");\n";
+        let entry = |section, kind: &str, name: &str, table, stream, offset: usize, len: usize, depends| TocEntry {
+            section,
+            kind: kind.to_owned(),
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            owner: "shop".to_owned(),
+            table,
+            stream: StreamId(stream),
+            offset: offset as u64,
+            len: len as u64,
+            depends,
+        };
+        let (one, two) = (Some(StreamId(1)), Some(StreamId(2)));
+        let toc = vec![
+            entry(Section::PreData, "TABLE", "orders", one, 0, 0, create.len(), vec![]),
+            entry(Section::PreData, "TABLE", "notes", two, 0, create.len(), create_notes.len(), vec![]),
+            entry(Section::Data, "SEQUENCE SET", "orders_id_seq", None, 3, 0, setval.len(), vec![0]),
+            entry(Section::PostData, "CONSTRAINT", "orders orders_pkey", one, 4, 0, key.len(), vec![0]),
+        ];
+        Sample {
+            header: sample_header(),
+            streams: vec![
+                plain_spec(StreamKind::PreData),
+                rows_spec("public", "orders", &["id", "name"]),
+                rows_spec("public", "notes", &["text"]),
+                plain_spec(StreamKind::Sequences),
+                plain_spec(StreamKind::PostData),
+            ],
+            blocks: vec![
+                script(0, create),
+                script(0, create_notes),
+                rows_block(StreamId(1), orders, &["1\tapple", "2\tpear"]),
+                rows_block(StreamId(2), notes, &["first", "", "\\\\."]),
+                rows_block(StreamId(1), orders, &["3\t\\N", "4\tquince"]),
+                rows_block(StreamId(2), notes, &[]),
+                script(3, setval),
+                script(4, key),
+            ],
+            trailer: Trailer { toc, properties: json!({"connection_limit": -1, "acl": []}) },
+        }
+    }
+
+    /// The finished archive at level 6.
+    pub fn archive(&self) -> Vec<u8> {
+        self.archive_by(&mut GzipCodec::new(6))
+    }
+
+    pub fn archive_by(&self, codec: &mut dyn Codec) -> Vec<u8> {
+        let mut writer = Writer::begin(Vec::new(), &self.header).unwrap();
+        for spec in &self.streams {
+            writer.open_stream(spec.clone());
+        }
+        for block in &self.blocks {
+            let packed = codec.pack(&block.raw, block.rows.clone()).unwrap();
+            writer.append(block.stream, &packed).unwrap();
+        }
+        for (id, _) in self.streams.iter().enumerate() {
+            writer.end_stream(StreamId(id as u32), None).unwrap();
+        }
+        writer.finish(self.trailer.clone()).unwrap().0
+    }
+}
