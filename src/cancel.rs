@@ -69,7 +69,7 @@ impl Cancel {
     pub fn error(&self) -> Error {
         match self.signal() {
             Some(number) => Error::new(Kind::Signal(number), format!("stopped by signal {number}")),
-            None => Error::new(Kind::Bug, "stopped because another part of the run failed"),
+            None => Error::new(Kind::Stopped, "stopped because another part of the run failed"),
         }
     }
 }

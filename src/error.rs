@@ -34,6 +34,8 @@ pub enum Kind {
     Unsupported,
     /// The server or file that is restored into refused a statement or a row.
     Target,
+    /// Stopped because another part of the run failed: never the error that is reported.
+    Stopped,
     /// Stopped by a signal; holds its number.
     Signal(u8),
     /// A broken invariant of ours.
@@ -53,7 +55,7 @@ impl Kind {
             Kind::Place => 21,
             Kind::Damaged => 30,
             Kind::Unsupported => 31,
-            Kind::Target | Kind::Bug => 1,
+            Kind::Target | Kind::Stopped | Kind::Bug => 1,
             Kind::Signal(number) => 128u8.saturating_add(number),
         }
     }
@@ -71,6 +73,7 @@ impl Kind {
             Kind::Damaged => "damaged",
             Kind::Unsupported => "unsupported",
             Kind::Target => "target",
+            Kind::Stopped => "stopped",
             Kind::Signal(_) => "signal",
             Kind::Bug => "bug",
         }
@@ -178,6 +181,24 @@ impl<T, E: Into<BoxedError>> Context<T> for std::result::Result<T, E> {
     }
 }
 
+/// The cause among the outcomes of parts that stop each other: the first error that is not [`Kind::Stopped`].
+pub fn first_cause<T>(outcomes: impl IntoIterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let mut done = Vec::new();
+    let mut stopped = None;
+    let mut cause = None;
+    for outcome in outcomes {
+        match outcome {
+            Ok(value) => done.push(value),
+            Err(error) if error.kind() == Kind::Stopped => stopped = stopped.or(Some(error)),
+            Err(error) => cause = cause.or(Some(error)),
+        }
+    }
+    match cause.or(stopped) {
+        Some(error) => Err(error),
+        None => Ok(done),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +213,15 @@ mod tests {
         assert_eq!(error.chain(), "cannot back up database shop: cannot read rows of public.orders: connection reset");
         assert_eq!(error.hint_text(), Some("did the server restart?"));
         assert_eq!(error.kind().exit_code(), 20);
+    }
+
+    #[test]
+    fn a_consequence_never_hides_the_cause() {
+        let stopped = || Err::<(), _>(Error::new(Kind::Stopped, "stopped"));
+        let cause = Err(Error::new(Kind::Place, "disk full"));
+        assert_eq!(first_cause([stopped(), cause, stopped()]).unwrap_err().kind(), Kind::Place);
+        assert_eq!(first_cause([stopped(), Ok(())]).unwrap_err().kind(), Kind::Stopped);
+        assert!(first_cause([Ok(()), Ok(())]).is_ok());
     }
 
     #[test]

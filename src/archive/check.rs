@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::error::Kind;
+use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
 use super::header::ArchiveHeader;
 use super::member::{MemberKind, Tag};
 use super::model::StreamKind;
-use super::reader::ReadAt;
 use super::survey::{Broken, Survey, Tally};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

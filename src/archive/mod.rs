@@ -50,13 +50,14 @@ pub mod testkit;
 #[cfg(test)]
 mod tests;
 
+pub use crate::read_at::ReadAt;
 pub use check::{Finding, Report, Severity, StreamReport, check};
 pub use codec::{Codec, GzipCodec, Packed};
 pub use fault::{Fault, Flaw};
 pub use header::{ArchiveHeader, ArchiveId, SourceKind};
 pub use model::{MemberEntry, Section, Stream, StreamKind, StreamSpec, Summary, TocEntry, Trailer};
 pub use pipe::{PipeMember, PipeReader, Tail};
-pub use reader::{Archive, ReadAt};
+pub use reader::Archive;
 pub use salvage::{SalvageOptions, SalvageReport, SalvagedStream, salvage};
 pub use sniff::{SNIFF_BYTES, Sniff, sniff};
 pub use writer::Writer;

@@ -2,14 +2,12 @@
 //!
 //! An [`Archive`] exists only if head, index and footer are sound and agree. Members are checked when they are read.
 
-use std::io;
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::checksum::{RowDigest, crc32};
 use crate::error::Result;
 use crate::ident::StreamId;
+use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
 use super::header::{ArchiveHeader, ArchiveId};
@@ -19,56 +17,6 @@ use super::member::unpack;
 use super::model::{MemberEntry, Stream, TocEntry};
 use super::table::{Cursor, entry, position_of};
 use super::tail::{check_head, read_footer, read_index, read_span};
-
-/// Bytes at any place. `len` is fixed while it is read.
-pub trait ReadAt: Send + Sync {
-    fn len(&self) -> u64;
-    /// Fills `buf` exactly.
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl ReadAt for [u8] {
-    fn len(&self) -> u64 {
-        wide(<[u8]>::len(self))
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let found = start.checked_add(buf.len()).and_then(|end| self.get(start..end));
-        buf.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-}
-
-impl ReadAt for Vec<u8> {
-    fn len(&self) -> u64 {
-        ReadAt::len(self.as_slice())
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.as_slice().read_at(offset, buf)
-    }
-}
-
-macro_rules! read_at_through {
-    ($pointer:ty) => {
-        impl<R: ReadAt + ?Sized> ReadAt for $pointer {
-            fn len(&self) -> u64 {
-                (**self).len()
-            }
-            fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-                (**self).read_at(offset, buf)
-            }
-        }
-    };
-}
-read_at_through!(&R);
-read_at_through!(Box<R>);
-read_at_through!(Arc<R>);
 
 #[derive(Debug)]
 pub struct Archive<R> {

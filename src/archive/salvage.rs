@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
+use crate::read_at::ReadAt;
 
 use super::check::{Report, report};
 use super::codec::Packed;
@@ -19,7 +20,6 @@ use super::index::Index;
 use super::layout::{HEADER_BYTES, wide};
 use super::member::{split_body, unpack};
 use super::model::{StreamKind, StreamSpec, Summary, TocEntry, Trailer};
-use super::reader::ReadAt;
 use super::survey::Survey;
 use super::tail::read_span;
 use super::writer::Writer;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::checksum::RowDigest;
 use crate::ident::StreamId;
+use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
 use super::footer::Footer;
@@ -14,7 +15,7 @@ use super::header::{ArchiveHeader, ArchiveId};
 use super::index::Index;
 use super::member::{MemberKind, Tag, parse_empty, unpack};
 use super::model::{MemberEntry, StreamKind, StreamSpec};
-use super::reader::{ReadAt, check_member};
+use super::reader::check_member;
 use super::rows;
 use super::search::{find_header, guess_archive, header_at, locate_index};
 use super::sniff::Sniff;

@@ -5,6 +5,8 @@ use std::io::Read;
 use crc32fast::Hasher;
 use flate2::read::DeflateDecoder;
 
+use crate::read_at::ReadAt;
+
 use super::fault::{Fault, Flaw};
 use super::footer::{Footer, footer_at};
 use super::header::{ArchiveHeader, ArchiveId, Prelude, parse_head_body};
@@ -13,7 +15,6 @@ use super::layout::{
     BODY_BYTES_MAX, FOOTER_BYTES, GZIP_PREFIX, HEADER_BYTES, MEMBER_BYTES_MIN, STEP_BYTES, TAG_AT, wide,
 };
 use super::member::{Header, MemberKind, header_len, parse_empty};
-use super::reader::ReadAt;
 use super::sniff::{SNIFF_BYTES, Sniff, sniff};
 
 /// Finds and checks the footer; a file without one is told from a file that is not ours.

@@ -1,1 +1,11 @@
-//! (see docs/ARCHITECTURE.md)
+//! What stands beside the archives: `.meta`, one per archive and tier, and `manifest-*.json`, one per SQLite run.
+//!
+//! Pure: bytes in, values out. A backup exists when its `.meta` does, so a `.meta` is complete or refused.
+
+pub mod meta;
+pub mod moment;
+pub mod run;
+
+pub use meta::{BackupType, Details, Encryption, Format, Meta, Readback, Source, SqliteFacts, TableFacts};
+pub use moment::Moment;
+pub use run::{FileResult, RunFile, RunManifest};

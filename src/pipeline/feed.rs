@@ -6,7 +6,7 @@
 //! refuses to finish an archive with a stream that has no end.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -50,8 +50,11 @@ pub enum Feed {
 /// A bounded queue of `budget` raw bytes.
 pub fn feed(budget: usize) -> (FeedSender, FeedReceiver) {
     let (sender, receiver) = mpsc::channel(1024);
-    let budget = budget.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-    (FeedSender { sender, budget: Arc::new(Semaphore::new(budget)), budget_bytes: budget }, FeedReceiver(receiver))
+    let budget_bytes = budget.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+    let spare = Spare::default();
+    let sender =
+        FeedSender { sender, budget: Arc::new(Semaphore::new(budget_bytes)), budget_bytes, spare: spare.clone() };
+    (sender, FeedReceiver { receiver, spare })
 }
 
 #[derive(Clone, Debug)]
@@ -59,9 +62,15 @@ pub struct FeedSender {
     sender: mpsc::Sender<Feed>,
     budget: Arc<Semaphore>,
     budget_bytes: usize,
+    spare: Spare,
 }
 
 impl FeedSender {
+    /// An empty buffer for the next block; one that a packed block left behind where there is one.
+    pub fn buffer(&self) -> Vec<u8> {
+        self.spare.take()
+    }
+
     /// Waits until the budget has room for the block, then queues it.
     pub async fn block(&self, stream: StreamId, bytes: Vec<u8>, rows: Option<RowSpan>) -> Result<()> {
         let share = bytes.len().clamp(1, self.budget_bytes) as u32;
@@ -80,20 +89,78 @@ impl FeedSender {
 
 /// The far side of the queue; read by the compressor threads, which are not async.
 #[derive(Debug)]
-pub struct FeedReceiver(mpsc::Receiver<Feed>);
+pub struct FeedReceiver {
+    receiver: mpsc::Receiver<Feed>,
+    spare: Spare,
+}
 
 impl FeedReceiver {
     /// `None` when every producer is gone.
     pub fn blocking_recv(&mut self) -> Option<Feed> {
-        self.0.blocking_recv()
+        self.receiver.blocking_recv()
     }
 
     pub async fn recv(&mut self) -> Option<Feed> {
-        self.0.recv().await
+        self.receiver.recv().await
+    }
+
+    /// Where buffers of finished blocks go.
+    pub fn spare(&self) -> Spare {
+        self.spare.clone()
+    }
+}
+
+/// Buffers that go round between producers and packers, so that a block costs no allocation.
+#[derive(Clone, Debug, Default)]
+pub struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Spare {
+    /// More than this many wait for nobody.
+    const KEPT: usize = 16;
+
+    fn take(&self) -> Vec<u8> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 16))
+    }
+
+    /// Keeps the buffer for the next block; one that grew for a huge row is freed instead.
+    pub fn give(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < Self::KEPT && buffer.capacity() <= 2 * BLOCK_BYTES {
+            kept.push(buffer);
+        }
     }
 }
 
 /// The writer is gone; its own error says why and is the one that is reported.
 fn closed() -> Error {
-    Error::new(Kind::Bug, "the writer of the archive stopped")
+    Error::new(Kind::Stopped, "the other end of the queue stopped")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_in_bytes_and_a_huge_block_passes_alone() {
+        let (sender, mut receiver) = feed(100);
+        sender.block(StreamId(0), vec![0; 60], None).await.unwrap();
+        let second = sender.clone();
+        let waiting = tokio::spawn(async move { second.block(StreamId(0), vec![0; 1000], None).await });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!waiting.is_finished(), "a block larger than the budget must wait until it is alone");
+        let first = receiver.recv().await.unwrap();
+        drop(first);
+        waiting.await.unwrap().unwrap();
+        assert!(matches!(receiver.recv().await, Some(Feed::Block(block)) if block.bytes.len() == 1000));
+    }
+
+    #[tokio::test]
+    async fn a_producer_learns_that_the_writer_is_gone() {
+        let (sender, receiver) = feed(100);
+        drop(receiver);
+        assert!(sender.end(StreamId(0), None).await.is_err());
+    }
 }

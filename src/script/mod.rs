@@ -1,1 +1,16 @@
-//! (see docs/ARCHITECTURE.md)
+//! Splits SQL scripts as psql does, and checks that text from a server is one harmless statement.
+//!
+//! Pure and bounded: [`Lexer`] is fed bytes and holds at most one statement, so a script of any length can be
+//! read from a pipe. [`check_single_statement`] is what stands between a hostile source server and whoever
+//! restores the script with psql. Both run the same scanner. Nothing here executes anything.
+
+mod check;
+mod fault;
+mod lexer;
+mod restrict;
+mod scan;
+
+pub use self::check::{check_single_statement, without_variables};
+pub use self::fault::{Fault, ScriptError};
+pub use self::lexer::{Item, Lexer, Markers};
+pub use self::restrict::Restrict;

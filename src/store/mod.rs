@@ -1,1 +1,125 @@
-//! (see docs/ARCHITECTURE.md)
+//! Places that hold files by name: a folder, later a bucket. A store does not know what an archive is.
+//!
+//! The contract, which `contract.rs` holds every store to:
+//! * A name shows up whole or not at all: [`Upload::publish`] makes it visible after its bytes are safe and
+//!   checked. Dropping or aborting an upload, or dying in the middle of it, leaves no file under the name.
+//! * A name that stands is never overwritten: `begin`, `publish`, `put_new` and `link` refuse (`Kind::Refused`).
+//! * What `list` returns is published; uploads in progress are not listed.
+//! * `sweep` removes what dead runs left behind, never what a live one is writing.
+//!
+//! Everything blocks: one thread owns an upload and its offset.
+
+mod error;
+pub mod local;
+mod name;
+pub mod output;
+mod staging;
+mod sys;
+
+#[cfg(test)]
+mod contract;
+#[cfg(any(test, feature = "testkit"))]
+pub mod fault;
+#[cfg(any(test, feature = "testkit"))]
+pub mod memory;
+
+use std::io;
+
+use jiff::Timestamp;
+
+use crate::error::Result;
+
+/// A stored file.
+pub use crate::read_at::ReadAt as Bytes;
+
+pub use error::explain;
+pub use local::LocalStore;
+pub use name::Name;
+pub use output::{Existing, Output};
+
+pub trait Store: Send + Sync {
+    /// The place as people write it: `/srv/backups`, `s3://bucket/prefix`.
+    fn describe(&self) -> String;
+
+    /// Starts writing a new file. Refuses a name that stands or that a live run is writing.
+    fn begin(&self, name: &Name) -> Result<Box<dyn Upload>>;
+
+    /// Opens a published file; `Kind::Nothing` if there is none.
+    fn open(&self, name: &Name) -> Result<Box<dyn Bytes>>;
+
+    /// Everything published in this folder and below, by name. `""` is the root; a folder that is not there is empty.
+    fn list(&self, folder: &str) -> Result<Vec<Entry>>;
+
+    /// Publishes a second name for the same bytes, without sending them again where the place can.
+    fn link(&self, from: &Name, to: &Name) -> Result<()>;
+
+    /// Removes one name. One that is not there is already removed.
+    fn delete(&self, name: &Name) -> Result<()>;
+
+    /// Removes unfinished files that no live run owns, as far as `is_ours` knows their final names; returns those.
+    fn sweep(&self, is_ours: &dyn Fn(&str) -> bool) -> Result<Vec<String>>;
+
+    /// `None` where the place has no such limit.
+    fn space(&self) -> Result<Option<Space>>;
+
+    /// Publishes a small file in one go, and reads it again first.
+    fn put_new(&self, name: &Name, bytes: &[u8]) -> Result<Published> {
+        write_and_publish(self.begin(name)?, bytes)
+    }
+}
+
+/// One file on its way. Bytes are appended; nothing is visible before `publish`; dropping it aborts.
+#[must_use = "an upload that is not published leaves nothing behind"]
+pub trait Upload: io::Write + Send {
+    /// Makes the bytes durable, lets `check` read them again from the place, and gives them their name.
+    /// An error means that the name does not stand.
+    fn publish(self: Box<Self>, check: Check<'_>) -> Result<Published>;
+
+    /// Removes what was written so far.
+    fn abort(self: Box<Self>) -> Result<()>;
+}
+
+/// Looks at the stored bytes before they get their name; an error stops the publication and is what is reported.
+pub type Check<'a> = &'a mut dyn FnMut(&dyn Bytes) -> Result<()>;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Published {
+    pub size: u64,
+    /// Whether the check ran: a place may let us write but not read.
+    pub read_back: bool,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    pub name: Name,
+    pub kind: EntryKind,
+    pub size: u64,
+    pub modified: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EntryKind {
+    File,
+    /// A symbolic link: shown, never followed.
+    Link,
+    /// A device, a pipe, a name that is not UTF-8, a folder that may not be read.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Space {
+    /// What an ordinary user may still write.
+    pub free: u64,
+    pub total: u64,
+}
+
+fn write_and_publish(mut upload: Box<dyn Upload>, bytes: &[u8]) -> Result<Published> {
+    upload.write_all(bytes).map_err(error::from_write)?;
+    upload.publish(&mut |stored| same_bytes(stored, bytes))
+}
+
+fn same_bytes(stored: &dyn Bytes, expected: &[u8]) -> Result<()> {
+    let mut found = vec![0; expected.len()];
+    let read = if stored.len() == expected.len() as u64 { stored.read_at(0, &mut found) } else { Ok(()) };
+    error::compared(read, stored.len() == expected.len() as u64 && found == expected)
+}

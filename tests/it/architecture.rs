@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["units", "ident", "clock", "cancel", "progress", "checksum"],
+    &["units", "ident", "clock", "cancel", "progress", "checksum", "read_at"],
     &["archive", "manifest", "policy", "script"],
     &["pipeline", "store", "state"],
     &["pg", "sqlite", "listing"],

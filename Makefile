@@ -1,0 +1,37 @@
+# What a person types. Each target is a script or a cargo command that can also be run by itself.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo setup servers test lint fuzz bench fidelity clean-servers
+
+help: ## this text
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+demo: ## back up, verify and restore a throwaway PostgreSQL and SQLite, from nothing
+	@scripts/demo.sh
+
+test: setup servers ## install what tests need, start PostgreSQL 13 to 18, run every test
+	@scripts/test.sh
+
+lint: ## format, clippy and documentation, warnings are errors
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
+	@scripts/fuzz.sh
+
+bench: ## criterion benches
+	@scripts/servers.sh start 17
+	cargo bench
+
+fidelity: setup servers ## restored databases compared with their sources by stock pg_dump, all majors
+	@scripts/fidelity.sh
+
+setup: ## install what building and testing need
+	@scripts/setup.sh test
+
+servers: ## start the test servers, PostgreSQL 13 to 18
+	@scripts/servers.sh start
+
+clean-servers: ## stop the test servers, delete their data and binaries
+	@scripts/servers.sh remove

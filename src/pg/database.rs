@@ -1,0 +1,280 @@
+//! Whole databases on a server: what a target holds, creating one, and exchanging two by rename.
+//!
+//! All statements run from another database of the same server. Nothing is ever dropped but what this
+//! process created itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::checksum::crc32;
+use crate::error::{Error, Kind, Result};
+use crate::ident::{Ident, Literal};
+
+use super::session::Session;
+use super::version::Capability;
+
+/// The properties that only `CREATE DATABASE` can give.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Shape {
+    pub encoding: String,
+    /// `c` libc, `i` ICU, `b` builtin, as in `pg_database.datlocprovider`; empty before PostgreSQL 15.
+    pub provider: String,
+    pub collate: String,
+    pub ctype: String,
+    /// Of the ICU or builtin provider.
+    pub locale: String,
+    pub icu_rules: String,
+}
+
+impl Shape {
+    /// From the facts that an archive's header carries.
+    pub fn from_source(source: &BTreeMap<String, String>) -> Self {
+        let fact = |key: &str| source.get(key).cloned().unwrap_or_default();
+        Shape {
+            encoding: fact("encoding"),
+            provider: fact("locale_provider"),
+            collate: fact("lc_collate"),
+            ctype: fact("lc_ctype"),
+            locale: fact("locale"),
+            icu_rules: fact("icu_rules"),
+        }
+    }
+
+    fn create_statement(&self, name: &Ident, providers: bool) -> String {
+        let mut sql = format!("CREATE DATABASE {name} TEMPLATE template0");
+        let mut option = |keyword: &str, value: &str| {
+            if !value.is_empty() {
+                sql.push_str(&format!(" {keyword} {}", Literal(value)));
+            }
+        };
+        option("ENCODING", &self.encoding);
+        option("LC_COLLATE", &self.collate);
+        option("LC_CTYPE", &self.ctype);
+        if providers {
+            match self.provider.as_str() {
+                "i" => {
+                    option("ICU_LOCALE", &self.locale);
+                    option("ICU_RULES", &self.icu_rules);
+                    sql.push_str(" LOCALE_PROVIDER icu");
+                }
+                "b" => {
+                    option("BUILTIN_LOCALE", &self.locale);
+                    sql.push_str(" LOCALE_PROVIDER builtin");
+                }
+                "c" => sql.push_str(" LOCALE_PROVIDER libc"),
+                _ => {}
+            }
+        }
+        sql
+    }
+}
+
+/// What stands under the target's name.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Target {
+    Missing,
+    /// No objects beyond those of extensions: filled in place.
+    Empty,
+    /// Replaced by swap.
+    Filled(Filled),
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Filled {
+    pub bytes: u64,
+    pub objects: u64,
+    pub owner: String,
+    /// `application (user from address)` of each session that a swap would end.
+    pub sessions: Vec<String>,
+    /// What a swap would lose: subscriptions and logical slots stay with the old database.
+    pub subscriptions: u64,
+    pub logical_slots: u64,
+}
+
+/// Whether a database of this name exists; `admin` is connected to another one.
+pub async fn exists(admin: &Session, name: &str) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", Literal(name));
+    Ok(!admin.rows(&sql).await?.is_empty())
+}
+
+/// The number of objects of the connected database that no extension and no `initdb` made.
+pub async fn user_objects(session: &Session) -> Result<u64> {
+    let rows = session.rows(USER_OBJECTS).await?;
+    let row = rows.first().ok_or_else(|| Error::new(Kind::Bug, "a count came back without a row"))?;
+    Ok(u64::try_from(row.i64("objects")?).unwrap_or_default())
+}
+
+const USER_OBJECTS: &str = "
+SELECT pg_catalog.sum(n)::bigint AS objects FROM (
+    SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_class c
+     WHERE c.oid >= 16384 AND c.relnamespace NOT IN (
+           SELECT oid FROM pg_catalog.pg_namespace WHERE nspname ~ '^pg_(toast|temp)' OR nspname IN ('pg_catalog', 'information_schema'))
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+    UNION ALL
+    SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc p
+     WHERE p.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
+    UNION ALL
+    SELECT pg_catalog.count(*) FROM pg_catalog.pg_type t
+     WHERE t.oid >= 16384 AND t.typrelid = 0 AND t.typelem = 0 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype IN ('e', 'i'))
+    UNION ALL
+    SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace s
+     WHERE s.oid >= 16384 AND s.nspname !~ '^pg_(toast|temp)' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.objid = s.oid AND d.deptype = 'e')
+    UNION ALL
+    SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata
+    UNION ALL
+    SELECT pg_catalog.count(*) FROM pg_catalog.pg_publication
+) all_kinds";
+
+/// Size, owner, sessions and what a swap would lose; `admin` is connected to another database.
+pub async fn filled(admin: &Session, name: &str, objects: u64) -> Result<Filled> {
+    let database = Literal(name);
+    let sql = format!(
+        "SELECT pg_catalog.pg_database_size(d.oid) AS bytes, pg_catalog.pg_get_userbyid(d.datdba)::text AS owner,
+                (SELECT pg_catalog.count(*) FROM pg_catalog.pg_subscription s WHERE s.subdbid = d.oid) AS subscriptions,
+                (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots r
+                  WHERE r.database = d.datname AND r.slot_type = 'logical') AS slots
+           FROM pg_catalog.pg_database d WHERE d.datname = {database}"
+    );
+    let rows = admin.rows(&sql).await?;
+    let row = rows.first().ok_or_else(|| Error::new(Kind::Target, format!("database {name} vanished")))?;
+    let count = |column: &str| Ok::<_, Error>(u64::try_from(row.i64(column)?).unwrap_or_default());
+    Ok(Filled {
+        bytes: count("bytes")?,
+        objects,
+        owner: row.text("owner")?,
+        sessions: sessions(admin, name).await?,
+        subscriptions: count("subscriptions")?,
+        logical_slots: count("slots")?,
+    })
+}
+
+async fn sessions(admin: &Session, name: &str) -> Result<Vec<String>> {
+    let sql = format!(
+        "SELECT pg_catalog.concat(COALESCE(NULLIF(application_name, ''), 'a session'), ' (pid ', pid, ', user ', usename,
+                ', from ', COALESCE(client_addr::text, 'the local socket'), ')') AS session
+           FROM pg_catalog.pg_stat_activity
+          WHERE datname = {} AND backend_type = 'client backend' ORDER BY backend_start",
+        Literal(name)
+    );
+    admin.rows(&sql).await?.iter().map(|row| row.text("session")).collect()
+}
+
+/// Creates an empty database with the source's encoding and locale.
+pub async fn create(admin: &Session, name: &Ident, shape: &Shape) -> Result<()> {
+    let sql = shape.create_statement(name, admin.version().has(Capability::DatabaseIcuLocale));
+    admin.execute(&sql).await.map_err(|error| {
+        error.while_doing(format!("cannot create database {}", name.as_str())).hint(format!(
+            "the source has encoding {}, collation {}: does the server have this locale, and may the user create databases?",
+            shape.encoding, shape.collate
+        ))
+    })
+}
+
+/// Drops a database that this process created.
+pub async fn drop_own(admin: &Session, name: &Ident) -> Result<()> {
+    admin.execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+}
+
+/// `<database>_before_restore_<stamp>`, shortened with a hash where the server would cut the stamp off.
+pub fn kept_name(database: &str, suffix: &str, stamp: &str) -> Ident {
+    const NAME_BYTES_MAX: usize = 63;
+    let tail = format!("_{suffix}_{stamp}");
+    if database.len() + tail.len() <= NAME_BYTES_MAX {
+        return Ident::new(format!("{database}{tail}"));
+    }
+    let hash = format!("_{:08x}", crc32(database.as_bytes()));
+    let mut room = NAME_BYTES_MAX.saturating_sub(tail.len() + hash.len());
+    while !database.is_char_boundary(room) {
+        room -= 1;
+    }
+    Ident::new(format!("{}{hash}{tail}", database.get(..room).unwrap_or_default()))
+}
+
+/// Puts `fresh` in the place of `live`, which stays as `kept`. On any failure `live` is open again under its name.
+/// Returns a warning if the exchange is done but the kept database could not be opened again.
+pub async fn swap(admin: &Session, live: &Ident, fresh: &Ident, kept: &Ident) -> Result<Option<String>> {
+    admin.execute(&format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS false")).await?;
+    let renamed = end_sessions_and_rename(admin, live, fresh, kept).await;
+    let reopened = match &renamed {
+        Ok(()) => kept,
+        Err(_) => live,
+    };
+    let opened = admin.execute(&format!("ALTER DATABASE {reopened} WITH ALLOW_CONNECTIONS true")).await;
+    match (renamed, opened) {
+        (Ok(()), Ok(())) => Ok(None),
+        (Ok(()), Err(left)) => {
+            Ok(Some(format!("database {} still refuses connections: {}", kept.as_str(), left.chain())))
+        }
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(left)) => {
+            Err(error.note(format!("database {} still refuses connections: {}", live.as_str(), left.chain())))
+        }
+    }
+}
+
+async fn end_sessions_and_rename(admin: &Session, live: &Ident, fresh: &Ident, kept: &Ident) -> Result<()> {
+    end_sessions(admin, live.as_str()).await?;
+    end_sessions(admin, fresh.as_str()).await?;
+    admin
+        // One message of two statements is one transaction, and leaves none open when it fails.
+        .execute(&format!("ALTER DATABASE {live} RENAME TO {kept}; ALTER DATABASE {fresh} RENAME TO {live}"))
+        .await
+        .map_err(|error| error.while_doing(format!("cannot exchange {} for the restored database", live.as_str())))
+}
+
+/// Ends every session of the database and waits, bounded, until they are gone.
+async fn end_sessions(admin: &Session, name: &str) -> Result<()> {
+    const ATTEMPTS: u32 = 50;
+    let sql = format!(
+        "SELECT pid::text AS pid, pg_catalog.pg_terminate_backend(pid) AS told FROM pg_catalog.pg_stat_activity WHERE datname = {}",
+        Literal(name)
+    );
+    for _ in 0..ATTEMPTS {
+        if admin.rows(&sql).await?.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(Error::new(Kind::Refused, format!("sessions of database {name} do not end"))
+        .hint("stop the services that use the database, then restore again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_name_fits_and_keeps_its_stamp() {
+        let stamp = "20260301_030000";
+        assert_eq!(kept_name("shop", "before_restore", stamp).as_str(), "shop_before_restore_20260301_030000");
+        let long = "日本語".repeat(7);
+        let (one, other) = (format!("{long}a"), format!("{long}b"));
+        let (one, other) = (kept_name(&one, "before_restore", stamp), kept_name(&other, "before_restore", stamp));
+        assert!(one.as_str().len() <= 63 && one.as_str().ends_with("_before_restore_20260301_030000"), "{one}");
+        assert_ne!(one, other, "two databases that differ past the cut need two names");
+    }
+
+    #[test]
+    fn a_database_is_created_with_the_sources_locale() {
+        let shape = Shape {
+            encoding: "UTF8".into(),
+            provider: "i".into(),
+            collate: "C".into(),
+            ctype: "C".into(),
+            locale: "und".into(),
+            icu_rules: String::new(),
+        };
+        assert_eq!(
+            shape.create_statement(&Ident::new("a\"b"), true),
+            "CREATE DATABASE \"a\"\"b\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' ICU_LOCALE 'und' LOCALE_PROVIDER icu"
+        );
+        assert!(!shape.create_statement(&Ident::new("x"), false).contains("PROVIDER"));
+    }
+}

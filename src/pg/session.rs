@@ -1,0 +1,250 @@
+//! The control session: catalog queries whose columns are read as text, numbers and arrays.
+//!
+//! A thin wrapper of a `tokio_postgres` client. Its first statement empties `search_path`. Text goes through the
+//! database's [`Codec`], so that names of a `SQL_ASCII` database arrive unharmed. Queries cast what has no binary
+//! form (`aclitem`, `regproc`, expressions) to `text`.
+
+use std::error::Error as StdError;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{FromSql, ToSql, Type};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::pg::encoding::Codec;
+use crate::pg::version::ServerVersion;
+
+pub struct Session {
+    client: Client,
+    version: ServerVersion,
+    codec: Codec,
+}
+
+impl Session {
+    /// Takes over a fresh connection. Whoever opened it drives it.
+    pub async fn start(client: Client) -> Result<Self> {
+        let pin = "SELECT pg_catalog.set_config('search_path', '', false)";
+        client.batch_execute(pin).await.context(Kind::Connect, || "cannot set up the session".to_owned())?;
+        let sql = "SELECT pg_catalog.current_setting('server_version_num'), \
+                   pg_catalog.current_setting('server_encoding')";
+        let row =
+            client.query_one(sql, &[]).await.context(Kind::Connect, || "cannot identify the server".to_owned())?;
+        let (num, encoding): (String, String) = (row.get(0), row.get(1));
+        let num = num.parse().context(Kind::Connect, || format!("cannot read the server's version `{num}`"))?;
+        let codec = Codec::of_server_encoding(&encoding);
+        let session = Session { client, version: ServerVersion::from_num(num), codec };
+        session.execute(&format!("SET client_encoding = '{}'", codec.client_encoding())).await?;
+        session.execute("SET standard_conforming_strings = on").await?;
+        Ok(session)
+    }
+
+    pub fn version(&self) -> ServerVersion {
+        self.version
+    }
+
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// All rows of a query of ours.
+    pub async fn rows(&self, sql: &str) -> Result<Vec<Row>> {
+        self.query(sql, &[]).await
+    }
+
+    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        let rows = self.client.query(sql, params).await.context(Kind::Source, || doing(sql))?;
+        Ok(rows.into_iter().map(|row| Row { row, codec: self.codec }).collect())
+    }
+
+    /// The single row of a query that always has one.
+    pub async fn row(&self, sql: &str) -> Result<Row> {
+        let mut rows = self.rows(sql).await?;
+        match (rows.pop(), rows.is_empty()) {
+            (Some(row), true) => Ok(row),
+            _ => Err(Error::new(Kind::Source, format!("{}: expected one row", doing(sql)))),
+        }
+    }
+
+    /// Statements without a result, separated by semicolons.
+    pub async fn execute(&self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.context(Kind::Source, || doing(sql))
+    }
+}
+
+/// The first line of a statement says well enough which one failed.
+fn doing(sql: &str) -> String {
+    let line: String = sql.trim_start().lines().next().unwrap_or_default().chars().take(120).collect();
+    format!("cannot run `{line}`")
+}
+
+pub struct Row {
+    row: tokio_postgres::Row,
+    codec: Codec,
+}
+
+/// One value as it came, with the type that says how to read it.
+struct Cell<'a> {
+    raw: &'a [u8],
+    ty: Type,
+}
+
+impl<'a> FromSql<'a> for Cell<'a> {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Cell { raw, ty: ty.clone() })
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl Cell<'_> {
+    fn integer(&self) -> Option<i64> {
+        match (self.raw.len(), &self.ty) {
+            (2, _) => Some(i64::from(i16::from_be_bytes(self.raw.try_into().ok()?))),
+            (4, &Type::INT4) => Some(i64::from(i32::from_be_bytes(self.raw.try_into().ok()?))),
+            (4, _) => Some(i64::from(u32::from_be_bytes(self.raw.try_into().ok()?))),
+            (8, _) => Some(i64::from_be_bytes(self.raw.try_into().ok()?)),
+            _ => None,
+        }
+    }
+}
+
+impl Row {
+    fn cell(&self, column: &str) -> Result<Option<Cell<'_>>> {
+        self.row.try_get(column).context(Kind::Source, || unreadable(column))
+    }
+
+    fn present<T>(column: &str, value: Option<T>) -> Result<T> {
+        value.ok_or_else(|| Error::new(Kind::Source, format!("{}: it is null", unreadable(column))))
+    }
+
+    pub fn text(&self, column: &str) -> Result<String> {
+        Row::present(column, self.opt_text(column)?)
+    }
+
+    pub fn opt_text(&self, column: &str) -> Result<Option<String>> {
+        match self.cell(column)? {
+            Some(cell) => self.codec.decode(cell.raw).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub fn bool(&self, column: &str) -> Result<bool> {
+        Row::present(column, self.opt_bool(column)?)
+    }
+
+    pub fn opt_bool(&self, column: &str) -> Result<Option<bool>> {
+        match self.cell(column)? {
+            None => Ok(None),
+            Some(Cell { raw: &[byte], ty: Type::BOOL }) => Ok(Some(byte != 0)),
+            Some(_) => Err(mistyped(column)),
+        }
+    }
+
+    /// A `"char"` column: one byte.
+    pub fn char(&self, column: &str) -> Result<char> {
+        Row::present(column, self.opt_char(column)?)
+    }
+
+    pub fn opt_char(&self, column: &str) -> Result<Option<char>> {
+        match self.cell(column)? {
+            None => Ok(None),
+            Some(Cell { raw: &[byte], ty: Type::CHAR }) => Ok(Some(char::from(byte))),
+            Some(_) => Err(mistyped(column)),
+        }
+    }
+
+    pub fn i16(&self, column: &str) -> Result<i16> {
+        Row::present(column, self.integer(column)?)
+    }
+
+    pub fn opt_i16(&self, column: &str) -> Result<Option<i16>> {
+        self.integer(column)
+    }
+
+    pub fn i32(&self, column: &str) -> Result<i32> {
+        Row::present(column, self.integer(column)?)
+    }
+
+    pub fn opt_i32(&self, column: &str) -> Result<Option<i32>> {
+        self.integer(column)
+    }
+
+    pub fn i64(&self, column: &str) -> Result<i64> {
+        Row::present(column, self.integer(column)?)
+    }
+
+    pub fn opt_i64(&self, column: &str) -> Result<Option<i64>> {
+        self.integer(column)
+    }
+
+    /// An `oid`.
+    pub fn u32(&self, column: &str) -> Result<u32> {
+        Row::present(column, self.integer(column)?)
+    }
+
+    pub fn opt_u32(&self, column: &str) -> Result<Option<u32>> {
+        self.integer(column)
+    }
+
+    pub fn f32(&self, column: &str) -> Result<f32> {
+        self.row.try_get(column).context(Kind::Source, || unreadable(column))
+    }
+
+    /// A `text[]` or `name[]` without NULL elements.
+    pub fn text_array(&self, column: &str) -> Result<Vec<String>> {
+        Row::present(column, self.opt_text_array(column)?)
+    }
+
+    pub fn opt_text_array(&self, column: &str) -> Result<Option<Vec<String>>> {
+        let elements = self.elements(column, |raw| self.codec.decode(raw))?;
+        elements.map(|all| all.into_iter().map(|one| Row::present(column, one)).collect()).transpose()
+    }
+
+    /// A `text[]` whose elements may be NULL.
+    pub fn opt_text_elements(&self, column: &str) -> Result<Vec<Option<String>>> {
+        Row::present(column, self.elements(column, |raw| self.codec.decode(raw))?)
+    }
+
+    /// An `oid[]` or `oidvector`.
+    pub fn oid_array(&self, column: &str) -> Result<Vec<u32>> {
+        Row::present(column, self.opt_oid_array(column)?)
+    }
+
+    pub fn opt_oid_array(&self, column: &str) -> Result<Option<Vec<u32>>> {
+        let read = |raw: &[u8]| raw.try_into().map(u32::from_be_bytes).map_err(|_| mistyped(column));
+        let elements = self.elements(column, read)?;
+        elements.map(|all| all.into_iter().map(|one| Row::present(column, one)).collect()).transpose()
+    }
+
+    /// An `int2[]` or `int2vector`.
+    pub fn i16_array(&self, column: &str) -> Result<Vec<i16>> {
+        let read = |raw: &[u8]| raw.try_into().map(i16::from_be_bytes).map_err(|_| mistyped(column));
+        let elements = Row::present(column, self.elements(column, read)?)?;
+        elements.into_iter().map(|one| Row::present(column, one)).collect()
+    }
+
+    fn elements<T>(&self, column: &str, read: impl Fn(&[u8]) -> Result<T>) -> Result<Option<Vec<Option<T>>>> {
+        let cells: Option<Vec<Option<Cell>>> = self.row.try_get(column).context(Kind::Source, || unreadable(column))?;
+        let read_one = |cell: Option<Cell>| cell.map(|cell| read(cell.raw)).transpose();
+        cells.map(|cells| cells.into_iter().map(read_one).collect()).transpose()
+    }
+
+    fn integer<T: TryFrom<i64>>(&self, column: &str) -> Result<Option<T>> {
+        let Some(cell) = self.cell(column)? else { return Ok(None) };
+        let number = cell.integer().and_then(|number| T::try_from(number).ok());
+        number.map(Some).ok_or_else(|| mistyped(column))
+    }
+}
+
+fn unreadable(column: &str) -> String {
+    format!("cannot read catalog column `{column}`")
+}
+
+fn mistyped(column: &str) -> Error {
+    Error::new(Kind::Source, format!("{}: it has another type than expected", unreadable(column)))
+}

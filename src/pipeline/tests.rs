@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crate::archive::{
+    Archive, ArchiveHeader, ArchiveId, Codec, GzipCodec, SourceKind, StreamKind, StreamSpec, Trailer, Writer,
+};
+use crate::cancel::Cancel;
+use crate::error::{Kind, Result};
+use crate::ident::StreamId;
+use crate::progress::Progress;
+
+use super::*;
+
+fn header() -> ArchiveHeader {
+    ArchiveHeader {
+        id: ArchiveId([7; 16]),
+        kind: SourceKind::Postgres,
+        created: jiff::Timestamp::UNIX_EPOCH,
+        tool_version: "0".to_owned(),
+        source: BTreeMap::new(),
+        sections: vec!["data".to_owned()],
+    }
+}
+
+fn table(name: &str) -> StreamSpec {
+    StreamSpec { kind: StreamKind::Rows, schema: "s".to_owned(), name: name.to_owned(), columns: vec!["v".to_owned()] }
+}
+
+fn codecs(threads: usize) -> Vec<Box<dyn Codec>> {
+    (0..threads).map(|_| Box::new(GzipCodec::new(1)) as Box<dyn Codec>).collect()
+}
+
+/// A member whose rows say which block they came from; sizes differ wildly, so packers finish out of order.
+fn member(block: u64) -> (Vec<u8>, RowSpan) {
+    let prefix = b"COPY \"s\".\"t\" (\"v\") FROM stdin;\n";
+    let mut bytes = prefix.to_vec();
+    let count = 1 + (block * 7919) % 500;
+    for row in 0..count {
+        bytes.extend_from_slice(format!("{block}-{row}\n").as_bytes());
+    }
+    let at = prefix.len()..bytes.len();
+    bytes.extend_from_slice(b"\\.\n");
+    (bytes, RowSpan { at, count })
+}
+
+async fn record(sink: impl Write + Send + 'static, blocks: u64, with_end: bool) -> Result<Vec<u8>> {
+    let mut writer = Writer::begin(Tee { kept: Vec::new(), also: sink }, &header()).unwrap();
+    let stream = writer.open_stream(table("t"));
+    let (sender, receiver) = feed(64 << 10);
+    let cancel = Cancel::new();
+    let packer_cancel = cancel.clone();
+    let packer =
+        tokio::task::spawn_blocking(move || pack_into(receiver, writer, codecs(3), &packer_cancel, &Progress::new()));
+    let mut rows = 0;
+    for block in 0..blocks {
+        let (bytes, span) = member(block);
+        rows += span.count;
+        if sender.block(stream, bytes, Some(span)).await.is_err() {
+            break;
+        }
+    }
+    if with_end {
+        let _ = sender.end(stream, Some(rows)).await;
+    }
+    drop(sender);
+    let writer = packer.await.unwrap()?;
+    writer.finish(Trailer::default()).map(|(sink, _)| sink.kept)
+}
+
+struct Tee<W> {
+    kept: Vec<u8>,
+    also: W,
+}
+
+impl<W: Write> Write for Tee<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let taken = self.also.write(buf)?;
+        self.kept.extend_from_slice(&buf[..taken]);
+        Ok(taken)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.also.flush()
+    }
+}
+
+#[tokio::test]
+async fn members_keep_the_order_of_their_blocks_and_come_back_checked() {
+    let bytes = record(io::sink(), 200, true).await.unwrap();
+    let archive = Archive::open(bytes).unwrap();
+    for (block, entry) in archive.members().enumerate() {
+        let mut raw = Vec::new();
+        archive.read_member(&entry, &mut raw).unwrap();
+        assert_eq!(raw, member(block as u64).0);
+    }
+
+    let members: Vec<_> = archive.members().collect();
+    let (sender, mut receiver) = feed(64 << 10);
+    let runtime = tokio::runtime::Handle::current();
+    let reading =
+        tokio::task::spawn_blocking(move || unpack_members(&archive, &members, 2, &sender, &runtime, &Cancel::new()));
+    let mut seen = 0;
+    while let Some(Feed::Block(block)) = receiver.recv().await {
+        seen += block.rows.unwrap().count;
+    }
+    reading.await.unwrap().unwrap();
+    assert_eq!(seen, (0..200).map(|block| member(block).1.count).sum::<u64>());
+}
+
+#[tokio::test]
+async fn a_producer_that_dies_does_not_look_like_one_that_finished() {
+    let error = record(io::sink(), 3, false).await.unwrap_err();
+    assert!(error.chain().contains("s.t"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_everything_and_is_the_error_that_is_reported() {
+    struct Full(usize);
+    impl Write for Full {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(buf.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(buf.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let error = record(Full(20_000), 500, true).await.unwrap_err();
+    assert_ne!(error.kind(), Kind::Stopped, "{error:?}");
+    assert!(error.chain().contains("storage"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_miscounted_block_is_refused() {
+    let mut writer = Writer::begin(Vec::new(), &header()).unwrap();
+    let stream: StreamId = writer.open_stream(table("t"));
+    let (sender, receiver) = feed(1 << 20);
+    let (bytes, mut span) = member(1);
+    span.count += 1;
+    sender.block(stream, bytes, Some(span)).await.unwrap();
+    drop(sender);
+    let packed = tokio::task::spawn_blocking(move || {
+        pack_into(receiver, writer, codecs(1), &Cancel::new(), &Progress::new()).map(drop)
+    });
+    assert_eq!(packed.await.unwrap().unwrap_err().kind(), Kind::Bug);
+}

@@ -1,0 +1,54 @@
+//! Stored bytes, read at any offset: what a store hands out and an archive is opened from.
+
+use std::io;
+use std::sync::Arc;
+
+/// Bytes at any place. `len` is fixed while it is read.
+pub trait ReadAt: Send + Sync {
+    fn len(&self) -> u64;
+    /// Fills `buf` exactly.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl ReadAt for [u8] {
+    fn len(&self) -> u64 {
+        <[u8]>::len(self) as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let found = start.checked_add(buf.len()).and_then(|end| self.get(start..end));
+        buf.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn len(&self) -> u64 {
+        ReadAt::len(self.as_slice())
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.as_slice().read_at(offset, buf)
+    }
+}
+
+macro_rules! read_at_through {
+    ($pointer:ty) => {
+        impl<R: ReadAt + ?Sized> ReadAt for $pointer {
+            fn len(&self) -> u64 {
+                (**self).len()
+            }
+            fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+                (**self).read_at(offset, buf)
+            }
+        }
+    };
+}
+read_at_through!(&R);
+read_at_through!(Box<R>);
+read_at_through!(Arc<R>);
