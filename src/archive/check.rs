@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Kind;
+use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
 use super::header::ArchiveHeader;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
+use crate::read_at::ReadAt;
 
 use super::check::{Report, report};
 use super::codec::Packed;

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::read_at::ReadAt;
+
 use super::fault::{Fault, Flaw};
 use super::header::ArchiveId;
 use super::layout::{GZIP_PREFIX, TAG_AT, wide};

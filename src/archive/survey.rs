@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::checksum::RowDigest;
 use crate::ident::StreamId;
+use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
 use super::footer::Footer;

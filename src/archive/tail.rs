@@ -5,6 +5,8 @@ use std::io::Read;
 use crc32fast::Hasher;
 use flate2::read::DeflateDecoder;
 
+use crate::read_at::ReadAt;
+
 use super::fault::{Fault, Flaw};
 use super::footer::{Footer, footer_at};
 use super::header::{ArchiveHeader, ArchiveId, Prelude, parse_head_body};

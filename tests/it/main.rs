@@ -5,6 +5,7 @@ mod util;
 mod architecture;
 mod archive_damage;
 mod bad_archives;
+mod format_golden;
 mod pg_capture;
 mod servers;
 mod sqlite_live;
