@@ -59,6 +59,8 @@ fn comes_back_into_a_new_and_an_empty_database(major: u32) {
     }
     assert_eq!(sandbox.staging_files(), Vec::<std::path::PathBuf>::new());
     sandbox.run(&["list"]).expect(0).says(label);
+    let listed = sandbox.run(&["list", "--json"]).expect(0).json().to_string();
+    assert!(listed.contains(archive.file_name().unwrap().to_str().unwrap()), "{listed}");
     sandbox.run(&["inspect", archive.to_str().unwrap()]).expect(0).says("customers");
     sandbox.run(&["verify"]).expect(0);
 
@@ -70,7 +72,11 @@ fn comes_back_into_a_new_and_an_empty_database(major: u32) {
             .run(&["restore", "--type", "postgres", "--file", archive, "--url", &target.url(), "--confirm"])
             .expect(0);
         sample::assert_same(&source, target);
-        assert_eq!(databases_like(major, &target.name), [target.name.clone()], "nothing was there to be kept");
+        assert_eq!(
+            databases_like(major, &target.name),
+            std::slice::from_ref(&target.name),
+            "nothing was there to be kept"
+        );
     }
 }
 
@@ -113,7 +119,7 @@ fn a_failing_restore_changes_nothing() {
     sandbox.run(&restore).expect_failure().blames(&role);
     assert_eq!(sample::fingerprint(&target), before);
     let left = databases_like(major, &target.name);
-    assert_eq!(left, [target.name.clone()], "a temporary or old copy was left behind");
+    assert_eq!(left, std::slice::from_ref(&target.name), "a temporary or old copy was left behind");
 
     let planned = TestDatabase::planned(major, "e2e_never");
     let restore = ["restore", "--type", "postgres", "--file", "owned.sql.gz", "--url", &planned.url(), "--confirm"];
@@ -293,7 +299,7 @@ fn a_table_alone_comes_back_beside_what_stands() {
     assert_eq!(target.psql("SELECT count(*) FROM pg_index WHERE indrelid = 'customers'::regclass"), "2");
     // again: the table stands now
     sandbox.run(&restore).expect(4).blames("customers");
-    assert_eq!(databases_like(major, &target.name), [target.name.clone()]);
+    assert_eq!(databases_like(major, &target.name), std::slice::from_ref(&target.name));
     assert_eq!(target.psql(digest), source.psql(digest));
 }
 

@@ -102,8 +102,9 @@ fn a_file_that_is_written_to_all_the_time_comes_out_as_one_state() {
         let path = sandbox.path("bank.db");
         let connection = bank(&path, mode, ACCOUNTS);
         let (stop, turns) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (stop, turns) = (&stop, &turns);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     transfer(&connection, ACCOUNTS, turns.fetch_add(1, Ordering::Relaxed))
                         .expect("the writer is only made to wait");
