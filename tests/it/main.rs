@@ -5,3 +5,4 @@ mod util;
 mod architecture;
 mod pg_capture;
 mod servers;
+mod store_local;
