@@ -16,14 +16,13 @@ heading() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 # shows a command as somebody would type it, then runs it in the demo's folder with the demo's settings only
 run() {
   printf '$ %s\n' "$*"
-  (cd "$demo" && env -u DATABASE_URL -u PGHOST -u PGPORT -u PGUSER -u PGPASSWORD -u PGDATABASE \
-    PATH="$root/target/release:$PATH" XDG_STATE_HOME="$demo/state" "$@")
+  (cd "$demo" && env -i HOME="$demo" TERM="${TERM:-dumb}" ${NO_COLOR:+NO_COLOR=1} PATH="$root/target/release:$PATH" "$@")
 }
 
 # what the server and the programs cost is thrown away on every exit; the backups are the point
 finish() {
   MIYABI_TEST_SERVERS=$demo/server "$root/scripts/servers.sh" remove "$MAJOR" >/dev/null
-  rm -rf "$demo/server" "$demo/data" "$demo/.env"
+  rm -rf "$demo/server" "$demo/data" "$demo/state" "$demo/.env"
 }
 
 heading "1. What this needs"
@@ -57,6 +56,7 @@ DATABASE_PORT=${address#*:}
 DATABASE_NAME=miyabi
 DATABASE_USER=postgres
 SQLITE_DATABASES=data/miyabi.db:data/miyabi-persistence.db
+MIYABI_BACKUP_STATE_DIR=state
 ENV
 say "settings, in .demo/.env:"
 sed 's/^/  /' "$demo/.env"

@@ -1,1 +1,3 @@
-//! (see docs/ARCHITECTURE.md)
+//! Makes backups: one archive a source, published only when it is whole.
+
+pub mod outcome;

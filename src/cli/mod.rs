@@ -1,1 +1,4 @@
-//! (see docs/ARCHITECTURE.md)
+//! cli
+mod args;
+mod config;
+mod resolve;

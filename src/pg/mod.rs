@@ -1,8 +1,25 @@
 //! PostgreSQL 13–18: reads a database under one exported snapshot, writes one again.
 
+mod auth;
 pub mod catalog;
+pub mod connect;
+pub mod copy_in;
+pub mod copy_out;
 pub mod database;
 pub mod ddl;
 pub mod encoding;
+pub mod fault;
+pub mod graph;
+pub mod piece;
+pub mod script;
+pub mod params;
+pub mod pgpass;
+pub mod server;
+pub mod graph;
 pub mod session;
+pub mod settings;
+pub mod stream;
+mod tls;
+mod url;
 pub mod version;
+pub mod wire;

@@ -1,1 +1,3 @@
-//! (see docs/ARCHITECTURE.md)
+//! Restores archives into databases and files.
+
+pub mod outcome;

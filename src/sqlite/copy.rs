@@ -45,7 +45,7 @@ pub struct Copied {
     pub wal_bytes_after: u64,
     /// The longest time for which we held a lock that keeps writers waiting. Zero in WAL mode.
     pub writer_wait: Duration,
-    /// How often a commit of another process made the copy begin afresh. Zero in WAL mode.
+    /// How often, at least, a commit of another process made the copy begin afresh. Zero in WAL mode.
     pub restarts: u32,
 }
 
@@ -63,7 +63,7 @@ const RATE_GUESS: f64 = 50e6;
 /// Copies `source` into the new file `staging`.
 pub fn run(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Cancel) -> Result<Copied> {
     let staging = path::absolute(staging).context(Kind::Place, || format!("cannot find {}", staging.display()))?;
-    create(&staging, 0o600)?;
+    create(&staging)?;
     let done = fill(source, &staging, progress, cancel);
     match done {
         Ok(copied) => Ok(copied),
@@ -84,7 +84,8 @@ fn fill(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Can
     sync(staging)?;
 
     progress.stage(format!("checking {}", source.path.display()), 0);
-    let integrity = integrity::check(staging, &source.path.display().to_string(), cancel)?;
+    let doing = format!("cannot use the copy of {}", source.path.display());
+    let integrity = integrity::check(staging, Kind::Source, &doing, cancel)?;
     let facts = inspect::staged(staging)?;
     Ok(Copied {
         facts,
@@ -99,22 +100,22 @@ fn fill(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Can
 }
 
 /// An empty file that did not exist before.
-pub(super) fn create(path: &Path, mode: u32) -> Result<fs::File> {
+fn create(path: &Path) -> Result<fs::File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(mode)
+        .mode(0o600)
         .open(path)
         .context(Kind::Place, || format!("cannot create {}", path.display()))
 }
 
-pub(super) fn sync(path: &Path) -> Result<()> {
+fn sync(path: &Path) -> Result<()> {
     let synced = fs::File::open(path).and_then(|file| file.sync_all());
     synced.context(Kind::Place, || format!("cannot sync {}", path.display()))
 }
 
 /// Takes the unfinished file away; the error stays the first one.
-pub(super) fn removed(unfinished: &Path, error: Error) -> Error {
+fn removed(unfinished: &Path, error: Error) -> Error {
     match fs::remove_file(unfinished) {
         Ok(()) => error,
         Err(cause) => error.note(format!("cannot remove {}: {cause}", unfinished.display())),
@@ -122,15 +123,20 @@ pub(super) fn removed(unfinished: &Path, error: Error) -> Error {
 }
 
 /// Copies all pages of `from`, which nobody else writes to meanwhile, into the new, empty file `to`.
-pub(super) fn whole(from: &Connection, path: &Path, to: &Path, patience: &Patience<'_>) -> Result<()> {
-    let progress = Progress::new();
-    let mut pass = Pass::new(path, to, patience, &progress);
+pub(super) fn whole(
+    from: &Connection,
+    path: &Path,
+    to: &Path,
+    patience: &Patience<'_>,
+    progress: &Progress,
+) -> Result<()> {
+    let mut pass = Pass::new(path, to, patience, progress);
+    pass.page_size = pass.read(|| pragma(from, "PRAGMA page_size"))?;
     let mut destination = open::destination(to).map_err(|cause| pass.failed(cause))?;
     let backup = Backup::new(from, &mut destination).map_err(|cause| pass.failed(cause))?;
-    let step = pass.pages(from, PINNED_STEP_BYTES)?;
-    while pass.step(&backup, step)? != StepResult::Done {}
+    pass.finish(&backup)?;
     drop(backup);
-    drop(destination);
+    destination.close().map_err(|(_, cause)| pass.failed(cause))?;
     sync(to)
 }
 
@@ -178,13 +184,13 @@ impl<'a> Pass<'a> {
         let backup = Backup::new(from, &mut to).map_err(|cause| self.failed(cause))?;
         if journal_mode == JournalMode::Wal || source.is_still() {
             self.pin(from)?;
-            self.finish(from, &backup)?;
+            self.finish(&backup)?;
             self.longest_hold = Duration::ZERO;
-        } else if !self.in_steps(from, &backup, yield_limit)? {
+        } else if !self.in_steps(&backup, yield_limit)? {
             self.announce(total);
             self.pin(from)?;
             let since = Instant::now();
-            self.finish(from, &backup)?;
+            self.finish(&backup)?;
             self.longest_hold = self.longest_hold.max(since.elapsed());
         }
         drop(backup);
@@ -202,17 +208,17 @@ impl<'a> Pass<'a> {
     }
 
     /// Copies without letting go of the lock.
-    fn finish(&mut self, from: &Connection, backup: &Backup<'_, '_>) -> Result<()> {
-        let pages = self.pages(from, PINNED_STEP_BYTES)?;
+    fn finish(&mut self, backup: &Backup<'_, '_>) -> Result<()> {
+        let pages = self.pages(PINNED_STEP_BYTES);
         while self.step(backup, pages)? != StepResult::Done {}
         Ok(())
     }
 
     /// Copies in steps with the lock released between them. False if writers were faster for `limit`.
-    fn in_steps(&mut self, from: &Connection, backup: &Backup<'_, '_>, limit: Duration) -> Result<bool> {
+    fn in_steps(&mut self, backup: &Backup<'_, '_>, limit: Duration) -> Result<bool> {
         let since = Instant::now();
         while since.elapsed() < limit {
-            let pages = self.pages(from, bytes_in(STEP_TIME, self.rate))?;
+            let pages = self.pages(bytes_in(STEP_TIME, self.rate));
             if self.step(backup, pages)? == StepResult::Done {
                 return Ok(true);
             }
@@ -249,10 +255,9 @@ impl<'a> Pass<'a> {
     }
 
     /// How many pages make up `bytes`; at least one.
-    fn pages(&self, from: &Connection, bytes: u64) -> Result<i32> {
-        let page_size = self.read(|| pragma(from, "PRAGMA page_size"))?;
-        let pages = bytes.checked_div(page_size).unwrap_or(1).max(1);
-        Ok(i32::try_from(pages).unwrap_or(i32::MAX))
+    fn pages(&self, bytes: u64) -> i32 {
+        let pages = bytes.checked_div(self.page_size).unwrap_or(1).max(1);
+        i32::try_from(pages).unwrap_or(i32::MAX)
     }
 
     fn read<T>(&self, query: impl FnMut() -> rusqlite::Result<T>) -> Result<T> {

@@ -75,12 +75,14 @@ pub fn run(path: &Path, busy_limit: Duration, cancel: &Cancel) -> Result<Facts> 
     let patience = Patience { path, limit: busy_limit, cancel, kind: Kind::Source };
     let source = Source::open(path, &patience)?;
     let read = || {
-        source.connection.execute_batch("BEGIN")?;
-        let facts = facts(&source.connection);
-        source.connection.execute_batch("COMMIT")?;
-        facts
+        let snapshot = source.connection.unchecked_transaction()?;
+        facts(&snapshot)
     };
-    let facts = patience.wait(read)?.map_err(|cause| open::unreadable(path, cause))?;
+    let mut facts = patience.wait(read)?.map_err(|cause| open::unreadable(path, cause))?;
+    if source.is_still() {
+        // Without locks SQLite leaves WAL out of account; and there is no lock to lose by opening the file.
+        facts.journal_mode = header_journal_mode(&source.path)?;
+    }
     source.close()?;
     Ok(facts)
 }

@@ -29,16 +29,15 @@ pub const VIOLATIONS_MAX: u64 = 1000;
 /// Virtual machine steps between two looks at the cancel token.
 const STEPS_PER_CANCEL_POINT: i32 = 10_000;
 
-/// Checks a staged file that only we know. `named` is what the error calls it.
-pub fn check(staged: &Path, named: &str, cancel: &Cancel) -> Result<Integrity> {
-    let doing = || format!("cannot use the copy of {named}");
+/// Checks a file that only we know. A fault is an error of `kind`, in the middle of `doing`.
+pub fn check(staged: &Path, kind: Kind, doing: &str, cancel: &Cancel) -> Result<Integrity> {
     if open::length(staged) == 0 {
-        return Err(Error::new(Kind::Damaged, doing()).because("it is empty: expected a SQLite database"));
+        return Err(Error::new(kind, doing).because("it is empty: expected a SQLite database"));
     }
     let mut connection = open::staged(staged)?;
     let stop = cancel.clone();
     let damaged = |found: String| {
-        Error::new(Kind::Damaged, doing())
+        Error::new(kind, doing)
             .because(format!("integrity_check: {found}"))
             .hint("the database is damaged: restore a sound backup; `.recover` of the sqlite3 shell may save rows")
     };

@@ -32,10 +32,11 @@ mod busy;
 pub mod copy;
 pub mod holders;
 pub mod inspect;
-mod integrity;
+pub mod integrity;
 mod open;
 mod replace;
 pub mod restore;
+mod unfinished;
 
 pub use copy::{Copied, SqliteSource};
 pub use inspect::{Facts, JournalMode, Table, TableKind};

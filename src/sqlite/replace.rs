@@ -7,15 +7,13 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{self, Path, PathBuf};
 
-use rustix::fs::{FlockOperation, RenameFlags, fcntl_lock, renameat_with};
-use rustix::io::Errno;
+use rustix::fs::{FlockOperation, fcntl_lock};
 
-use super::copy;
 use super::holders;
 use super::open::{self, side_file};
+use super::unfinished::{self, Unfinished, rename_new};
 use crate::error::{Context, Error, Kind, Result};
 
 /// What SQLite would replay or map. `-shm` is only ever rebuilt.
@@ -29,16 +27,15 @@ pub(super) fn create(staged: &Path, target: &Path, stamp: &str) -> Result<PathBu
         return Err(Error::new(Kind::Target, doing()).because("it has no file name"));
     };
     let target = fs::canonicalize(folder).context(Kind::Target, doing)?.join(name);
+    unfinished::sweep(&target).context(Kind::Target, doing)?;
     set_journals_aside(&target, &side_file(&target, &format!(".before-restore-{stamp}")))?;
     let ready = beside(staged, &target, stamp)?;
-    if let Err(cause) = rename_new(&ready, &target) {
-        let error = match cause.kind() == io::ErrorKind::AlreadyExists {
-            true => Error::new(Kind::Refused, doing()).because("another process has just created it"),
-            false => Error::new(Kind::Target, doing()).because(cause),
-        };
-        return Err(copy::removed(&ready, error));
-    }
-    open::sync_folder(&target).context(Kind::Target, doing)?;
+    ready.publish(&target).map_err(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Error::new(Kind::Refused, doing()).because("another process has just created it")
+        }
+        _ => Error::new(Kind::Target, doing()).because(cause),
+    })?;
     Ok(target)
 }
 
@@ -57,36 +54,20 @@ pub(super) fn unreadable(staged: &Path, target: &Path, safety_copy: &Path, stamp
     }
     let like = file.metadata().context(Kind::Target, doing)?;
     let ready = beside(staged, target, stamp)?;
-    let swapped = dress(&ready, &like)
+    ready
+        .dress(&like)
         .and_then(|()| fs::hard_link(target, safety_copy))
         .and_then(|()| open::sync_folder(target))
-        .context(Kind::Target, || format!("cannot keep {} as {}", target.display(), safety_copy.display()))
-        .and_then(|()| set_journals_aside(target, safety_copy))
-        .and_then(|()| fs::rename(&ready, target).context(Kind::Target, doing));
-    match swapped {
-        Ok(()) => open::sync_folder(target).context(Kind::Target, doing),
-        Err(error) => Err(copy::removed(&ready, error)),
-    }
+        .context(Kind::Target, || format!("cannot keep {} as {}", target.display(), safety_copy.display()))?;
+    set_journals_aside(target, safety_copy)?;
+    ready.replace(target).context(Kind::Target, doing)
 }
 
-/// Owner and mode of the file that is replaced.
-fn dress(ready: &Path, like: &fs::Metadata) -> io::Result<()> {
-    let file = fs::File::open(ready)?;
-    if std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid())).is_ok() {
-        file.set_permissions(like.permissions())?;
-    }
-    file.sync_all()
-}
-
-/// The staged content, synced, under a name of its own in the target's folder.
-fn beside(staged: &Path, target: &Path, stamp: &str) -> Result<PathBuf> {
-    let ready = side_file(target, &format!(".restoring-{stamp}"));
-    let mut to = copy::create(&ready, 0o600)?;
-    let written = fs::File::open(staged).and_then(|mut from| io::copy(&mut from, &mut to)).and_then(|_| to.sync_all());
-    match written.context(Kind::Target, || format!("cannot write {}", ready.display())) {
-        Ok(()) => Ok(ready),
-        Err(error) => Err(copy::removed(&ready, error)),
-    }
+/// The staged content, whole, in the target's folder, without its name yet.
+fn beside(staged: &Path, target: &Path, stamp: &str) -> Result<Unfinished> {
+    let ready = Unfinished::create(side_file(target, &format!(".restoring-{stamp}{}", Unfinished::SUFFIX)))?;
+    ready.fill(staged).context(Kind::Target, || format!("cannot write {}", ready.path().display()))?;
+    Ok(ready)
 }
 
 fn set_journals_aside(target: &Path, safety_copy: &Path) -> Result<()> {
@@ -103,18 +84,5 @@ fn absent_is_fine(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
-    }
-}
-
-/// Gives `from` another name, never over another file.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    let here = rustix::fs::CWD;
-    match renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
-        // This file system cannot: two steps, of which the first refuses as well.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            fs::hard_link(from, to)?;
-            fs::remove_file(from)
-        }
-        done => Ok(done?),
     }
 }

@@ -27,14 +27,17 @@ fn back_up(path: &Path, staging: &Path) -> Result<Copied> {
     copy::run(&source(path), staging, &Progress::new(), &Cancel::new())
 }
 
-fn restore(staged: &Path, target: &Path) -> Result<RestoreOutcome> {
-    let plan = RestoreInto {
+fn into(staged: &Path, target: &Path) -> RestoreInto {
+    RestoreInto {
         staged: staged.to_owned(),
         target: target.to_owned(),
         stamp: "20260102-030405".into(),
         busy_limit: Duration::from_millis(300),
-    };
-    restore::into_file(&plan, &Progress::new(), &Cancel::new())
+    }
+}
+
+fn restore(staged: &Path, target: &Path) -> Result<RestoreOutcome> {
+    restore::into_file(&into(staged, target), &Progress::new(), &Cancel::new())
 }
 
 fn make(path: &Path, sql: &str) -> Connection {
@@ -292,6 +295,33 @@ fn a_cancelled_copy_stops_and_is_removed() {
 }
 
 #[test]
+fn a_long_integrity_check_can_be_cancelled() {
+    let folder = Folder::new();
+    let db = folder.file("a.db");
+    filled(&db, "", 60_000, "row");
+    let cancel = Cancel::new();
+    let check = || integrity::check(&db, Kind::Damaged, "cannot test", &cancel);
+    assert_eq!(check().unwrap(), Integrity::default());
+    cancel.cancel_by_signal(2);
+    assert_eq!(check().unwrap_err().kind(), Kind::Signal(2));
+}
+
+#[test]
+fn a_cancelled_restore_changes_nothing() {
+    let folder = Folder::new();
+    let (db, old, copy) = (folder.file("new.db"), folder.file("old.db"), folder.file("copy"));
+    filled(&db, "", 50, "new");
+    filled(&old, "", 50, "old");
+    back_up(&db, &copy).unwrap();
+    let cancel = Cancel::new();
+    cancel.cancel_by_signal(15);
+    let error = restore::into_file(&into(&copy, &old), &Progress::new(), &cancel).unwrap_err();
+    assert_eq!(error.kind(), Kind::Signal(15));
+    assert_eq!(text_of(&old), (50, "old".into()));
+    assert_eq!(beside(&old), ["copy", "new.db", "old.db"]);
+}
+
+#[test]
 fn restore_writes_into_the_file_whatever_the_page_sizes_and_modes() {
     let modes = ["wal", "delete"];
     for (from, to) in [(512, 65536), (65536, 512), (4096, 4096), (1024, 4096)] {
@@ -359,6 +389,78 @@ fn restore_replaces_a_target_that_is_no_database_and_keeps_it() {
     assert_eq!(fs::read(open::side_file(&safety_copy, "-wal")).unwrap(), b"evidence");
     assert_eq!(fs::metadata(&bad).unwrap().mode() & 0o777, 0o604);
     assert_eq!(text_of(&bad), (500, "new".into()));
+}
+
+#[test]
+fn restore_takes_a_crashed_targets_wal_into_the_safety_copy() {
+    let (folder, crashed) = (Folder::new(), Folder::new());
+    let (db, copy) = (folder.file("a.db"), folder.file("copy"));
+    filled(&db, "PRAGMA journal_mode=wal", 2000, "before");
+    back_up(&db, &copy).unwrap();
+    let writer = make(&db, "UPDATE t SET x = 'committed'");
+    for name in ["a.db", "a.db-wal"] {
+        fs::copy(folder.file(name), crashed.file(name)).unwrap();
+    }
+    drop(writer);
+    let outcome = restore(&copy, &crashed.file("a.db")).unwrap();
+    assert_eq!(outcome.how, How::InPlace);
+    assert_eq!(text_of(&outcome.safety_copy.unwrap()), (2000, "committed".into()));
+    assert_eq!(text_of(&outcome.target), (2000, "before".into()));
+}
+
+#[test]
+fn restore_heals_a_damaged_target_in_place() {
+    let folder = Folder::new();
+    let (db, bad, copy) = (folder.file("new.db"), folder.file("bad.db"), folder.file("copy"));
+    filled(&db, "", 500, "new");
+    filled(&bad, "", 9000, "some text to fill pages with");
+    back_up(&db, &copy).unwrap();
+    let mut bytes = fs::read(&bad).unwrap();
+    let (middle, end) = (bytes.len() / 8192 * 4096, bytes.len());
+    bytes[middle..middle + 4096].fill(0xa5);
+    fs::write(&bad, &bytes).unwrap();
+    let outcome = restore(&copy, &bad).unwrap();
+    assert_eq!(outcome.how, How::InPlace);
+    assert_eq!(text_of(&bad), (500, "new".into()));
+    let kept = fs::read(outcome.safety_copy.unwrap()).unwrap();
+    assert_eq!(kept[4096..end], bytes[4096..end], "page by page, for whoever wants to salvage it");
+}
+
+#[test]
+fn restore_sweeps_what_a_killed_one_left_and_spares_a_living_one() {
+    let folder = Folder::new();
+    let (db, old, copy) = (folder.file("new.db"), folder.file("old.db"), folder.file("copy"));
+    filled(&db, "", 50, "new");
+    filled(&old, "", 50, "old");
+    back_up(&db, &copy).unwrap();
+    let living = fs::File::create(folder.file("old.db.before-restore-1.unfinished")).unwrap();
+    living.lock().unwrap();
+    fs::write(folder.file("old.db.before-restore-2.unfinished"), b"half").unwrap();
+    fs::write(folder.file("old.db.restoring-3.unfinished"), b"half").unwrap();
+    fs::write(folder.file("old.db.before-restore-4"), b"kept").unwrap();
+    restore(&copy, &old).unwrap();
+    let expected = [
+        "copy",
+        "new.db",
+        "old.db",
+        "old.db.before-restore-1.unfinished",
+        "old.db.before-restore-20260102-030405",
+        "old.db.before-restore-4",
+    ];
+    assert_eq!(beside(&old), expected);
+}
+
+#[test]
+fn inspect_changes_nothing_and_names_the_tables() {
+    let folder = Folder::new();
+    let db = folder.file("a.db");
+    filled(&db, "PRAGMA journal_mode=wal; PRAGMA user_version=3", 50, "x");
+    let before = fs::read(&db).unwrap();
+    let facts = inspect::run(&db, Duration::ZERO, &Cancel::new()).unwrap();
+    assert_eq!((facts.user_version, facts.journal_mode, facts.encoding.as_str()), (3, JournalMode::Wal, "UTF-8"));
+    assert_eq!(facts.tables, [Table { name: "t".into(), kind: TableKind::Table, rows: None }]);
+    assert_eq!(fs::read(&db).unwrap(), before);
+    assert_eq!(beside(&db), ["a.db"]);
 }
 
 #[test]

@@ -1,1 +1,3 @@
-//! (see docs/ARCHITECTURE.md)
+//! Verifies stored backups.
+
+pub mod outcome;

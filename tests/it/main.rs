@@ -3,6 +3,9 @@
 mod util;
 
 mod architecture;
+mod archive_damage;
+mod bad_archives;
 mod pg_capture;
 mod servers;
 mod store_local;
+mod sqlite_live;

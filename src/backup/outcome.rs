@@ -1,0 +1,75 @@
+//! What a run of `backup` leads to: one result a source, and the exit code that follows from all of them.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::error::{Error, Kind};
+use crate::manifest::meta::Meta;
+use crate::policy::Tier;
+use crate::units::{RawBytes, StoredBytes};
+
+#[derive(Debug, Default)]
+pub struct BackupOutcome {
+    pub sources: Vec<SourceOutcome>,
+    /// What was cleaned up before: staging files of runs that died.
+    pub swept: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct SourceOutcome {
+    pub label: String,
+    /// `shop on db.example:5432`, or the path of a SQLite file.
+    pub source: String,
+    pub result: Result<BackedUp, Error>,
+}
+
+/// One archive that stands, with its `.meta`.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackedUp {
+    pub path: PathBuf,
+    /// Empty for `--output`.
+    pub tiers: Vec<Tier>,
+    /// The same backup in further trees.
+    pub copies: Vec<PathBuf>,
+    pub size_bytes: StoredBytes,
+    pub raw_bytes: RawBytes,
+    pub tables: u64,
+    pub rows: u64,
+    pub sha256: String,
+    pub duration_seconds: f64,
+    pub warnings: Vec<String>,
+}
+
+impl BackedUp {
+    pub fn new(path: PathBuf, tiers: Vec<Tier>, copies: Vec<PathBuf>, meta: &Meta) -> Self {
+        let details = meta.details.as_ref();
+        BackedUp {
+            path,
+            tiers,
+            copies,
+            size_bytes: meta.size_bytes,
+            raw_bytes: details.map(|details| details.raw_bytes).unwrap_or_default(),
+            tables: details.map_or(0, |details| details.tables.len() as u64),
+            rows: details.map_or(0, |details| details.tables.iter().map(|table| table.rows).sum()),
+            sha256: details.map(|details| details.sha256.clone()).unwrap_or_default(),
+            duration_seconds: details.map_or(0.0, |details| details.duration_seconds),
+            warnings: details.map(|details| details.warnings.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl BackupOutcome {
+    /// 0 if all succeeded, 3 if only some did, else the first error's own code. A signal's code goes before all.
+    pub fn exit_code(&self) -> u8 {
+        let errors = || self.sources.iter().filter_map(|source| source.result.as_ref().err());
+        if let Some(stopped) = errors().find(|error| matches!(error.kind(), Kind::Signal(_))) {
+            return stopped.kind().exit_code();
+        }
+        match errors().next() {
+            None => 0,
+            Some(_) if errors().count() < self.sources.len() => Kind::Partial.exit_code(),
+            Some(error) => error.kind().exit_code(),
+        }
+    }
+}

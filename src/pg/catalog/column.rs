@@ -1,0 +1,121 @@
+//! Columns and their defaults: `pg_attribute` and `pg_attrdef`.
+
+use std::collections::HashMap;
+
+use crate::error::Result;
+use crate::ident::QualifiedName;
+use crate::pg::catalog::relation::pairs;
+use crate::pg::session::{Row, Session};
+use crate::pg::version::Capability;
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub number: i16,
+    pub name: String,
+    /// `format_type`, qualified where the empty search path asks for it.
+    pub type_name: String,
+    pub not_null: bool,
+    pub is_local: bool,
+    /// `a` always, `d` by default, NUL for none.
+    pub identity: char,
+    /// `s` stored, `v` virtual, NUL for none.
+    pub generated: char,
+    /// None is the server's default.
+    pub statistics: Option<i16>,
+    pub storage: char,
+    pub type_storage: char,
+    /// `p`, `l`, NUL for the default.
+    pub compression: char,
+    pub options: Vec<String>,
+    pub foreign_options: Vec<(String, String)>,
+    /// Set where it differs from the type's own.
+    pub collation: Option<QualifiedName>,
+    pub acl: Option<Vec<String>>,
+    pub init_acl: Option<Vec<String>>,
+    pub default: Option<ColumnDefault>,
+}
+
+/// A row of `pg_attrdef`: a default or a generation expression.
+#[derive(Clone, Debug)]
+pub struct ColumnDefault {
+    pub oid: u32,
+    pub expression: String,
+}
+
+impl Column {
+    pub fn is_generated(&self) -> bool {
+        self.generated != '\0'
+    }
+}
+
+/// Columns by relation, in the order of their numbers; dropped ones are left out. Of the server's own relations, and
+/// of system columns, only those whose privileges were ever changed.
+pub async fn load(session: &Session) -> Result<HashMap<u32, Vec<Column>>> {
+    let version = session.version();
+    let statistics =
+        version.pick(Capability::NullableStatisticsTargets, "a.attstattarget", "NULLIF(a.attstattarget, -1)");
+    let compression = version.pick(Capability::ColumnCompression, "a.attcompression", "''::\"char\"");
+    // pg_get_expr with a relation costs time per column of that relation; only generation expressions need it.
+    let sql = format!(
+        "SELECT a.attrelid, a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name,
+           a.attnotnull, a.attislocal, a.attidentity, a.attgenerated, {statistics}::pg_catalog.int2 AS statistics,
+           a.attstorage, t.typstorage, {compression} AS compression, a.attoptions,
+           cn.nspname AS collation_schema, c.collname AS collation_name,
+           (SELECT pg_catalog.array_agg(x.option_name ORDER BY x.option_name)
+              FROM pg_catalog.pg_options_to_table(a.attfdwoptions) x) AS option_names,
+           (SELECT pg_catalog.array_agg(x.option_value ORDER BY x.option_name)
+              FROM pg_catalog.pg_options_to_table(a.attfdwoptions) x) AS option_values,
+           a.attacl::pg_catalog.text[] AS acl,
+           (SELECT p.initprivs::pg_catalog.text[] FROM pg_catalog.pg_init_privs p WHERE p.objoid = a.attrelid
+              AND p.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.objsubid = a.attnum) AS init_acl,
+           d.oid AS default_oid,
+           CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0)
+                ELSE pg_catalog.pg_get_expr(d.adbin, d.adrelid) END AS default_expression
+         FROM pg_catalog.pg_attribute a
+         JOIN pg_catalog.pg_class o ON o.oid = a.attrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
+         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+         LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation AND a.attcollation <> t.typcollation
+         LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = c.collnamespace
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef
+         WHERE NOT a.attisdropped AND o.relkind = ANY ('{{r,p,v,m,f,c}}'::\"char\"[])
+           AND ((a.attnum > 0 AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema')
+                OR a.attacl IS NOT NULL)
+         ORDER BY a.attrelid, a.attnum"
+    );
+    let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
+    for row in session.rows(&sql).await? {
+        columns.entry(row.u32("attrelid")?).or_default().push(read(&row)?);
+    }
+    Ok(columns)
+}
+
+fn read(row: &Row) -> Result<Column> {
+    let collation = match (row.opt_text("collation_schema")?, row.opt_text("collation_name")?) {
+        (Some(schema), Some(name)) => Some(QualifiedName::new(schema, name)),
+        _ => None,
+    };
+    let default = match (row.opt_u32("default_oid")?, row.opt_text("default_expression")?) {
+        (Some(oid), Some(expression)) => Some(ColumnDefault { oid, expression }),
+        _ => None,
+    };
+    Ok(Column {
+        number: row.i16("attnum")?,
+        name: row.text("attname")?,
+        type_name: row.text("type_name")?,
+        not_null: row.bool("attnotnull")?,
+        is_local: row.bool("attislocal")?,
+        identity: row.char("attidentity")?,
+        generated: row.char("attgenerated")?,
+        statistics: row.opt_i16("statistics")?,
+        storage: row.char("attstorage")?,
+        type_storage: row.char("typstorage")?,
+        compression: row.char("compression")?,
+        options: row.opt_text_array("attoptions")?.unwrap_or_default(),
+        foreign_options: pairs(row, "option_names", "option_values")?,
+        collation,
+        acl: row.opt_text_array("acl")?,
+        init_acl: row.opt_text_array("init_acl")?,
+        default,
+    })
+}

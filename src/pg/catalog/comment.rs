@@ -1,0 +1,57 @@
+//! Comments and security labels of everything, read at once.
+//!
+//! The server's own objects are left out (schema `public`, which everybody may comment on, is not).
+
+use std::collections::HashMap;
+
+use super::object::{FIRST_NORMAL_OID, ObjectId};
+use crate::error::Result;
+use crate::pg::session::Session;
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Label {
+    pub provider: String,
+    pub text: String,
+}
+
+/// What people noted about objects and their parts (columns, for tables and composite types).
+#[derive(Debug, Default)]
+pub struct Notes {
+    comments: HashMap<(ObjectId, i32), String>,
+    labels: HashMap<(ObjectId, i32), Vec<Label>>,
+}
+
+impl Notes {
+    pub async fn load(session: &Session) -> Result<Self> {
+        let mut notes = Notes::default();
+        let own =
+            format!("(o.objoid >= {FIRST_NORMAL_OID} OR o.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass)");
+        let comments = format!(
+            "SELECT o.classoid AS class, o.objoid AS oid, o.objsubid AS sub, o.description AS text \
+             FROM pg_catalog.pg_description o WHERE {own}"
+        );
+        for row in session.rows(&comments).await? {
+            let id = ObjectId::new(row.u32("class")?, row.u32("oid")?);
+            notes.comments.insert((id, row.i32("sub")?), row.text("text")?);
+        }
+        let labels = format!(
+            "SELECT o.classoid AS class, o.objoid AS oid, o.objsubid AS sub, o.provider, o.label AS text \
+             FROM pg_catalog.pg_seclabel o WHERE {own} ORDER BY o.provider"
+        );
+        for row in session.rows(&labels).await? {
+            let id = ObjectId::new(row.u32("class")?, row.u32("oid")?);
+            let label = Label { provider: row.text("provider")?, text: row.text("text")? };
+            notes.labels.entry((id, row.i32("sub")?)).or_default().push(label);
+        }
+        Ok(notes)
+    }
+
+    /// `sub` is 0 for the object itself, else the column's number.
+    pub fn comment(&self, id: ObjectId, sub: i32) -> Option<&str> {
+        self.comments.get(&(id, sub)).map(String::as_str)
+    }
+
+    pub fn labels(&self, id: ObjectId, sub: i32) -> &[Label] {
+        self.labels.get(&(id, sub)).map_or(&[], Vec::as_slice)
+    }
+}

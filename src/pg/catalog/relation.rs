@@ -1,0 +1,149 @@
+//! Tables, views, materialized views, foreign tables, sequences and composite types: `pg_class` without its indexes.
+
+use crate::error::Result;
+use crate::ident::QualifiedName;
+use crate::pg::catalog::object::{Base, BaseColumns, class};
+use crate::pg::session::{Row, Session};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RelationKind {
+    Table,
+    Partitioned,
+    View,
+    MaterializedView,
+    Foreign,
+    Sequence,
+    Composite,
+}
+
+impl RelationKind {
+    fn from_char(relkind: char) -> Option<Self> {
+        Some(match relkind {
+            'r' => RelationKind::Table,
+            'p' => RelationKind::Partitioned,
+            'v' => RelationKind::View,
+            'm' => RelationKind::MaterializedView,
+            'f' => RelationKind::Foreign,
+            'S' => RelationKind::Sequence,
+            'c' => RelationKind::Composite,
+            _ => return None,
+        })
+    }
+
+    /// Created by CREATE TABLE or CREATE FOREIGN TABLE.
+    pub fn is_table(self) -> bool {
+        matches!(self, RelationKind::Table | RelationKind::Partitioned | RelationKind::Foreign)
+    }
+
+    /// LOCK TABLE takes it, and we hold that lock while the server deparses it.
+    pub fn is_lockable(self) -> bool {
+        matches!(self, RelationKind::Table | RelationKind::Partitioned)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Relation {
+    pub base: Base,
+    pub kind: RelationKind,
+    /// `relkind` again, for messages and queries.
+    pub unlogged: bool,
+    /// The row type, or 0.
+    pub row_type: u32,
+    /// `format_type` of the type that a typed table is OF.
+    pub of_type: Option<String>,
+    pub options: Vec<String>,
+    pub toast_options: Vec<String>,
+    pub tablespace: Option<String>,
+    pub access_method: Option<String>,
+    pub replica_identity: char,
+    pub row_security: bool,
+    pub force_row_security: bool,
+    pub is_partition: bool,
+    pub is_populated: bool,
+    pub filenode: u32,
+    /// Set for foreign tables.
+    pub foreign: Option<ForeignTable>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ForeignTable {
+    pub server: String,
+    pub options: Vec<(String, String)>,
+}
+
+impl Relation {
+    pub fn qualified(&self) -> QualifiedName {
+        QualifiedName::new(self.base.schema.as_deref().unwrap_or_default(), self.base.name.as_str())
+    }
+
+    pub fn oid(&self) -> u32 {
+        self.base.id.oid
+    }
+}
+
+const BASE: BaseColumns = BaseColumns {
+    catalog: "pg_class",
+    name: "relname",
+    in_schema: true,
+    owner: Some("relowner"),
+    acl: Some(("relacl", "CASE WHEN o.relkind = 'S' THEN 's'::\"char\" ELSE 'r'::\"char\" END")),
+};
+
+/// All relations but indexes and TOAST tables, those of the server included: their privileges may have changed.
+pub async fn load(session: &Session) -> Result<Vec<Relation>> {
+    let sql = format!(
+        "SELECT {base}, o.relkind, o.relpersistence, o.reltype,
+           CASE WHEN o.reloftype <> 0 THEN pg_catalog.format_type(o.reloftype, NULL) END AS of_type,
+           o.reloptions, t.reloptions AS toast_options, s.spcname AS tablespace, m.amname AS access_method,
+           o.relreplident, o.relrowsecurity, o.relforcerowsecurity, o.relispartition, o.relispopulated, o.relfilenode,
+           v.srvname AS server,
+           (SELECT pg_catalog.array_agg(x.option_name ORDER BY x.option_name)
+              FROM pg_catalog.pg_options_to_table(f.ftoptions) x) AS option_names,
+           (SELECT pg_catalog.array_agg(x.option_value ORDER BY x.option_name)
+              FROM pg_catalog.pg_options_to_table(f.ftoptions) x) AS option_values
+         FROM pg_catalog.pg_class o
+         JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
+         LEFT JOIN pg_catalog.pg_class t ON t.oid = o.reltoastrelid AND t.relkind = 't'
+         LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = o.reltablespace
+         LEFT JOIN pg_catalog.pg_am m ON m.oid = o.relam
+         LEFT JOIN pg_catalog.pg_foreign_table f ON f.ftrelid = o.oid
+         LEFT JOIN pg_catalog.pg_foreign_server v ON v.oid = f.ftserver
+         WHERE o.relkind = ANY ('{{r,p,v,m,f,S,c}}'::\"char\"[])
+         ORDER BY o.oid",
+        base = BASE.sql()
+    );
+    session.rows(&sql).await?.iter().map(read).filter_map(Result::transpose).collect()
+}
+
+fn read(row: &Row) -> Result<Option<Relation>> {
+    let Some(kind) = RelationKind::from_char(row.char("relkind")?) else { return Ok(None) };
+    let foreign = match row.opt_text("server")? {
+        Some(server) => Some(ForeignTable { server, options: pairs(row, "option_names", "option_values")? }),
+        None => None,
+    };
+    Ok(Some(Relation {
+        base: Base::read(row, class::PG_CLASS)?,
+        kind,
+        unlogged: row.char("relpersistence")? == 'u',
+        row_type: row.u32("reltype")?,
+        of_type: row.opt_text("of_type")?,
+        options: row.opt_text_array("reloptions")?.unwrap_or_default(),
+        toast_options: row.opt_text_array("toast_options")?.unwrap_or_default(),
+        tablespace: row.opt_text("tablespace")?,
+        access_method: row.opt_text("access_method")?,
+        replica_identity: row.char("relreplident")?,
+        row_security: row.bool("relrowsecurity")?,
+        force_row_security: row.bool("relforcerowsecurity")?,
+        is_partition: row.bool("relispartition")?,
+        is_populated: row.bool("relispopulated")?,
+        filenode: row.u32("relfilenode")?,
+        foreign,
+    }))
+}
+
+/// Two arrays of the same length as pairs: names and values of FDW options.
+pub fn pairs(row: &Row, names: &str, values: &str) -> Result<Vec<(String, String)>> {
+    let names = row.opt_text_array(names)?.unwrap_or_default();
+    let values = row.opt_text_array(values)?.unwrap_or_default();
+    Ok(names.into_iter().zip(values).collect())
+}
