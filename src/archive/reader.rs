@@ -12,7 +12,6 @@ use crate::read_at::ReadAt;
 use super::fault::{Fault, Flaw};
 use super::header::{ArchiveHeader, ArchiveId};
 use super::index::Index;
-use super::layout::wide;
 use super::member::unpack;
 use super::model::{MemberEntry, Stream, TocEntry};
 use super::table::{Cursor, entry, position_of};
