@@ -16,6 +16,8 @@ use super::label::Label;
 
 pub const META_SUFFIX: &str = ".meta";
 
+const UNPACKED_SUFFIX: &str = ".unpacked";
+
 /// `20251129-030000`
 const STAMP_BYTES: usize = 15;
 
@@ -272,6 +274,18 @@ pub fn whole_name(archive: &str) -> &str {
         Some((_, Suffixes { part: Some(_), .. })) => archive.rsplit_once('.').map_or(archive, |(whole, _)| whole),
         _ => archive,
     }
+}
+
+/// The final name, which it never gets, of a database file that is unpacked from this archive; `number` is nobody
+/// else's.
+pub fn unpacked_name(archive: &str, number: u64) -> String {
+    format!("{archive}.{number:x}{UNPACKED_SUFFIX}")
+}
+
+/// The archive that a file of this name was unpacked from.
+pub fn unpacked_from(name: &str) -> Option<&str> {
+    let (archive, number) = name.strip_suffix(UNPACKED_SUFFIX)?.rsplit_once('.')?;
+    u64::from_str_radix(number, 16).ok().map(|_| archive)
 }
 
 /// Whether we may have written this path of a tree: an archive, its `.meta` or a run manifest in a tier's folder.
