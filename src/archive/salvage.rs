@@ -23,7 +23,6 @@ use super::model::{StreamKind, StreamSpec, Summary, TocEntry, Trailer};
 use super::survey::Survey;
 use super::tail::read_span;
 use super::writer::Writer;
-use crate::read_at::ReadAt;
 
 /// What the caller decides.
 #[derive(Clone, Debug)]
