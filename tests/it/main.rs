@@ -7,5 +7,5 @@ mod archive_damage;
 mod bad_archives;
 mod pg_capture;
 mod servers;
-mod store_local;
 mod sqlite_live;
+mod store_local;
