@@ -3,6 +3,7 @@
 //! Each kind has a file with its struct and `load(&Session) -> Result<Vec<…>>`; `pg::ddl` has the file of the same
 //! name that turns it into statements. Queries name everything with `pg_catalog.` and rely on nothing in the path.
 
+pub mod access_method;
 pub mod aggregate;
 pub mod cast;
 use std::collections::{HashMap, HashSet};
@@ -11,21 +12,31 @@ use crate::error::Result;
 use crate::pg::session::Session;
 use crate::pg::version::{Capability, ServerVersion};
 
+pub mod collation;
 pub mod column;
 pub mod comment;
 pub mod constraint;
+pub mod conversion;
 pub mod depend;
+pub mod event_trigger;
 pub mod extension;
+pub mod foreign;
 pub mod index;
 pub mod inheritance;
+pub mod language;
+pub mod large_object;
 pub mod local;
 pub mod object;
+pub mod operator_class;
 pub mod policy;
 pub mod relation;
 pub mod rule;
 pub mod schema;
 pub mod sequence;
 pub mod statistics;
+pub mod subscription;
+pub mod text_search;
+pub mod transform;
 pub mod trigger;
 pub mod view;
 
