@@ -115,7 +115,9 @@ async fn write(session: &Session, catalog: &Catalog, facts: &Facts, warnings: &m
     let parts = script::Parts { catalog, pieces: &found.pieces, tables: &tables, data };
     let entries = script::entries(parts, &ordered)?;
     let roles = script::roles(catalog, &entries, &found.roles);
-    Ok(Script { preamble: preamble::preamble(session.codec(), &roles), entries, tables, roles })
+    let large_objects = found.large_objects.iter().map(|one| one.base.id.oid).collect();
+    let preamble = preamble::preamble(session.codec(), &roles);
+    Ok(Script { preamble, entries, tables, large_objects, roles })
 }
 
 async fn warn_of_unread(session: &Session, unread: &[ObjectId], warnings: &mut Vec<String>) -> Result<()> {

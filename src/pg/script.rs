@@ -70,6 +70,8 @@ pub struct Script {
     pub preamble: String,
     pub entries: Vec<Entry>,
     pub tables: Vec<TableData>,
+    /// Their bytes are read by `catalog::large_object::Reader` and stand before the entries of the data section.
+    pub large_objects: Vec<u32>,
     /// All roles that the entries name: the preamble asks for them.
     pub roles: BTreeSet<String>,
 }

@@ -14,6 +14,10 @@ use crate::pg::ddl;
 use crate::pg::graph::NodeKind;
 use crate::pg::session::Session;
 
+mod rest;
+
+pub use rest::LargeObjectTexts;
+
 #[derive(Debug, Default)]
 pub struct Found {
     pub pieces: Vec<Piece>,
@@ -21,6 +25,8 @@ pub struct Found {
     pub conditions: HashMap<u32, String>,
     /// Roles that statements name besides owners and those of privileges.
     pub roles: BTreeSet<String>,
+    /// What follows the bytes of large objects, by OID.
+    pub large_objects: Vec<LargeObjectTexts>,
     pub warnings: Vec<String>,
 }
 
@@ -36,6 +42,7 @@ pub async fn collect(session: &Session, catalog: &Catalog) -> Result<Found> {
     found.add_casts(cast::load(session).await?, notes);
     found.add_publications(session, notes).await?;
     found.add_default_acls(default_acl::load(session).await?)?;
+    found.add_rest(session, notes).await?;
     Ok(found)
 }
 
