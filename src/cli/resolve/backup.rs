@@ -15,6 +15,17 @@ pub struct Backup {
     pub schedule: Option<String>,
 }
 
+impl Backup {
+    /// As if every source that is left succeeded.
+    pub fn exit_code(&self) -> u8 {
+        match (self.failures.first(), &self.job) {
+            (None, _) => 0,
+            (Some(_), Some(_)) => Kind::Partial.exit_code(),
+            (Some(failure), None) => failure.error.kind().exit_code(),
+        }
+    }
+}
+
 /// Calendar days in the configured zone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Retention {
