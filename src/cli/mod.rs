@@ -60,12 +60,8 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
     let cancel = Cancel::new();
     let done = runtime.block_on(async {
         signals::watch(&cancel, terminal)?;
-        let context = Context {
-            clock: resolve::clock(&config)?,
-            cancel,
-            progress: Progress::new(),
-            host: resolve::host_name(),
-        };
+        let context =
+            Context { clock: resolve::clock(&config)?, cancel, progress: Progress::new(), host: resolve::host_name() };
         let mut run = Run::new(&config, terminal, &context);
         match &args.command {
             Command::Backup(args) => commands::backup::run(args, &mut run).await,

@@ -62,7 +62,8 @@ fn draw(bar: &ProgressBar, now: &Reading, stage: &mut String) {
     }
     bar.set_style(style(known));
     bar.set_position(now.raw_bytes);
-    let stored = if now.stored_bytes > 0 { format!(", {} stored", human_bytes(now.stored_bytes)) } else { String::new() };
+    let stored =
+        if now.stored_bytes > 0 { format!(", {} stored", human_bytes(now.stored_bytes)) } else { String::new() };
     bar.set_message(format!("{stage}{stored}"));
     bar.tick();
 }

@@ -9,14 +9,17 @@ use serde_json::Value;
 use crate::archive::{ArchiveHeader, Stream};
 use crate::backup::{BackedUp, BackupOutcome};
 use crate::listing::Listed;
+use crate::pg::database;
 use crate::restore::outcome::{Preview, RestoreOutcome, TargetPreview};
 use crate::units::{human_bytes, human_count, human_duration};
 use crate::verify::outcome::{FileReport, Verdict, VerifyOutcome};
-use crate::pg::database;
 
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings.to_vec());
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(headings.to_vec());
     table
 }
 
@@ -236,7 +239,10 @@ mod tests {
     fn an_age_is_read_at_a_glance() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let back = |seconds: i64| age(Timestamp::from_second(1_000_000 - seconds).unwrap(), now);
-        assert_eq!((back(5), back(3599), back(7200), back(864_000)), ("5 s".into(), "59 min".into(), "2 h".into(), "10 d".into()));
+        assert_eq!(
+            (back(5), back(3599), back(7200), back(864_000)),
+            ("5 s".into(), "59 min".into(), "2 h".into(), "10 d".into())
+        );
         assert_eq!(back(-1), "future");
     }
 

@@ -25,10 +25,6 @@ impl Terminal {
         Terminal { json, quiet }
     }
 
-    pub fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// Whether moving pictures make sense: somebody watches, and has not asked for silence.
     pub fn shows_progress(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()

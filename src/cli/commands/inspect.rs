@@ -16,8 +16,8 @@ pub fn run(args: &InspectArgs, run: &mut Run<'_>) -> Result<u8> {
     if kind_of(&*bytes, &named)? != Sniff::Ours {
         return foreign(&named, run);
     }
-    let archive = Archive::open(bytes)
-        .map_err(|error| error.while_doing(format!("cannot inspect {}", args.file.display())))?;
+    let archive =
+        Archive::open(bytes).map_err(|error| error.while_doing(format!("cannot inspect {}", args.file.display())))?;
     run.terminal.answer(&format!("{}\n{}", render::header(archive.header()), render::streams(archive.streams())))?;
     run.terminal.json(&json!({
         "exit_code": 0,

@@ -4,12 +4,11 @@ use super::Run;
 use crate::cli::args::RestoreArgs;
 use crate::cli::progress::Bar;
 use crate::cli::prompt::{self, Answerer};
-use crate::cli::resolve::{self, Hooks};
+use crate::cli::resolve::{self, Hooks, Restore};
 use crate::cli::{hooks, json, render};
 use crate::error::Result;
 use crate::job::{ArchiveChoice, RestoreJob};
-use crate::restore;
-use crate::restore::outcome::{Preview, RestoreOutcome};
+use crate::restore::{self, Plan, Preview, RestoreOutcome};
 
 pub async fn run(args: &RestoreArgs, run: &mut Run<'_>) -> Result<u8> {
     let plan = resolve::restore(args, run.config, &run.context.clock, &mut run.notes)?;
@@ -20,16 +19,17 @@ pub async fn run(args: &RestoreArgs, run: &mut Run<'_>) -> Result<u8> {
         run.terminal.json(&shown);
         return Ok(0);
     }
-    let preview = {
+    let Restore { job, hooks } = plan;
+    let plan = {
         let _bar = Bar::start(run.terminal, &run.context.progress);
-        restore::preview(&plan.job, run.context).await?
+        run.context.cancel.guard(restore::plan(&job, run.context)).await?
     };
-    run.terminal.show(&render::preview(&preview));
-    preview.warnings.iter().for_each(|warning| run.terminal.warning(warning));
+    run.terminal.show(&render::preview(&plan.preview));
+    plan.preview.warnings.iter().for_each(|warning| run.terminal.warning(warning));
     if !args.confirm {
-        ask(&plan.job, &preview, run).await?;
+        ask(&job, &plan.preview, run).await?;
     }
-    let outcome = between_hooks(&plan.hooks, &plan.job, &preview, run).await?;
+    let outcome = between_hooks(&hooks, plan, &job, run).await?;
     run.terminal.result(&render::restored(&outcome))?;
     outcome.left_behind.iter().for_each(|left| run.terminal.warning(&format!("not restored: {left}")));
     outcome.warnings.iter().for_each(|warning| run.terminal.warning(warning));
@@ -46,13 +46,13 @@ async fn ask(job: &RestoreJob, preview: &Preview, run: &Run<'_>) -> Result<()> {
 }
 
 /// What `before_restore` stopped is started again whether or not the restore succeeded: the old data still stands.
-async fn between_hooks(hooks: &Hooks, job: &RestoreJob, preview: &Preview, run: &Run<'_>) -> Result<RestoreOutcome> {
+async fn between_hooks(hooks: &Hooks, plan: Plan, job: &RestoreJob, run: &Run<'_>) -> Result<RestoreOutcome> {
     if let Some(command) = &hooks.before {
         hooks::run("before_restore", command)?;
     }
     let restored = {
         let _bar = Bar::start(run.terminal, &run.context.progress);
-        restore::run(job, preview, run.context).await
+        plan.run(job, run.context).await
     };
     let after = hooks.after.as_ref().map_or(Ok(()), |command| hooks::run("after_restore", command));
     match (restored, after) {

@@ -130,7 +130,10 @@ fn all_sources(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<
     }
     sources::refuse_clashes(postgres.iter().map(|source| (source.label.as_str(), source.server.describe())))?;
     sources::refuse_clashes(sqlite.iter().map(|source| (source.label.as_str(), source.path.display().to_string())))?;
-    let all = postgres.into_iter().map(Source::Postgres).chain(sqlite.into_iter().map(Source::Sqlite));
+    let all = postgres
+        .into_iter()
+        .map(|source| Source::Postgres(Box::new(source)))
+        .chain(sqlite.into_iter().map(Source::Sqlite));
     Ok((all.collect(), failures))
 }
 
