@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::error::Kind;
+use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
 use super::header::ArchiveHeader;
 use super::member::{MemberKind, Tag};
 use super::model::StreamKind;
 use super::survey::{Broken, Survey, Tally};
-use crate::read_at::ReadAt;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Severity {

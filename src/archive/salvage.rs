@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
+use crate::read_at::ReadAt;
 
 use super::check::{Report, report};
 use super::codec::Packed;
@@ -22,7 +23,6 @@ use super::model::{StreamKind, StreamSpec, Summary, TocEntry, Trailer};
 use super::survey::Survey;
 use super::tail::read_span;
 use super::writer::Writer;
-use crate::read_at::ReadAt;
 
 /// What the caller decides.
 #[derive(Clone, Debug)]

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::read_at::ReadAt;
+
 use super::fault::{Fault, Flaw};
 use super::header::ArchiveId;
 use super::layout::{GZIP_PREFIX, TAG_AT, wide};
 use super::member::{MemberKind, Tag, header_len, parse_header};
 use super::tail::read_span;
-use crate::read_at::ReadAt;
 
 /// Bytes that are searched at once; a header that begins near the end of a window is found by the next one.
 const WINDOW_BYTES: u64 = 1 << 20;

@@ -5,6 +5,8 @@ use std::io::Read;
 use crc32fast::Hasher;
 use flate2::read::DeflateDecoder;
 
+use crate::read_at::ReadAt;
+
 use super::fault::{Fault, Flaw};
 use super::footer::{Footer, footer_at};
 use super::header::{ArchiveHeader, ArchiveId, Prelude, parse_head_body};
@@ -14,7 +16,6 @@ use super::layout::{
 };
 use super::member::{Header, MemberKind, header_len, parse_empty};
 use super::sniff::{SNIFF_BYTES, Sniff, sniff};
-use crate::read_at::ReadAt;
 
 /// Finds and checks the footer; a file without one is told from a file that is not ours.
 pub fn read_footer<R: ReadAt>(source: &R) -> Result<Footer, Fault> {

@@ -4,6 +4,16 @@
 //! never counted as one: an archive whose run did not finish, a `.meta` without archive, files of the older shell
 //! system, plain dumps. Reading is cheap: names, sizes, every `.meta`, and a few bytes of archives that have none.
 //! Whether an archive is sound is not known here.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::arithmetic_side_effects
+    )
+)]
 
 mod gather;
 mod place;

@@ -241,8 +241,8 @@ impl Details {
     }
 }
 
+#[expect(clippy::expect_used, reason = "strings, numbers and lists of them: nothing that JSON cannot hold")]
 pub(super) fn pretty(value: &impl Serialize) -> Vec<u8> {
-    // Strings, numbers and lists of them: nothing that JSON cannot hold, and a Vec takes every write.
     let mut json = serde_json::to_vec_pretty(value).expect("plain values always become JSON");
     json.push(b'\n');
     json

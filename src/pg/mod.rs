@@ -1,6 +1,7 @@
 //! PostgreSQL 13–18: reads a database under one exported snapshot, writes one again.
 
 mod auth;
+pub mod capture;
 pub mod catalog;
 pub mod connect;
 pub mod copy_in;

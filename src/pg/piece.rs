@@ -3,6 +3,8 @@
 use crate::pg::catalog::object::Base;
 use crate::pg::graph::NodeKind;
 
+pub mod collect;
+
 #[derive(Clone, Debug)]
 pub struct Piece {
     pub base: Base,

@@ -4,7 +4,7 @@
 //! section side by side as far as `depends` allows. Order: pre-data, data, post-data, privileges, and at the very end
 //! what may fail without harm to data or constraints (`may_fail`): event triggers, refreshes of materialized views.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::error::Result;
 use crate::ident::{Ident, QualifiedName};
@@ -13,6 +13,7 @@ use crate::pg::graph::{NodeId, NodeKind, Ordered};
 use crate::pg::piece::Piece;
 
 mod column_acl;
+pub mod data;
 pub mod preamble;
 mod relation;
 pub mod tables;
@@ -67,6 +68,8 @@ pub struct Script {
     pub preamble: String,
     pub entries: Vec<Entry>,
     pub tables: Vec<TableData>,
+    /// All roles that the entries name: the preamble asks for them.
+    pub roles: BTreeSet<String>,
 }
 
 /// Stands before the first entry that may fail: psql goes on after an error from here. Nothing behind it has rows.
@@ -103,6 +106,14 @@ pub fn entries(parts: Parts, ordered: &Ordered) -> Result<Vec<Entry>> {
     };
     emitter.run()?;
     Ok(emitter.entries)
+}
+
+/// Roles that the script names: owners, grantees and grantors, those of policies, and `others`.
+pub fn roles(catalog: &Catalog, entries: &[Entry], others: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut roles = others.clone();
+    roles.extend(entries.iter().map(|entry| entry.owner.clone()).filter(|owner| !owner.is_empty()));
+    roles.extend(catalog.policies.iter().filter_map(|policy| policy.roles.clone()).flatten());
+    roles
 }
 
 struct Emitter<'a> {

@@ -174,7 +174,7 @@ impl Folder {
             Ok(stat) => Ok(Some(Found {
                 kind: FileType::from_raw_mode(stat.st_mode),
                 size: u64::try_from(stat.st_size).unwrap_or(0),
-                modified_seconds: stat.st_mtime as i64,
+                modified_seconds: stat.st_mtime,
                 identity: (stat.st_dev, stat.st_ino),
             })),
             Err(Errno::NOENT) => Ok(None),

@@ -59,6 +59,8 @@ fn comes_back_into_a_new_and_an_empty_database(major: u32) {
     }
     assert_eq!(sandbox.staging_files(), Vec::<std::path::PathBuf>::new());
     sandbox.run(&["list"]).expect(0).says(label);
+    let listed = sandbox.run(&["list", "--json"]).expect(0).json().to_string();
+    assert!(listed.contains(archive.file_name().unwrap().to_str().unwrap()), "{listed}");
     sandbox.run(&["inspect", archive.to_str().unwrap()]).expect(0).says("customers");
     sandbox.run(&["verify"]).expect(0);
 
@@ -66,9 +68,15 @@ fn comes_back_into_a_new_and_an_empty_database(major: u32) {
     let empty = TestDatabase::new(major, "e2e_empty");
     for target in [&created, &empty] {
         let archive = archive.to_str().unwrap();
-        sandbox.run(&["restore", "--type", "postgres", "--file", archive, "--url", &target.url(), "--confirm"]).expect(0);
+        sandbox
+            .run(&["restore", "--type", "postgres", "--file", archive, "--url", &target.url(), "--confirm"])
+            .expect(0);
         sample::assert_same(&source, target);
-        assert_eq!(databases_like(major, &target.name), [target.name.clone()], "nothing was there to be kept");
+        assert_eq!(
+            databases_like(major, &target.name),
+            std::slice::from_ref(&target.name),
+            "nothing was there to be kept"
+        );
     }
 }
 
@@ -111,7 +119,7 @@ fn a_failing_restore_changes_nothing() {
     sandbox.run(&restore).expect_failure().blames(&role);
     assert_eq!(sample::fingerprint(&target), before);
     let left = databases_like(major, &target.name);
-    assert_eq!(left, [target.name.clone()], "a temporary or old copy was left behind");
+    assert_eq!(left, std::slice::from_ref(&target.name), "a temporary or old copy was left behind");
 
     let planned = TestDatabase::planned(major, "e2e_never");
     let restore = ["restore", "--type", "postgres", "--file", "owned.sql.gz", "--url", &planned.url(), "--confirm"];
@@ -132,7 +140,8 @@ fn one_failing_database_does_not_stop_the_others() {
     let (a, b, c) = (first.url(), missing.url(), last.url());
     let outcome = sandbox.run(&["backup", "postgres", "--url", &a, "--url", &b, "--url", &c]).expect(3);
     outcome.blames(&missing.name);
-    let published: Vec<_> = sandbox.files(".sql.gz").into_iter().filter(|path| path.to_string_lossy().contains(&missing.name)).collect();
+    let published: Vec<_> =
+        sandbox.files(".sql.gz").into_iter().filter(|path| path.to_string_lossy().contains(&missing.name)).collect();
     assert!(published.is_empty(), "published although its backup failed: {published:?}");
     for database in [&first, &last] {
         sandbox.run(&["verify", sandbox.daily(&database.name).to_str().unwrap()]).expect(0);
@@ -234,14 +243,23 @@ fn the_coordinators_death_fails_the_run() {
     let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--jobs", "1"]);
     let others = format!("FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()", database.name);
     wait_until("rows to be read", || {
-        psql(major, &admin_url(major), &format!("SELECT count(*) {others} AND state = 'active' AND query LIKE 'COPY%'")) == "1"
+        psql(major, &admin_url(major), &format!("SELECT count(*) {others} AND state = 'active' AND query LIKE 'COPY%'"))
+            == "1"
     });
-    let killed = psql(major, &admin_url(major), &format!("SELECT count(pg_terminate_backend(pid)) {others} AND NOT query LIKE 'COPY%'"));
+    let killed = psql(
+        major,
+        &admin_url(major),
+        &format!("SELECT count(pg_terminate_backend(pid)) {others} AND NOT query LIKE 'COPY%'"),
+    );
     assert_eq!(killed, "1", "expected one coordinator beside the one reader");
     run.wait().expect_failure().blames(&database.name);
     assert_eq!(sandbox.files(".gz"), Vec::<std::path::PathBuf>::new());
     assert_eq!(sandbox.staging_files(), Vec::<std::path::PathBuf>::new());
-    assert_eq!(psql(major, &admin_url(major), &format!("SELECT count(*) {others}")), "0", "a reader was left on the server");
+    assert_eq!(
+        psql(major, &admin_url(major), &format!("SELECT count(*) {others}")),
+        "0",
+        "a reader was left on the server"
+    );
 }
 
 #[test]
@@ -272,7 +290,8 @@ fn a_table_alone_comes_back_beside_what_stands() {
 
     let target = TestDatabase::new(major, "e2e_part");
     target.psql("CREATE TABLE other (a int); CREATE TYPE mood AS ENUM ('calm', 'tense'); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'");
-    let restore = ["restore", "--file", "shop.sql.gz", "--url", &target.url(), "--table", "public.customers", "--confirm"];
+    let restore =
+        ["restore", "--file", "shop.sql.gz", "--url", &target.url(), "--table", "public.customers", "--confirm"];
     sandbox.run(&restore).expect(0);
     let digest = "SELECT count(*), sum(hashtextextended(t::text, 0)) FROM customers t";
     assert_eq!(target.psql(digest), source.psql(digest));
@@ -280,7 +299,7 @@ fn a_table_alone_comes_back_beside_what_stands() {
     assert_eq!(target.psql("SELECT count(*) FROM pg_index WHERE indrelid = 'customers'::regclass"), "2");
     // again: the table stands now
     sandbox.run(&restore).expect(4).blames("customers");
-    assert_eq!(databases_like(major, &target.name), [target.name.clone()]);
+    assert_eq!(databases_like(major, &target.name), std::slice::from_ref(&target.name));
     assert_eq!(target.psql(digest), source.psql(digest));
 }
 
@@ -290,7 +309,9 @@ fn definitions_and_rows_can_travel_apart() {
     let sandbox = Sandbox::new();
     let source = TestDatabase::new(major, "e2e_source");
     sample::fill(&source, 100);
-    sandbox.run(&["backup", "postgres", "--url", &source.url(), "--output", "schema.sql.gz", "--schema-only"]).expect(0);
+    sandbox
+        .run(&["backup", "postgres", "--url", &source.url(), "--output", "schema.sql.gz", "--schema-only"])
+        .expect(0);
     sandbox.run(&["backup", "postgres", "--url", &source.url(), "--output", "data.sql.gz", "--data-only"]).expect(0);
 
     let target = TestDatabase::planned(major, "e2e_apart");

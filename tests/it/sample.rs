@@ -57,7 +57,12 @@ pub fn fingerprint(database: &TestDatabase) -> String {
         SELECT format('SELECT %L, last_value, is_called FROM %s', c.oid::regclass, c.oid::regclass) FROM pg_class c WHERE c.relkind = 'S' ORDER BY c.oid::regclass::text \gexec
         ";
     let output = stock(database.major, "pg_dump").args(["--schema-only", "-d", &database.url()]).output().unwrap();
-    assert!(output.status.success(), "pg_dump of {} failed: {}", database.name, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "pg_dump of {} failed: {}",
+        database.name,
+        String::from_utf8_lossy(&output.stderr)
+    );
     let script = String::from_utf8_lossy(&output.stdout);
     let told = |line: &&str| !line.is_empty() && !line.starts_with("--") && !line.starts_with('\\');
     let mut text: String = script.lines().filter(told).map(|line| format!("{line}\n")).collect();
@@ -73,6 +78,9 @@ pub fn assert_same(source: &TestDatabase, copy: &TestDatabase) {
     if expected != found {
         let missing: Vec<_> = expected.lines().filter(|line| !found.contains(*line)).collect();
         let surplus: Vec<_> = found.lines().filter(|line| !expected.contains(*line)).collect();
-        panic!("{} is not the same as {}\n--- missing\n{missing:#?}\n--- surplus\n{surplus:#?}", copy.name, source.name);
+        panic!(
+            "{} is not the same as {}\n--- missing\n{missing:#?}\n--- surplus\n{surplus:#?}",
+            copy.name, source.name
+        );
     }
 }

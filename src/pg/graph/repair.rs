@@ -115,8 +115,8 @@ fn repair(graph: &mut Graph, ids: &[NodeId], broken: &mut Vec<String>) -> Result
         return Ok(());
     }
     let (Some(first), Some(second)) = (ids.first(), ids.get(1).or(ids.first())) else { return Ok(()) };
-    // An object that only depends on itself is no problem and no news.
-    if first != second {
+    // An object that only depends on itself is no problem and no news; nor are those that nobody makes.
+    if first != second && found.nodes.iter().any(|node| node.kind != NodeKind::Passive) {
         let names: Vec<String> = found.nodes.iter().map(describe).collect();
         broken.push(names.join(" → "));
     }

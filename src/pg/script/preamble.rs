@@ -24,15 +24,15 @@ SET DateStyle = 'ISO, YMD';
 SET IntervalStyle = postgres;
 SET default_tablespace = '';
 SET default_table_access_method = heap;
+SET lc_monetary = 'C';
 SET array_nulls = on;
-SET session_replication_role = origin;
+SELECT pg_catalog.set_config(name, 'origin', false) FROM pg_catalog.pg_settings
+  WHERE name = 'session_replication_role' AND setting <> 'origin';
 ";
 
-pub fn preamble(codec: Codec, lc_monetary: &str, roles: &BTreeSet<String>) -> String {
+pub fn preamble(codec: Codec, roles: &BTreeSet<String>) -> String {
     let encoding = codec.client_encoding();
-    let monetary = Literal(lc_monetary);
-    let mut text =
-        format!("{STOP_ON_ERROR}SET client_encoding = '{encoding}';\n{SETTINGS}SET lc_monetary = {monetary};\n");
+    let mut text = format!("{STOP_ON_ERROR}SET client_encoding = '{encoding}';\n{SETTINGS}");
     text.push_str(&role_check(roles));
     text
 }

@@ -8,7 +8,13 @@ use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
 
 /// The user's tables, and those of extensions that hold the user's rows. `conditions` has the latter's `WHERE …`.
-pub fn plan(catalog: &Catalog, conditions: &HashMap<u32, String>, bytes: &HashMap<u32, u64>) -> Vec<TableData> {
+pub fn plan(
+    catalog: &Catalog,
+    conditions: &HashMap<u32, String>,
+    bytes: &HashMap<u32, u64>,
+    in_recovery: bool,
+    warnings: &mut Vec<String>,
+) -> Vec<TableData> {
     let mut wanted: Vec<&Relation> = catalog
         .relations
         .iter()
@@ -16,6 +22,12 @@ pub fn plan(catalog: &Catalog, conditions: &HashMap<u32, String>, bytes: &HashMa
         .filter(|relation| relation.base.is_users() || conditions.contains_key(&relation.oid()))
         .collect();
     wanted.sort_by(|a, b| (&a.base.schema, &a.base.name).cmp(&(&b.base.schema, &b.base.name)));
+    if in_recovery {
+        // A standby has no rows of unlogged tables, and says so by an error.
+        for table in wanted.extract_if(.., |table| table.unlogged) {
+            warnings.push(format!("rows of unlogged table {} cannot be read on a standby", table.qualified().plain()));
+        }
+    }
     wanted.into_iter().map(|relation| table(catalog, relation, conditions, bytes)).collect()
 }
 

@@ -1,0 +1,47 @@
+//! Statements of the data section besides rows: values of sequences, large objects.
+
+use super::{Entry, Section, TableData};
+use crate::error::Result;
+use crate::ident::QualifiedName;
+use crate::pg::catalog::relation::{Relation, RelationKind};
+use crate::pg::catalog::{Catalog, sequence};
+use crate::pg::piece::collect::Found;
+use crate::pg::session::Session;
+
+pub async fn entries(
+    session: &Session,
+    catalog: &Catalog,
+    found: &Found,
+    tables: &[TableData],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Entry>> {
+    let is_wanted = |relation: &&Relation| {
+        let config = found.conditions.contains_key(&relation.oid());
+        relation.kind == RelationKind::Sequence && (relation.base.is_users() || config)
+    };
+    let mut wanted: Vec<&Relation> = catalog.relations.iter().filter(is_wanted).collect();
+    wanted.sort_by(|a, b| (&a.base.schema, &a.base.name).cmp(&(&b.base.schema, &b.base.name)));
+    let names: Vec<(u32, QualifiedName)> = wanted.iter().map(|one| (one.oid(), one.qualified())).collect();
+    let values = sequence::values(session, &names).await?;
+    let mut entries = Vec::new();
+    for (relation, (_, value)) in wanted.into_iter().zip(values) {
+        let name = relation.qualified();
+        let Some(value) = value else {
+            warnings.push(format!("the value of sequence {} cannot be read; it is not in the backup", name.plain()));
+            continue;
+        };
+        let owner = catalog.sequences.get(&relation.oid()).and_then(|sequence| sequence.owned_by.as_ref());
+        entries.push(Entry {
+            section: Section::Data,
+            kind: "SEQUENCE SET",
+            schema: relation.base.schema.clone().unwrap_or_default(),
+            name: relation.base.name.clone(),
+            owner: relation.base.owner.clone().unwrap_or_default(),
+            sql: sequence::set(&name, value),
+            table: owner.and_then(|owner| tables.iter().position(|table| table.oid == owner.table)),
+            depends: Vec::new(),
+            may_fail: false,
+        });
+    }
+    Ok(entries)
+}
