@@ -10,7 +10,6 @@ use super::header::ArchiveHeader;
 use super::member::{MemberKind, Tag};
 use super::model::StreamKind;
 use super::survey::{Broken, Survey, Tally};
-use crate::read_at::ReadAt;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Severity {

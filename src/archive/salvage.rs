@@ -23,7 +23,6 @@ use super::model::{StreamKind, StreamSpec, Summary, TocEntry, Trailer};
 use super::survey::Survey;
 use super::tail::read_span;
 use super::writer::Writer;
-use crate::read_at::ReadAt;
 
 /// What the caller decides.
 #[derive(Clone, Debug)]
@@ -240,6 +239,7 @@ fn trailer_of(index: &Index, kept: &Kept) -> (Trailer, Vec<String>) {
                 new_ids.insert(old_id, u32::try_from(toc.len()).unwrap_or(u32::MAX));
                 toc.push(TocEntry { offset, ..entry.clone() });
             }
+            None if entry.schema.is_empty() => lost.push(format!("{} {}", entry.kind, entry.name)),
             None => lost.push(format!("{} {}.{}", entry.kind, entry.schema, entry.name)),
         }
     }

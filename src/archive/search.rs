@@ -11,7 +11,6 @@ use super::header::ArchiveId;
 use super::layout::{GZIP_PREFIX, TAG_AT, wide};
 use super::member::{MemberKind, Tag, header_len, parse_header};
 use super::tail::read_span;
-use crate::read_at::ReadAt;
 
 /// Bytes that are searched at once; a header that begins near the end of a window is found by the next one.
 const WINDOW_BYTES: u64 = 1 << 20;
@@ -44,6 +43,7 @@ pub fn find_header<R: ReadAt>(source: &R, from: u64, end: u64, archive: Option<A
             size = SECTOR_BYTES;
             continue;
         }
+        size = WINDOW_BYTES;
         for found in memchr::memmem::find_iter(&window, &GZIP_PREFIX) {
             let place = at.saturating_add(wide(found));
             if let Ok(tag) = any_header_at(source, place, &mut scratch)

@@ -21,7 +21,6 @@ use super::search::{find_header, guess_archive, header_at, locate_index};
 use super::sniff::Sniff;
 use super::table::Cursor;
 use super::tail::{check_head, read_footer, read_head, read_index, read_span, recover_index};
-use crate::read_at::ReadAt;
 
 /// A flaw, with the tag of the member where its header is sound.
 #[derive(Debug)]

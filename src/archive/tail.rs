@@ -16,7 +16,6 @@ use super::layout::{
 };
 use super::member::{Header, MemberKind, header_len, parse_empty};
 use super::sniff::{SNIFF_BYTES, Sniff, sniff};
-use crate::read_at::ReadAt;
 
 /// Finds and checks the footer; a file without one is told from a file that is not ours.
 pub fn read_footer<R: ReadAt>(source: &R) -> Result<Footer, Fault> {
@@ -177,13 +176,14 @@ pub fn check_head<R: ReadAt>(source: &R, index: &Index) -> Result<(), Fault> {
     }
 }
 
-/// Reads `len` bytes at `at`; memory grows only as the source proves to have them.
+/// Reads `len` bytes at `at`, which the source must have: else no memory is taken for them.
 pub fn read_span<R: ReadAt>(source: &R, at: u64, len: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
     into.clear();
     if at.checked_add(len).is_none_or(|end| end > source.len()) {
         return Err(Flaw::Truncated.at(at));
     }
     let len = usize::try_from(len).map_err(|_| Flaw::Truncated.at(at))?;
+    into.reserve_exact(len);
     while into.len() < len {
         let from = into.len();
         let step = len.saturating_sub(from).min(STEP_BYTES);

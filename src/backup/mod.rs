@@ -4,11 +4,11 @@
 //! not stop the others; a signal does. What was published stays.
 
 pub mod outcome;
-
+mod postgres;
 mod publish;
 mod recorder;
 mod run_manifest;
-
+mod sections;
 mod sqlite;
 
 use std::os::unix::fs::DirBuilderExt;
@@ -59,7 +59,7 @@ async fn back_up(source: &Source, job: &BackupJob, context: &Context, files: &mu
     context.cancel.check()?;
     let named = |error: Error| error.while_doing(format!("cannot back up {}", source.describe()));
     match source {
-        Source::Postgres(_) => Err(named(Error::new(Kind::Bug, "not here yet"))),
+        Source::Postgres(database) => postgres::back_up(database, job, context).await.map_err(named),
         Source::Sqlite(file) => {
             let done = sqlite::back_up(file, job, context).await.map_err(named);
             files.add(file, &done);

@@ -4,7 +4,7 @@
 //! Stands in an archive's index, never as SQL in its script: `gunzip | psql -d copy` must not alter another
 //! database. A native restore applies it to a database that it creates.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,17 +15,24 @@ use super::ddl::acl::{AclKind, between};
 use super::ddl::text::setting;
 use super::session::Session;
 
+/// As it stands in an archive's index. Fields of newer versions are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Properties {
-    #[serde(default)]
     pub database: DatabaseProperties,
-    /// Every role that the script or the database's own properties name, by name.
-    #[serde(default)]
-    pub roles: BTreeSet<String>,
+    /// `name=value`, for every role.
+    pub settings: Vec<String>,
+    /// For one role in this database.
+    pub role_settings: BTreeMap<String, Vec<String>>,
+    /// Every role that the script names.
+    pub roles: Vec<Role>,
+    pub memberships: Vec<Membership>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DatabaseProperties {
+    /// Empty: whoever creates the database.
     pub owner: String,
     /// `None`: the defaults apply.
     pub acl: Option<Vec<String>>,
@@ -34,16 +41,47 @@ pub struct DatabaseProperties {
     pub connection_limit: i32,
     pub is_template: bool,
     pub comment: Option<String>,
-    /// `name=value`, for every role.
-    pub settings: Vec<String>,
-    /// For one role in this database.
-    pub role_settings: Vec<RoleSettings>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RoleSettings {
+impl Default for DatabaseProperties {
+    fn default() -> Self {
+        DatabaseProperties {
+            owner: String::new(),
+            acl: None,
+            default_acl: Vec::new(),
+            connection_limit: -1,
+            is_template: false,
+            comment: None,
+        }
+    }
+}
+
+/// A role's definition without its password.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Role {
+    pub name: String,
+    pub superuser: bool,
+    pub inherit: bool,
+    pub create_role: bool,
+    pub create_database: bool,
+    pub login: bool,
+    pub replication: bool,
+    pub bypass_row_security: bool,
+    pub connection_limit: i32,
+    pub valid_until: Option<String>,
+    pub settings: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Membership {
     pub role: String,
-    pub settings: Vec<String>,
+    pub member: String,
+    pub admin: bool,
+    /// `None` before PostgreSQL 16.
+    pub inherit: Option<bool>,
+    pub set: Option<bool>,
 }
 
 impl Properties {
@@ -56,17 +94,13 @@ impl Properties {
         }
     }
 
-    pub fn to_json(&self) -> Result<serde_json::Value> {
-        serde_json::to_value(self).context(Kind::Bug, || "cannot write database properties as JSON".to_owned())
-    }
-
     pub fn role_names(&self) -> impl Iterator<Item = &str> {
-        self.roles.iter().map(String::as_str)
+        self.roles.iter().map(|role| role.name.as_str())
     }
 }
 
-/// The properties of the database `name`; the session may be connected to any database of the server.
-pub async fn read(session: &Session, name: &str) -> Result<DatabaseProperties> {
+/// The properties of the database `name`, without roles; the session may be connected to any database of the server.
+pub async fn read(session: &Session, name: &str) -> Result<Properties> {
     let database = Literal(name);
     let sql = format!(
         "SELECT pg_catalog.pg_get_userbyid(d.datdba)::text AS owner, d.datacl::text[] AS acl,
@@ -76,16 +110,15 @@ pub async fn read(session: &Session, name: &str) -> Result<DatabaseProperties> {
     );
     let rows = session.rows(&sql).await?;
     let row = rows.first().ok_or_else(|| Error::new(Kind::Source, format!("there is no database {name}")))?;
-    let mut properties = DatabaseProperties {
+    let database_properties = DatabaseProperties {
         owner: row.text("owner")?,
         acl: row.opt_text_array("acl")?,
         default_acl: row.text_array("default_acl")?,
         connection_limit: row.i32("connection_limit")?,
         is_template: row.bool("is_template")?,
         comment: row.opt_text("comment")?,
-        settings: Vec::new(),
-        role_settings: Vec::new(),
     };
+    let mut properties = Properties { database: database_properties, ..Properties::default() };
     let sql = format!(
         "SELECT r.rolname::text AS role, s.setconfig AS settings
            FROM pg_catalog.pg_db_role_setting s
@@ -97,36 +130,37 @@ pub async fn read(session: &Session, name: &str) -> Result<DatabaseProperties> {
         let settings = row.text_array("settings")?;
         match row.opt_text("role")? {
             None => properties.settings = settings,
-            Some(role) => properties.role_settings.push(RoleSettings { role, settings }),
+            Some(role) => _ = properties.role_settings.insert(role, settings),
         }
     }
     Ok(properties)
 }
 
-impl DatabaseProperties {
+impl Properties {
     /// The statements that give these properties to the database `name`, whose owner so far is whoever created it.
     pub fn statements(&self, name: &Ident) -> Result<Vec<String>> {
+        let database = &self.database;
         let mut all = Vec::new();
-        if !self.owner.is_empty() {
-            all.push(format!("ALTER DATABASE {name} OWNER TO {}", Ident::new(self.owner.as_str())));
+        if !database.owner.is_empty() {
+            all.push(format!("ALTER DATABASE {name} OWNER TO {}", Ident::new(database.owner.as_str())));
         }
-        if self.connection_limit != -1 {
-            all.push(format!("ALTER DATABASE {name} CONNECTION LIMIT {}", self.connection_limit));
+        if database.connection_limit != -1 {
+            all.push(format!("ALTER DATABASE {name} CONNECTION LIMIT {}", database.connection_limit));
         }
-        if self.is_template {
+        if database.is_template {
             all.push(format!("ALTER DATABASE {name} IS_TEMPLATE true"));
         }
-        if let Some(comment) = &self.comment {
+        if let Some(comment) = &database.comment {
             all.push(format!("COMMENT ON DATABASE {name} IS {}", Literal(comment)));
         }
         all.extend(set_statements(&format!("ALTER DATABASE {name}"), &self.settings));
-        for one in &self.role_settings {
-            let role = Ident::new(one.role.as_str());
-            all.extend(set_statements(&format!("ALTER ROLE {role} IN DATABASE {name}"), &one.settings));
+        for (role, settings) in &self.role_settings {
+            let role = Ident::new(role.as_str());
+            all.extend(set_statements(&format!("ALTER ROLE {role} IN DATABASE {name}"), settings));
         }
-        if let Some(acl) = &self.acl {
+        if let Some(acl) = &database.acl {
             let target = name.to_string();
-            let grants = between(AclKind::Database, &target, Some(&self.owner), &self.default_acl, acl)?;
+            let grants = between(AclKind::Database, &target, Some(&database.owner), &database.default_acl, acl)?;
             if !grants.is_empty() {
                 all.push(grants);
             }
@@ -140,7 +174,7 @@ fn set_statements<'a>(alter: &'a str, settings: &'a [String]) -> impl Iterator<I
 }
 
 /// Gives the properties to a database that this process created.
-pub async fn apply(session: &Session, name: &Ident, properties: &DatabaseProperties) -> Result<()> {
+pub async fn apply(session: &Session, name: &Ident, properties: &Properties) -> Result<()> {
     for statement in properties.statements(name)? {
         session
             .execute(&statement)
@@ -156,15 +190,17 @@ mod tests {
 
     #[test]
     fn properties_become_statements_with_quoted_names() {
-        let properties = DatabaseProperties {
-            owner: "Own\"er".to_owned(),
-            acl: Some(vec!["=T/Own\"er".to_owned()]),
-            default_acl: Vec::new(),
-            connection_limit: 5,
-            is_template: false,
-            comment: Some("it's".to_owned()),
+        let properties = Properties {
+            database: DatabaseProperties {
+                owner: "Own\"er".to_owned(),
+                acl: Some(vec!["=T/Own\"er".to_owned()]),
+                connection_limit: 5,
+                comment: Some("it's".to_owned()),
+                ..DatabaseProperties::default()
+            },
             settings: vec!["work_mem=8MB".to_owned()],
-            role_settings: vec![RoleSettings { role: "app".to_owned(), settings: vec!["jit=off".to_owned()] }],
+            role_settings: [("app".to_owned(), vec!["jit=off".to_owned()])].into(),
+            ..Properties::default()
         };
         let all = properties.statements(&Ident::new("d")).unwrap();
         assert_eq!(all[0], "ALTER DATABASE \"d\" OWNER TO \"Own\"\"er\"");
@@ -178,7 +214,7 @@ mod tests {
     #[test]
     fn an_archive_without_properties_has_the_defaults() {
         assert_eq!(Properties::from_archive(&serde_json::Value::Null).unwrap(), Properties::default());
-        let stored = Properties { roles: ["a".to_owned()].into(), ..Properties::default() }.to_json().unwrap();
+        let stored = serde_json::json!({"roles": [{"name": "a"}], "from_the_future": 1});
         assert_eq!(Properties::from_archive(&stored).unwrap().role_names().collect::<Vec<_>>(), ["a"]);
     }
 }

@@ -8,5 +8,5 @@ mod bad_archives;
 mod format_golden;
 mod pg_capture;
 mod servers;
-mod store_local;
 mod sqlite_live;
+mod store_local;

@@ -108,7 +108,7 @@ impl Prepared {
         match &self.working {
             Working::InPlace => Ok(Finished::default()),
             Working::Created => {
-                properties::apply(&self.admin, &self.name, &archived.database).await?;
+                properties::apply(&self.admin, &self.name, archived).await?;
                 Ok(Finished::default())
             }
             Working::Beside { temporary, kept } => match self.exchange(temporary, kept).await {
