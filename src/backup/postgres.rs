@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::job::{BackupJob, Content, Context, PostgresSource};
-use crate::manifest::meta::Source;
+use crate::manifest::meta::{self, Source};
 use crate::pg::capture::{self, Capture, CaptureOptions, Facts};
 use crate::pg::copy_out::{self, CopyTask};
 use crate::pg::script::{Script, TableData};
@@ -218,5 +218,10 @@ fn describe(source: &PostgresSource, capture: &Capture, job: &BackupJob) -> Desc
         warnings: capture.warnings().to_vec(),
         sqlite: None,
         compression: job.compress.to_string(),
+        content: match job.content {
+            Content::All => meta::Content::All,
+            Content::SchemaOnly => meta::Content::SchemaOnly,
+            Content::DataOnly => meta::Content::DataOnly,
+        },
     }
 }
