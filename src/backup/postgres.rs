@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
 use super::recorder::{Packing, Recorder};
-use super::sections::{Contents, write_section};
+use super::sections::{Contents, write_large_objects, write_section};
 use super::{TOOL_VERSION, joined, new_id};
 
 /// Between two signs of life of the coordinator while rows are copied.
@@ -64,7 +64,7 @@ async fn record(capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: 
         true => copy_rows(&capture, job, streams.tables, recorder, cancel).await?,
         false => end_tables(streams.tables, recorder).await?,
     }
-    write_section(&mut contents, StreamKind::LargeObjects, streams.large_objects, data, feed).await?;
+    write_large_objects(&mut contents, capture.session(), streams.large_objects, data, feed).await?;
     write_section(&mut contents, StreamKind::Sequences, streams.sequences, data, feed).await?;
     write_section(&mut contents, StreamKind::PostData, streams.post_data, schema, feed).await?;
 
