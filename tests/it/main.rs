@@ -4,5 +4,6 @@ mod util;
 
 mod architecture;
 mod pg_capture;
+mod pg_leaf;
 mod servers;
 mod sqlite_live;
