@@ -9,7 +9,7 @@ use miyabi_backup::pg::catalog::{self, large_object};
 use miyabi_backup::pg::ddl;
 use miyabi_backup::pg::ddl::text_search::Part;
 use miyabi_backup::pg::session::Session;
-use miyabi_backup::script::{Item, Lexer};
+use miyabi_backup::script::{Item, Lexer, Restrict};
 
 use crate::util::{MAJORS, TestDatabase, admin_url, psql, psql_output, server_url, stock, unique};
 
@@ -314,6 +314,7 @@ fn stock_dump(database: &TestDatabase) -> String {
     let output = stock(database.major, "pg_dump").args(["--schema-only", "-d", &database.url()]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
+    assert_foreign_script(&text);
     text.lines().filter(|line| !line.contains("restrict ")).map(|line| format!("{line}\n")).collect()
 }
 
@@ -343,9 +344,29 @@ async fn round_trip(major: u32) {
         "DROP EXTENSION plpgsql; SET check_function_bodies = off; SET client_min_messages = error; {script}"
     ));
     let second = render(&session(major, &b.0.name).await).await;
+    assert!(!script.contains("information_schema"), "{major}");
     assert_same_lines(&script, &second.all(TABLE), &format!("{major}: what is read again is what was written"));
     assert_same_lines(&stock_dump(&a.0), &stock_dump(&b.0), &format!("{major}: stock pg_dump sees no difference"));
     assert_eq!(large_objects(&a.0), large_objects(&b.0), "{major}");
+}
+
+/// What stock pg_dump writes is read to its end, and holds no backslash line but its own frame.
+fn assert_foreign_script(script: &str) {
+    let (mut lexer, mut restrict) = (Lexer::new(), Restrict::new());
+    let mut statements = 0;
+    for piece in script.as_bytes().chunks(1000) {
+        lexer.feed(piece);
+        while let Some(item) = lexer.next().unwrap() {
+            match item {
+                Item::Meta(line) => restrict.accept(line).unwrap(),
+                _ => statements += 1,
+            }
+        }
+    }
+    lexer.finish();
+    assert_eq!(lexer.next(), Ok(None));
+    assert!(lexer.markers().started && lexer.markers().complete && restrict.is_closed());
+    assert!(statements > 200, "{statements}");
 }
 
 /// psql and our own lexer must agree that nothing but statements is in it.
