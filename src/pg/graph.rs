@@ -12,6 +12,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::pg::catalog::object::ObjectId;
 
 pub mod build;
+pub mod census;
 mod repair;
 
 pub type NodeId = usize;

@@ -51,6 +51,7 @@ pub struct Catalog {
     constraint_indexes: HashSet<u32>,
     not_nulls: HashMap<u32, Vec<usize>>,
     pub indexes: Vec<index::Index>,
+    index_by_oid: HashMap<u32, usize>,
     pub sequences: HashMap<u32, sequence::Sequence>,
     pub inheritance: inheritance::Inheritance,
     pub triggers: Vec<trigger::Trigger>,
@@ -76,6 +77,7 @@ impl Catalog {
             constraint_indexes: HashSet::new(),
             not_nulls: HashMap::new(),
             indexes: index::load(session).await?,
+            index_by_oid: HashMap::new(),
             sequences: sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect(),
             inheritance: inheritance::load(session).await?,
             triggers: trigger::load(session).await?,
@@ -86,6 +88,7 @@ impl Catalog {
             dependencies: depend::load(session).await?,
             notes: comment::Notes::load(session).await?,
         };
+        catalog.index_by_oid = catalog.indexes.iter().enumerate().map(|(position, one)| (one.oid, position)).collect();
         for (position, one) in catalog.constraints.iter().enumerate() {
             match one.kind {
                 constraint::ConstraintKind::NotNull if one.validated => {
@@ -108,6 +111,10 @@ impl Catalog {
     /// The relation, if its definition is the user's.
     pub fn users_relation(&self, oid: u32) -> Option<&relation::Relation> {
         self.relation(oid).filter(|relation| relation.base.is_users())
+    }
+
+    pub fn index(&self, oid: u32) -> Option<&index::Index> {
+        self.index_by_oid.get(&oid).and_then(|position| self.indexes.get(*position))
     }
 
     /// Whether a constraint made this index.

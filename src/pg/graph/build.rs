@@ -49,6 +49,19 @@ impl Builder<'_> {
                 self.graph.add(shell);
             }
         }
+        for piece in pieces {
+            let Some(owner) = piece.parent.and_then(|parent| self.graph.find(parent)) else { continue };
+            let Some(id) = self.graph.find(piece.base.id) else { continue };
+            if let Some(node) = self.graph.nodes.get_mut(id) {
+                node.owner = Some(owner);
+                node.repair.separate = piece.apart;
+            }
+            if piece.apart {
+                self.graph.depend(id, owner);
+            } else {
+                self.graph.depend(owner, id);
+            }
+        }
     }
 
     fn add_relations(&mut self) {
