@@ -9,6 +9,7 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 
 use super::connect::{ChannelBinding, Link, Secret, Server};
+use super::encoding::Codec;
 use super::fault::Failure;
 use super::stream::Stream;
 use super::wire::input::{Input, server_error};
@@ -18,6 +19,12 @@ use super::wire::input::{Input, server_error};
 pub(super) struct CancelKey {
     pub process_id: i32,
     pub secret_key: i32,
+}
+
+/// What the server tells about a session as it begins.
+pub(super) struct Welcome {
+    pub key: CancelKey,
+    pub codec: Codec,
 }
 
 const OK: i32 = 0;
@@ -33,7 +40,7 @@ pub(super) async fn log_in(
     link: &Link,
     stream: &mut Stream,
     input: &mut Input,
-) -> Result<CancelKey, Failure> {
+) -> Result<Welcome, Failure> {
     let mut out = BytesMut::new();
     let mut parameters = vec![
         ("user", server.user.as_str()),
@@ -162,8 +169,9 @@ impl Exchange<'_> {
         }
     }
 
-    async fn until_ready(&mut self) -> Result<CancelKey, Failure> {
+    async fn until_ready(&mut self) -> Result<Welcome, Failure> {
         let mut key = CancelKey::default();
+        let mut codec = Codec::Utf8;
         loop {
             let (tag, body) = self.input.message(self.stream).await?;
             match tag {
@@ -173,8 +181,9 @@ impl Exchange<'_> {
                     key.process_id = i32::from_be_bytes([a, b, c, d]);
                     key.secret_key = i32::from_be_bytes([e, f, g, h]);
                 }
+                b'S' if body == b"server_encoding\0SQL_ASCII\0" => codec = Codec::Bytes,
                 b'S' | b'N' => {}
-                b'Z' => return Ok(key),
+                b'Z' => return Ok(Welcome { key, codec }),
                 b'E' => return Err(Failure::Server(Box::new(server_error(body)))),
                 _ => return Err(unexpected(tag, "before the session was ready")),
             }

@@ -14,6 +14,7 @@ pub mod graph;
 pub mod params;
 pub mod pgpass;
 pub mod piece;
+pub mod properties;
 pub mod script;
 pub mod server;
 pub mod session;

@@ -14,8 +14,9 @@ use tokio::time::timeout;
 
 use crate::error::{Kind, Result};
 
-use super::auth::{self, CancelKey, unexpected};
+use super::auth::{self, CancelKey, Welcome, unexpected};
 use super::connect::{CANCEL_TIMEOUT, Dialler, Reached, Server, pinned, within};
+use super::encoding::Codec;
 use super::fault::{Failure, ServerError};
 use super::settings::{EMPTY_SEARCH_PATH, Purpose, pin};
 use super::stream::Stream;
@@ -54,6 +55,7 @@ pub struct Conn {
     out: BytesMut,
     reached: Reached,
     key: CancelKey,
+    codec: Codec,
     state: State,
 }
 
@@ -67,13 +69,13 @@ impl Conn {
             let started = within(deadline, async {
                 let mut stream = link.take_stream()?;
                 let mut input = Input::new();
-                let key = auth::log_in(server, &link, &mut stream, &mut input).await?;
-                Ok((stream, input, key))
+                let welcome = auth::log_in(server, &link, &mut stream, &mut input).await?;
+                Ok((stream, input, welcome))
             });
             match started.await {
-                Ok((stream, input, key)) => {
+                Ok((stream, input, Welcome { key, codec })) => {
                     let reached = Reached { server: pinned(server, host), guard };
-                    break Conn { stream, input, out: BytesMut::new(), reached, key, state: State::Idle };
+                    break Conn { stream, input, out: BytesMut::new(), reached, key, codec, state: State::Idle };
                 }
                 Err(failure) => dialler.refused(guard, failure)?,
             }
@@ -87,6 +89,21 @@ impl Conn {
 
     pub fn reached(&self) -> &Reached {
         &self.reached
+    }
+
+    /// How text of ours becomes bytes of this database.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// A request is under way, or was given up.
+    pub fn is_busy(&self) -> bool {
+        self.state == State::Busy
+    }
+
+    /// Whether the connection is lost: a request was given up in its middle, or the socket failed.
+    pub fn is_broken(&self) -> bool {
+        self.state != State::Idle
     }
 
     pub fn canceller(&self) -> Canceller {
@@ -283,7 +300,7 @@ impl Conn {
                                     return Poll::Ready(Err(Failure::Closed));
                                 }
                                 input.arrived(read);
-                                if let Err(failure) = input.skip_asides() {
+                                if let Err(failure) = input.skip_asides().and_then(|_| input.check_backlog()) {
                                     return Poll::Ready(Err(failure));
                                 }
                             }

@@ -3,6 +3,11 @@
 mod util;
 
 mod architecture;
+mod archive_damage;
+mod bad_archives;
+mod format_golden;
 mod pg_capture;
+mod pg_leaf;
 mod servers;
 mod sqlite_live;
+mod store_local;

@@ -165,6 +165,14 @@ impl Input {
         }
     }
 
+    /// While we send, a server has one error to say at most.
+    pub fn check_backlog(&self) -> Result<(), Failure> {
+        match self.ready().len() {
+            waiting if waiting > MESSAGE_BYTES_MAX => Err(Failure::protocol("it talks without being asked")),
+            _ => Ok(()),
+        }
+    }
+
     /// Drops notices and parameter changes that stand first, and says whether an error follows them.
     pub fn skip_asides(&mut self) -> Result<bool, Failure> {
         loop {

@@ -1,0 +1,172 @@
+//! Rows into blocks: `COPY … FROM stdin;`, whole rows, `\.`. Pure.
+//!
+//! The server sends one row a message. A row that psql would take for the end of the data, or for two rows, is refused:
+//! what stands behind it in the script would be run as SQL.
+
+use std::mem;
+
+use crate::pg::fault::Failure;
+use crate::pg::wire::input::CopySink;
+use crate::pipeline::{RowSpan, feed::BLOCK_BYTES};
+
+const END_OF_DATA: &[u8] = b"\\.\n";
+
+/// The first allocation for a table that may be tiny.
+const SMALL_BYTES: usize = 8 << 10;
+
+pub struct Assembler {
+    prefix: Vec<u8>,
+    bytes: Vec<u8>,
+    row_start: usize,
+    rows: u64,
+    rows_total: u64,
+    /// A row larger than a block stands next, and may be taken in only when this worker holds the permit for it.
+    oversize_next: bool,
+    oversize_allowed: bool,
+}
+
+impl Assembler {
+    pub fn new(prefix: Vec<u8>, bytes_estimate: u64) -> Self {
+        let first = usize::try_from(bytes_estimate.saturating_mul(2)).unwrap_or(BLOCK_BYTES);
+        let bytes = Vec::with_capacity(first.clamp(SMALL_BYTES, BLOCK_BYTES));
+        Assembler { prefix, bytes, row_start: 0, rows: 0, rows_total: 0, oversize_next: false, oversize_allowed: false }
+    }
+
+    /// Rows of all blocks so far.
+    pub fn rows_total(&self) -> u64 {
+        self.rows_total
+    }
+
+    /// Whether the walk stopped before a row that is larger than a block.
+    pub fn oversize_next(&self) -> bool {
+        self.oversize_next
+    }
+
+    pub fn allow_oversize(&mut self) {
+        self.oversize_allowed = true;
+    }
+
+    /// The block so far, if it has a row.
+    pub fn take(&mut self) -> Option<(Vec<u8>, RowSpan)> {
+        if self.rows == 0 {
+            return None;
+        }
+        let span = RowSpan { at: self.prefix.len()..self.bytes.len(), count: self.rows };
+        self.bytes.extend_from_slice(END_OF_DATA);
+        self.rows = 0;
+        self.oversize_allowed = false;
+        Some((mem::replace(&mut self.bytes, Vec::with_capacity(BLOCK_BYTES)), span))
+    }
+}
+
+impl CopySink for Assembler {
+    fn begin(&mut self, len: usize) -> bool {
+        let whole = len.saturating_add(END_OF_DATA.len());
+        self.oversize_next = self.prefix.len().saturating_add(whole) > BLOCK_BYTES;
+        let fits = self.bytes.len().saturating_add(whole) <= BLOCK_BYTES;
+        let goes_in = fits || (self.rows == 0 && (!self.oversize_next || self.oversize_allowed));
+        if goes_in {
+            if self.rows == 0 {
+                self.bytes.clear();
+                self.bytes.extend_from_slice(&self.prefix);
+            }
+            self.oversize_next = false;
+            self.row_start = self.bytes.len();
+        }
+        goes_in
+    }
+
+    fn part(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        let row = self.bytes.get(self.row_start..).unwrap_or_default();
+        check_row(row).map_err(Failure::protocol)?;
+        self.rows = self.rows.saturating_add(1);
+        self.rows_total = self.rows_total.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// One row of COPY text: it ends with its only newline and is not the end-of-data mark.
+fn check_row(row: &[u8]) -> Result<(), &'static str> {
+    match memchr::memchr2(b'\n', b'\r', row) {
+        Some(at) if at.saturating_add(1) == row.len() && row.ends_with(b"\n") => {}
+        Some(_) => return Err("a row of COPY text with a bare line break inside"),
+        None => return Err("a row of COPY text without its newline"),
+    }
+    if row == END_OF_DATA { Err("a row of COPY text that is the end-of-data mark") } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREFIX: &[u8] = b"COPY \"s\".\"t\" (\"a\") FROM stdin;\n";
+
+    fn push(assembler: &mut Assembler, row: &[u8]) -> bool {
+        if !assembler.begin(row.len()) {
+            return false;
+        }
+        for part in row.chunks(1000) {
+            assembler.part(part);
+        }
+        assembler.end().unwrap();
+        true
+    }
+
+    #[test]
+    fn a_block_is_one_whole_statement() {
+        let mut assembler = Assembler::new(PREFIX.to_vec(), 0);
+        assert_eq!(assembler.take(), None);
+        assert!(push(&mut assembler, b"1\n") && push(&mut assembler, b"\n"));
+        let (bytes, span) = assembler.take().unwrap();
+        assert_eq!(bytes, [PREFIX, b"1\n\n\\.\n"].concat());
+        assert_eq!((&bytes[span.at], span.count), (&b"1\n\n"[..], 2));
+        assert!(push(&mut assembler, b"2\n"));
+        assert_eq!(assembler.take().unwrap().0, [PREFIX, b"2\n\\.\n"].concat());
+        assert_eq!(assembler.rows_total(), 3);
+    }
+
+    #[test]
+    fn a_block_never_outgrows_its_target_and_loses_no_row() {
+        let row = [vec![b'x'; 9_999], vec![b'\n']].concat();
+        let mut assembler = Assembler::new(PREFIX.to_vec(), u64::MAX);
+        let mut rows = 0;
+        for _ in 0..300 {
+            if !push(&mut assembler, &row) {
+                let (bytes, span) = assembler.take().unwrap();
+                assert!(bytes.len() <= BLOCK_BYTES && bytes.len() > BLOCK_BYTES - 20_000);
+                rows += span.count;
+                assert!(push(&mut assembler, &row));
+            }
+        }
+        assert_eq!(rows + assembler.take().unwrap().1.count, 300);
+    }
+
+    #[test]
+    fn a_row_larger_than_a_block_waits_for_leave_and_stands_alone() {
+        let row = [vec![b'x'; 2 * BLOCK_BYTES], vec![b'\n']].concat();
+        let mut assembler = Assembler::new(PREFIX.to_vec(), 0);
+        assert!(push(&mut assembler, b"1\n"));
+        assert!(!push(&mut assembler, &row) && assembler.oversize_next());
+        assert_eq!(assembler.take().unwrap().1.count, 1);
+        assert!(!push(&mut assembler, &row) && assembler.oversize_next());
+        assembler.allow_oversize();
+        assert!(push(&mut assembler, &row));
+        assert!(!push(&mut assembler, b"2\n") && !assembler.oversize_next());
+        assert_eq!(assembler.take().unwrap().1.count, 1);
+        assert!(push(&mut assembler, b"2\n"));
+    }
+
+    #[test]
+    fn rows_that_a_script_could_not_hold_are_refused() {
+        for row in [&b"\\.\n"[..], b"a", b"", b"a\nb\n", b"a\n\n", b"a\r\n", b"a\rb\n", b"a\r"] {
+            assert!(check_row(row).is_err(), "{}", row.escape_ascii());
+        }
+        for row in [&b"\n"[..], b"\\\\.\n", b"\\.x\n", b"\\N\t\\n\n"] {
+            assert_eq!(check_row(row), Ok(()), "{}", row.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One data connection: takes tasks until there are none.
+
+use std::sync::Arc;
+
+use super::assemble::Assembler;
+use super::{Copied, CopyTask, Shared};
+use crate::error::{Error, Kind, Result};
+use crate::ident::{Literal, QualifiedName};
+use crate::pg::fault::Failure;
+use crate::pg::settings::Purpose;
+use crate::pg::wire::{Conn, CopyStep, Row};
+
+const TORN: &str = "a backup needs the table as the snapshot saw it: run it again, apart from TRUNCATE, CLUSTER, \
+                    VACUUM FULL and migrations";
+
+pub(super) async fn run(shared: Arc<Shared>) -> Result<Copied> {
+    let stop = &shared.stop;
+    let mut conn = stop.guard(Conn::open(&shared.source.server, Purpose::Read)).await?;
+    let worked = stop.guard(work(&shared, &mut conn)).await;
+    let worked = match worked {
+        // The future was dropped in mid-row; the server does not know yet, and would go on filling the socket.
+        Err(error) if conn.is_busy() && stop.is_cancelled() => match conn.canceller().cancel().await {
+            Ok(()) => Err(error),
+            Err(left) => Err(error.note(left.chain())),
+        },
+        other => other,
+    };
+    conn.close().await;
+    worked
+}
+
+async fn work(shared: &Shared, conn: &mut Conn) -> Result<Copied> {
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT {}",
+        Literal(&shared.source.snapshot)
+    );
+    let begun = conn.execute(begin.as_bytes()).await;
+    begun.map_err(|failure| {
+        failure.while_doing(Kind::Source, format!("cannot join the snapshot {}", shared.source.snapshot))
+    })?;
+    let mut copied = Copied::default();
+    while let Some(task) = shared.queue(|queue| queue.next()) {
+        let part = copy(shared, conn, &task).await?;
+        copied.rows = copied.rows.saturating_add(part.rows);
+        copied.bytes = copied.bytes.saturating_add(part.bytes);
+        if let Some(rows) = shared.queue(|queue| queue.done(task.stream, part.rows)) {
+            shared.feed.end(task.stream, Some(rows)).await?;
+        }
+    }
+    Ok(copied)
+}
+
+async fn copy(shared: &Shared, conn: &mut Conn, task: &CopyTask) -> Result<Copied> {
+    secure(conn, task).await?;
+    let codec = conn.codec();
+    let failed = |failure: Failure| failure.while_doing(Kind::Source, doing(&task.name));
+    conn.copy_out(&codec.encode(&task.select)?).await.map_err(failed)?;
+    let mut assembler = Assembler::new(codec.encode(&task.prefix)?, task.bytes_estimate);
+    let mut copied = Copied::default();
+    loop {
+        let step = conn.copy_read(&mut assembler).await.map_err(failed)?;
+        send(shared, task, &mut assembler, &mut copied).await?;
+        match step {
+            CopyStep::Full if assembler.oversize_next() => {
+                let _permit = shared.oversize.acquire().await.map_err(|_| shared.stop.error())?;
+                assembler.allow_oversize();
+                let step = conn.copy_read(&mut assembler).await.map_err(failed)?;
+                send(shared, task, &mut assembler, &mut copied).await?;
+                if let CopyStep::Done(rows) = step {
+                    return finish(task, &assembler, rows, copied);
+                }
+            }
+            CopyStep::Full => {}
+            CopyStep::Done(rows) => return finish(task, &assembler, rows, copied),
+        }
+    }
+}
+
+async fn send(shared: &Shared, task: &CopyTask, assembler: &mut Assembler, copied: &mut Copied) -> Result<()> {
+    let Some((bytes, span)) = assembler.take() else { return Ok(()) };
+    let (size, rows) = (bytes.len() as u64, span.count);
+    shared.feed.block(task.stream, bytes, Some(span)).await?;
+    shared.progress.add_raw(size, rows);
+    copied.rows = copied.rows.saturating_add(rows);
+    copied.bytes = copied.bytes.saturating_add(size);
+    Ok(())
+}
+
+fn finish(task: &CopyTask, assembler: &Assembler, server_rows: u64, copied: Copied) -> Result<Copied> {
+    let ours = assembler.rows_total();
+    if ours == server_rows {
+        return Ok(copied);
+    }
+    let why = format!("the server counted {server_rows} rows, {ours} arrived");
+    Err(Error::new(Kind::Source, format!("{}: {why}", doing(&task.name))))
+}
+
+/// Locks the table and makes sure that it is what the snapshot saw.
+async fn secure(conn: &mut Conn, task: &CopyTask) -> Result<()> {
+    let codec = conn.codec();
+    let failed = |failure: Failure| failure.while_doing(Kind::Source, doing(&task.name));
+    let quoted = task.name.to_string();
+    let mut sql = String::new();
+    if task.lock {
+        sql.push_str(&format!("LOCK TABLE ONLY {quoted} IN ACCESS SHARE MODE NOWAIT; "));
+    }
+    // Relaxed for the one kind that cannot be read otherwise.
+    let guarded = if task.relkind == 'f' { "view" } else { "view, foreign-table" };
+    sql.push_str(&format!(
+        "SELECT pg_catalog.set_config(s.name, {}, true) FROM pg_catalog.pg_settings AS s \
+         WHERE s.name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'; ",
+        Literal(guarded)
+    ));
+    sql.push_str(&format!(
+        "SELECT c.relkind::pg_catalog.text, c.relfilenode::pg_catalog.text, \
+         pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.text, \
+         pg_catalog.to_regclass({})::pg_catalog.oid::pg_catalog.text, \
+         (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0)).type \
+         FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) {}",
+        Literal(&quoted),
+        task.oid
+    ));
+    let mut rows = conn.query(&codec.encode(&sql)?).await.map_err(failed)?;
+    let difference = match rows.pop() {
+        Some(row) => difference(task, &row),
+        None => Some("the snapshot does not know it"),
+    };
+    match difference {
+        None => Ok(()),
+        Some(what) => Err(Error::new(Kind::Source, format!("{}: {what}", doing(&task.name))).hint(TORN)),
+    }
+}
+
+/// What sets the table of the snapshot apart from the one that stands there now.
+fn difference(task: &CopyTask, row: &Row) -> Option<&'static str> {
+    let text = |at: usize| row.get(at).and_then(Option::as_deref).map(String::from_utf8_lossy);
+    let number = |at: usize| text(at).and_then(|text| text.parse::<u32>().ok());
+    let (kind, then, now, oid, kind_now) = (text(0), number(1), number(2), number(3), text(4));
+    if oid != Some(task.oid) {
+        return Some("it was dropped, renamed or replaced after the snapshot");
+    }
+    if kind.as_deref() != Some(task.relkind.to_string().as_str()) || kind_now.as_deref() != Some(word(task.relkind)) {
+        return Some("it became another kind of object after the snapshot");
+    }
+    if then.filter(|file| *file != 0) != now || task.relfilenode.is_some_and(|file| then != Some(file)) {
+        return Some("it was truncated or rewritten after the snapshot");
+    }
+    None
+}
+
+/// `pg_identify_object`'s word for a kind.
+fn word(relkind: char) -> &'static str {
+    match relkind {
+        'r' | 'p' => "table",
+        'm' => "materialized view",
+        'f' => "foreign table",
+        'S' => "sequence",
+        'v' => "view",
+        _ => "",
+    }
+}
+
+fn doing(name: &QualifiedName) -> String {
+    format!("cannot read rows of {}", name.plain())
+}
