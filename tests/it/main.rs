@@ -4,5 +4,6 @@ mod util;
 
 mod architecture;
 mod pg_capture;
+mod pg_copy;
 mod servers;
 mod sqlite_live;
