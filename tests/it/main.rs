@@ -3,7 +3,9 @@
 mod util;
 
 mod architecture;
+mod own_server;
 mod pg_capture;
+mod pg_connect;
 mod pg_copy;
 mod servers;
 mod sqlite_live;

@@ -196,7 +196,7 @@ async fn a_statement_with_a_zero_byte_is_never_sent() {
 #[tokio::test]
 async fn logins_that_go_astray_are_refused() {
     let auth = |code: i32, data: &[u8]| message(b'R', &[&code.to_be_bytes()[..], data].concat());
-    assert!(refused(vec![]).await.contains("closed the connection"));
+    assert!(refused(vec![Vec::new()]).await.contains("closed the connection"));
     assert!(refused(vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]).await.contains("outside the protocol"));
     assert!(refused(vec![auth(7, b"")]).await.contains("not supported (number 7)"));
     assert!(refused(vec![auth(5, b"abc")]).await.contains("md5 salt"));
