@@ -10,20 +10,22 @@ MAJOR=17
 demo=$root/.demo
 here=$root/scripts/demo
 
-heading() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-[ -t 1 ] && [ -z "${NO_COLOR:-}" ] || heading() { printf '\n== %s\n' "$*"; }
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+  heading() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+else
+  heading() { printf '\n== %s\n' "$*"; }
+fi
 
 # shows a command as somebody would type it, then runs it in the demo's folder with the demo's settings only
 run() {
   printf '$ %s\n' "$*"
-  (cd "$demo" && env -u DATABASE_URL -u PGHOST -u PGPORT -u PGUSER -u PGPASSWORD -u PGDATABASE \
-    PATH="$root/target/release:$PATH" XDG_STATE_HOME="$demo/state" "$@")
+  (cd "$demo" && env -i HOME="$demo" TERM="${TERM:-dumb}" ${NO_COLOR:+NO_COLOR=1} PATH="$root/target/release:$PATH" "$@")
 }
 
 # what the server and the programs cost is thrown away on every exit; the backups are the point
 finish() {
   MIYABI_TEST_SERVERS=$demo/server "$root/scripts/servers.sh" remove "$MAJOR" >/dev/null
-  rm -rf "$demo/server" "$demo/data" "$demo/.env"
+  rm -rf "$demo/server" "$demo/data" "$demo/state" "$demo/.env"
 }
 
 heading "1. What this needs"
@@ -57,6 +59,7 @@ DATABASE_PORT=${address#*:}
 DATABASE_NAME=miyabi
 DATABASE_USER=postgres
 SQLITE_DATABASES=data/miyabi.db:data/miyabi-persistence.db
+MIYABI_BACKUP_STATE_DIR=state
 ENV
 say "settings, in .demo/.env:"
 sed 's/^/  /' "$demo/.env"
@@ -70,7 +73,7 @@ run miyabi-backup list
 
 heading "5. Restore under other names"
 # the newest by modification time: names of one second may carry a later one
-newest() { find "$demo/backups/$1/daily" -name "$2" -printf '%T@ %P\n' | sort -n | sed -n '$s/^[^ ]* //p'; }
+newest() { find "$demo/backups/$1/daily" -type f -name "$2" -printf '%T@ %P\n' | sort -n | sed -n '$s/^[^ ]* //p'; }
 sqlite_name='sqlite-miyabi-[0-9]*.db.gz'
 persistence_name='sqlite-miyabi-persistence-[0-9]*.db.gz'
 run miyabi-backup restore --type postgres --file "backups/postgres/daily/$(newest postgres 'postgres-miyabi-*.sql.gz')" --database miyabi_restored --confirm
@@ -80,8 +83,8 @@ run miyabi-backup restore --type sqlite --file "backups/sqlite/daily/$(newest sq
 heading "6. The same? Rows and a digest of their contents, source against restored copy"
 different=0
 compare() { # compare OBJECT SOURCE COPY, each "rows|digest"
-  local verdict=same
-  [ "$2" = "$3" ] && [ "${2%%|*}" -gt 0 ] || { verdict=DIFFERENT; different=1; }
+  local verdict=DIFFERENT
+  if [ "$2" = "$3" ] && [ "${2%%|*}" -gt 0 ]; then verdict=same; else different=1; fi
   printf '  %-42s %9s %9s   %s\n' "$1" "${2%%|*}" "${3%%|*}" "$verdict"
 }
 printf '  %-42s %9s %9s\n' "" source restored
@@ -98,4 +101,4 @@ done
 [ "$different" = 0 ] || die "a restored table differs from its source"
 
 heading "Done: every table came back. The backups are in .demo/backups"
-say "Read one without this program:  gunzip -c $(cd "$root" && ls -t .demo/backups/postgres/daily/*.sql.gz | head -n 1) | head"
+say "Read one without this program:  gunzip -c .demo/backups/postgres/daily/$(newest postgres 'postgres-miyabi-*.sql.gz') | head"

@@ -8,14 +8,20 @@
 #   env      prints shell variables: PG<major>_URL, PG<major>_BIN, PG<major>_LIB
 #
 # Facts are left in $MIYABI_TEST_SERVERS (default: .servers in the project) as <major>/{url,bindir,libdir}.
-# The servers listen on free ports of 127.0.0.1, let the superuser `postgres` in without a password, and do
-# without fsync: their data is worth nothing. The binaries need LD_LIBRARY_PATH=<libdir>.
+# The servers listen on free ports of 127.0.0.1 and do without fsync: their data is worth nothing. Everybody is let in
+# without a password but members of the roles by_scram, by_md5 and by_password. The binaries need LD_LIBRARY_PATH=<libdir>.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+
+# Members of these roles must log in; everybody else is trusted.
+LOGINS='host all +by_scram 127.0.0.1/32 scram-sha-256
+host all +by_md5 127.0.0.1/32 md5
+host all +by_password 127.0.0.1/32 password'
 
 # uncommon enough to matter: two-phase commits, publications and slots are things that a backup meets
 SETTINGS=(fsync=off synchronous_commit=off full_page_writes=off wal_level=logical max_connections=200
   max_prepared_transactions=20 max_replication_slots=20 max_wal_senders=20 shared_buffers=64MB max_wal_size=1GB
+  password_encryption=scram-sha-256
   listen_addresses=127.0.0.1 logging_collector=off "log_line_prefix='%m [%p] %q%u@%d '" lc_messages=C)
 
 [ $# -gt 0 ] || { usage >&2; exit 2; }
@@ -109,6 +115,9 @@ for link in json.loads((base / "pg-symlinks.json").read_text()):
 PY
 }
 
+# What a running server must have been made with.
+recipe=$(printf '%s\n' "$LOGINS" "${SETTINGS[@]}" | cksum)
+
 # --- start and stop ------------------------------------------------------------------------------------------
 
 # pg MAJOR COMMAND ARGUMENT…     one of the server's own programs, as the servers' user; never inherits the lock
@@ -125,9 +134,10 @@ postmaster() {
     tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF "$home/data/$1" && printf '%s\n' "$pid"
 }
 
-# Prints the port of a server that accepts connections.
+# Prints the port of a server that accepts connections and was made as this script makes them today.
 ready_port() {
   postmaster "$1" >/dev/null || return 1
+  [ "$(cat "$home/run/$1/recipe" 2>/dev/null)" = "$recipe" ] || return 1
   [ "$(sed -n '8s/ *$//p' "$home/data/$1/postmaster.pid")" = ready ] || return 1
   sed -n 4p "$home/data/$1/postmaster.pid"
 }
@@ -152,6 +162,14 @@ folder() {
   chmod "$2" "$1"
 }
 
+init() {
+  local data=$home/data/$1 role
+  pg "$1" initdb -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync || return
+  as_server_user sed -i "1i ${LOGINS//$'\n'/\\n}" "$data/pg_hba.conf" || return
+  for role in by_scram by_md5 by_password; do printf 'CREATE ROLE %s\n' "$role"; done |
+    pg "$1" postgres --single -F -D "$data" postgres
+}
+
 start() {
   local major=$1 port data=$home/data/$1 run=$home/run/$1 attempt setting options=()
   if port=$(ready_port "$major"); then
@@ -162,13 +180,14 @@ start() {
   for attempt in 1 2 3; do
     stop "$major"
     # whatever is wrong with a data folder that did not start: nothing in it is worth keeping
-    [ "$attempt" -lt 3 ] || rm -rf "$data"
+    [ "$attempt" -lt 3 ] && [ "$(cat "$run/recipe" 2>/dev/null)" = "$recipe" ] || rm -rf "$data"
     folder "$run" 755
     : >"$run/log" && folder "$data" 700
     [ "$(id -u)" != 0 ] || chown postgres: "$run/log"
     if [ ! -s "$data/PG_VERSION" ]; then
       find "$data" -mindepth 1 -delete
-      pg "$major" initdb -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$run/initdb.log" 2>&1 || continue
+      init "$major" >"$run/initdb.log" 2>&1 || continue
+      printf '%s\n' "$recipe" >"$run/recipe"
     fi
     port=$(free_port)
     # another process may take the port in between: then the next attempt draws another one

@@ -52,3 +52,39 @@ macro_rules! read_at_through {
 read_at_through!(&R);
 read_at_through!(Box<R>);
 read_at_through!(Arc<R>);
+
+/// Reads stored bytes from front to back.
+pub struct Sequential<R> {
+    source: R,
+    at: u64,
+}
+
+impl<R: ReadAt> Sequential<R> {
+    pub fn new(source: R) -> Self {
+        Sequential { source, at: 0 }
+    }
+}
+
+impl<R: ReadAt> io::Read for Sequential<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let left = self.source.len().saturating_sub(self.at);
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        self.source.read_at(self.at, buf.get_mut(..taken).unwrap_or_default())?;
+        self.at += taken as u64;
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn all_bytes_come_once_and_in_order() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        let mut read = Vec::new();
+        Sequential::new(&bytes).read_to_end(&mut read).unwrap();
+        assert_eq!(read, bytes);
+    }
+}

@@ -74,6 +74,8 @@ pub enum Flaw {
         what: &'static str,
     },
     IndexCrc,
+    /// The index names a member that is not in the file.
+    Missing,
     /// The index is not what an index can be.
     IndexField(&'static str),
     /// The footer points outside the file, or not at the index.
@@ -88,7 +90,6 @@ impl Flaw {
     pub fn kind(&self) -> Kind {
         match self {
             Flaw::Read(_) => Kind::Place,
-            Flaw::Empty => Kind::Damaged,
             Flaw::NotOurs(_) | Flaw::Newer { .. } => Kind::Unsupported,
             _ => Kind::Damaged,
         }
@@ -140,6 +141,7 @@ impl fmt::Display for Flaw {
             Flaw::StreamTotals { what } => write!(f, "the stream's members do not add up to its {what}"),
             Flaw::Digest => f.write_str("the stream's rows are not the rows that were backed up: digests differ"),
             Flaw::IndexDisagrees { what } => write!(f, "the index has another {what} than the member"),
+            Flaw::Missing => f.write_str("the member is missing"),
             Flaw::IndexCrc => f.write_str("the index is damaged: its CRC differs from the footer's"),
             Flaw::IndexField(field) => write!(f, "the index has an impossible {field}"),
             Flaw::FooterField(field) => write!(f, "the footer has an impossible {field}"),

@@ -41,6 +41,11 @@ pub struct Encoded {
     pub crc32: u32,
 }
 
+/// FORMAT.md §6: a small file does not make a reader inflate gigabytes.
+fn index_raw_max(deflate_len: usize) -> u64 {
+    wide(deflate_len).saturating_mul(100).saturating_add(1 << 20)
+}
+
 /// The stored length of the head member that carries `json`: where the first data member begins.
 pub fn head_stored(json: &[u8]) -> u64 {
     wide(MEMBER_BYTES_MIN).saturating_add(wide(PRELUDE_BYTES)).saturating_add(wide(json.len()))
@@ -51,8 +56,17 @@ impl Index {
         head_stored(&self.header_json)
     }
 
+    /// Deflated unless it would then inflate beyond what a reader takes.
     pub fn encode(&self) -> std::io::Result<Encoded> {
-        let mut out = Output::new(DeflateEncoder::new(Vec::new(), Compression::new(6)));
+        let encoded = self.encode_at(Compression::new(6))?;
+        match encoded.raw <= index_raw_max(encoded.deflate.len()) {
+            true => Ok(encoded),
+            false => self.encode_at(Compression::none()),
+        }
+    }
+
+    fn encode_at(&self, level: Compression) -> std::io::Result<Encoded> {
+        let mut out = Output::new(DeflateEncoder::new(Vec::new(), level));
         out.bytes(&self.header_json)?;
         out.count(self.streams.len())?;
         for stream in &self.streams {
@@ -76,8 +90,18 @@ impl Index {
         Ok(Encoded { deflate: encoder.finish()?, raw, crc32 })
     }
 
-    /// Decodes a deflated index as the footer describes it; `at` is the footer's offset.
+    /// Decodes a deflated index as the footer describes it and checks it; `at` is the footer's offset.
     pub fn decode(deflate: &[u8], footer: &Footer, at: u64) -> Result<Self, Fault> {
+        let index = Index::decode_apart(deflate, footer, at)?;
+        index.check(footer.index_at).map_err(|flaw| flaw.at(at))?;
+        Ok(index)
+    }
+
+    /// Decodes an index whose members may lie elsewhere than it says: bytes were lost or put in between.
+    pub fn decode_apart(deflate: &[u8], footer: &Footer, at: u64) -> Result<Self, Fault> {
+        if footer.index_raw > index_raw_max(deflate.len()) {
+            return Err(Flaw::FooterField("length of the index").at(at));
+        }
         let decoder = DeflateDecoder::new(deflate);
         let mut input = Input::new(BufReader::with_capacity(64 << 10, decoder), footer.index_raw);
         let parsed = parse(&mut input, footer, deflate.len());
@@ -89,12 +113,15 @@ impl Index {
         if !input.crc_holds(footer.index_crc32) {
             return Err(Flaw::IndexCrc.at(at));
         }
-        let (reader, left) = input.into_inner();
-        if left != 0 || reader.get_ref().total_in() != wide(deflate.len()) {
+        if input.into_inner().get_ref().total_in() != wide(deflate.len()) {
             return Err(Flaw::IndexField("length").at(at));
         }
-        index.check(footer.index_at).map_err(|flaw| flaw.at(at))?;
         Ok(index)
+    }
+
+    /// Where the members end as the index tells it.
+    pub fn members_end(&self) -> u64 {
+        self.table.spans().fold(self.first_member_at(), |end, span| end.saturating_add(span.stored))
     }
 
     /// Everything that must add up. The writer asks this of itself, too.
@@ -210,8 +237,12 @@ fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize) -> 
     let members = input.count()?;
     // A member's two CRCs do not compress: more members than deflated bytes cannot be.
     let mut table = Table::with_capacity(members.min(deflate_len));
+    let mut room = footer.index_at;
     for _ in 0..members {
-        table.push(parse_span(input)?);
+        let span = parse_span(input)?;
+        // Bounds the number of members by the bytes that they lie in.
+        room = room.checked_sub(span.stored).ok_or(Flaw::IndexField("sum of stored lengths"))?;
+        table.push(span);
     }
     let mut toc = Vec::new();
     for _ in 0..input.count()? {
@@ -220,6 +251,9 @@ fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize) -> 
     let properties = serde_json::from_slice(&input.bytes()?).map_err(|_| Flaw::IndexField("properties (JSON)"))?;
     if footer.prelude.compatible & !COMPATIBLE_KNOWN != 0 {
         input.skip_rest()?;
+    }
+    if input.left() != 0 {
+        return Err(Flaw::IndexField("length"));
     }
     Ok(Index { header, header_json, streams, table, toc, properties })
 }
@@ -246,14 +280,13 @@ fn parse_streams<R: Read>(input: &mut Input<R>) -> Result<Vec<Stream>, Flaw> {
 }
 
 fn parse_span<R: Read>(input: &mut Input<R>) -> Result<Span, Flaw> {
-    Ok(Span {
-        stream: StreamId(input.varint32()?),
-        stored: input.varint()?,
-        raw: input.varint()?,
-        rows: input.varint()?,
-        crc32: u32::from_le_bytes(input.fixed()?),
-        stored_crc32: u32::from_le_bytes(input.fixed()?),
-    })
+    let (stream, stored) = (StreamId(input.varint32()?), input.varint()?);
+    let (raw, rows) = (input.varint()?, input.varint()?);
+    let (crc32, stored_crc32) = (u32::from_le_bytes(input.fixed()?), u32::from_le_bytes(input.fixed()?));
+    if raw == 0 || stored < wide(MEMBER_BYTES_MIN) {
+        return Err(Flaw::IndexField("length of a member"));
+    }
+    Ok(Span { stream, stored, raw, rows, crc32, stored_crc32 })
 }
 
 fn parse_toc_entry<R: Read>(input: &mut Input<R>) -> Result<TocEntry, Flaw> {

@@ -16,6 +16,7 @@
     )
 )]
 
+mod check;
 mod codec;
 mod fault;
 mod footer;
@@ -24,10 +25,15 @@ mod index;
 mod layout;
 mod member;
 mod model;
+mod pipe;
 mod reader;
 mod rows;
+mod salvage;
+mod search;
 mod sniff;
+mod survey;
 mod table;
+mod tail;
 mod varint;
 mod writer;
 
@@ -45,10 +51,13 @@ pub mod testkit;
 mod tests;
 
 pub use crate::read_at::ReadAt;
+pub use check::{Finding, Report, Severity, StreamReport, check};
 pub use codec::{Codec, GzipCodec, Packed};
 pub use fault::{Fault, Flaw};
 pub use header::{ArchiveHeader, ArchiveId, SourceKind};
 pub use model::{MemberEntry, Section, Stream, StreamKind, StreamSpec, Summary, TocEntry, Trailer};
+pub use pipe::{PipeMember, PipeReader, Tail};
 pub use reader::Archive;
+pub use salvage::{SalvageOptions, SalvageReport, SalvagedStream, salvage};
 pub use sniff::{SNIFF_BYTES, Sniff, sniff};
 pub use writer::Writer;

@@ -10,16 +10,12 @@ use crate::ident::StreamId;
 use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
-use super::footer::{Footer, footer_at};
-use super::header::{ArchiveHeader, ArchiveId, parse_head_body};
+use super::header::{ArchiveHeader, ArchiveId};
 use super::index::Index;
-use super::layout::{
-    BODY_BYTES_MAX, FOOTER_BYTES, GZIP_PREFIX, HEADER_BYTES, MEMBER_BYTES_MIN, STEP_BYTES, TAG_AT, wide,
-};
-use super::member::{Header, MemberKind, header_len, parse_empty, unpack};
+use super::member::unpack;
 use super::model::{MemberEntry, Stream, TocEntry};
-use super::sniff::{SNIFF_BYTES, Sniff, sniff};
-use super::table::{entry, position_of};
+use super::table::{Cursor, entry, position_of};
+use super::tail::{check_head, read_footer, read_index, read_span};
 
 #[derive(Debug)]
 pub struct Archive<R> {
@@ -107,7 +103,7 @@ impl<R: ReadAt> Archive<R> {
 
     /// In file order.
     pub fn members(&self) -> impl Iterator<Item = MemberEntry> + '_ {
-        self.index.table.entries(self.index.first_member_at(), self.index.streams.len())
+        Cursor::new(&self.index.table, self.index.first_member_at(), self.index.streams.len())
     }
 
     /// The stream's members in its order; none for a stream that the archive does not have.
@@ -161,145 +157,4 @@ pub(super) fn check_member(
         return Err(Flaw::IndexDisagrees { what }.at(at));
     }
     Ok(contents.digest)
-}
-
-/// Reads `len` bytes at `at`; memory grows only as the source proves to have them.
-pub(super) fn read_span<R: ReadAt>(source: &R, at: u64, len: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
-    into.clear();
-    if at.checked_add(len).is_none_or(|end| end > source.len()) {
-        return Err(Flaw::Truncated.at(at));
-    }
-    let len = usize::try_from(len).map_err(|_| Flaw::Truncated.at(at))?;
-    while into.len() < len {
-        let from = into.len();
-        let step = len.saturating_sub(from).min(STEP_BYTES);
-        into.resize(from.saturating_add(step), 0);
-        let part = into.get_mut(from..).unwrap_or_default();
-        source.read_at(at.saturating_add(wide(from)), part).map_err(|cause| Flaw::Read(cause).at(at))?;
-    }
-    Ok(())
-}
-
-/// Reads a whole member that carries its contents in the header.
-pub(super) fn read_empty<R: ReadAt>(source: &R, at: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
-    read_span(source, at, wide(TAG_AT), into)?;
-    let header = header_len(into).ok_or(Flaw::NoHeader.at(at))?;
-    let len = wide(header).saturating_add(wide(MEMBER_BYTES_MIN.saturating_sub(HEADER_BYTES)));
-    read_span(source, at, len, into)
-}
-
-/// Finds and checks the footer; a file without one is told from a file that is not ours.
-pub(super) fn read_footer<R: ReadAt>(source: &R) -> Result<Footer, Fault> {
-    if source.is_empty() {
-        return Err(Flaw::Empty.at(0));
-    }
-    let mut bytes = Vec::new();
-    let fault = match footer_at(source.len()) {
-        None => Flaw::Truncated.at(source.len()),
-        Some(at) => {
-            read_span(source, at, wide(FOOTER_BYTES), &mut bytes)?;
-            match Footer::parse(&bytes, at) {
-                Ok(footer) => return Ok(footer),
-                Err(fault) => fault,
-            }
-        }
-    };
-    if matches!(fault.flaw, Flaw::Newer { .. }) {
-        return Err(fault);
-    }
-    let mut first = Vec::new();
-    read_span(source, 0, source.len().min(wide(SNIFF_BYTES)), &mut first)?;
-    match sniff(&first) {
-        Sniff::Ours => check_newer_head(source)?,
-        // One flipped byte at either end must not make a stranger of it.
-        other if !bytes.starts_with(&GZIP_PREFIX) => return Err(Flaw::NotOurs(other).at(0)),
-        _ => {}
-    }
-    Err(match fault.flaw {
-        Flaw::NoHeader => match trailing_bytes(source)? {
-            Some(count) => Flaw::TrailingBytes { count }.at(source.len().saturating_sub(count)),
-            None => Flaw::Truncated.at(source.len()),
-        },
-        _ => fault,
-    })
-}
-
-/// A newer version may have moved everything but the head's prelude.
-fn check_newer_head<R: ReadAt>(source: &R) -> Result<(), Fault> {
-    let mut bytes = Vec::new();
-    if read_empty(source, 0, &mut bytes).is_ok()
-        && let Ok(header) = parse_empty(&bytes, 0)
-        && let Err(fault) = parse_head_body(header.body, 0)
-        && matches!(fault.flaw, Flaw::Newer { .. })
-    {
-        return Err(fault);
-    }
-    Ok(())
-}
-
-/// Looks for a sound footer in the last MiB and counts what follows it.
-fn trailing_bytes<R: ReadAt>(source: &R) -> Result<Option<u64>, Fault> {
-    const WINDOW: u64 = 1 << 20;
-    let len = source.len();
-    let from = len.saturating_sub(WINDOW);
-    let mut tail = Vec::new();
-    read_span(source, from, len.saturating_sub(from), &mut tail)?;
-    for at in memchr::memmem::rfind_iter(&tail, &GZIP_PREFIX) {
-        let Some(bytes) = at.checked_add(FOOTER_BYTES).and_then(|end| tail.get(at..end)) else { continue };
-        let place = from.saturating_add(wide(at));
-        if Footer::parse(bytes, place).is_ok() {
-            return Ok(len.checked_sub(place.saturating_add(wide(FOOTER_BYTES))));
-        }
-    }
-    Ok(None)
-}
-
-/// Reads the index members that the footer names and decodes them.
-pub(super) fn read_index<R: ReadAt>(source: &R, footer: &Footer) -> Result<Index, Fault> {
-    let end = footer.index_at.saturating_add(footer.index_stored);
-    let (mut at, mut seq) = (footer.index_at, 0u64);
-    let (mut deflate, mut bytes) = (Vec::new(), Vec::new());
-    while at < end {
-        read_empty(source, at, &mut bytes)?;
-        let header = parse_empty(&bytes, at)?;
-        let last = at.saturating_add(wide(bytes.len())) >= end;
-        index_part(&header, footer.archive, seq, last, at)?;
-        deflate.extend_from_slice(header.body);
-        at = at.saturating_add(wide(bytes.len()));
-        seq = seq.saturating_add(1);
-    }
-    if at != end {
-        return Err(Flaw::FooterField("place of the index").at(end));
-    }
-    Index::decode(&deflate, footer, end)
-}
-
-/// Checks that a member is part `seq` of the archive's index. All parts but the last are full.
-pub(super) fn index_part(header: &Header<'_>, archive: ArchiveId, seq: u64, last: bool, at: u64) -> Result<(), Fault> {
-    if header.tag.archive != archive {
-        return Err(Flaw::ForeignMember.at(at));
-    }
-    let in_place = header.tag.kind == MemberKind::Index && header.tag.seq == seq;
-    if !in_place || header.body.is_empty() || (!last && header.body.len() != BODY_BYTES_MAX) {
-        return Err(Flaw::OutOfPlace { expected: "the next part of the index" }.at(at));
-    }
-    Ok(())
-}
-
-/// The head member must say, byte for byte, what the index says it does.
-fn check_head<R: ReadAt>(source: &R, index: &Index) -> Result<(), Fault> {
-    let mut bytes = Vec::new();
-    read_empty(source, 0, &mut bytes)?;
-    let header = parse_empty(&bytes, 0)?;
-    if header.tag.kind != MemberKind::Head {
-        return Err(Flaw::OutOfPlace { expected: "the head" }.at(0));
-    }
-    if header.tag.archive != index.header.id {
-        return Err(Flaw::ForeignMember.at(0));
-    }
-    let (_, json) = parse_head_body(header.body, 0)?;
-    match json == index.header_json {
-        true => Ok(()),
-        false => Err(Flaw::IndexDisagrees { what: "archive header" }.at(0)),
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::layout::{BODY_AT, GZIP_PREFIX, MAGIC, SUBFIELD};
+use super::layout::{GZIP_PREFIX, SUBFIELD};
 
 /// [`sniff`] knows everything from this many first bytes on.
 pub const SNIFF_BYTES: usize = 512;
@@ -35,10 +35,7 @@ impl fmt::Display for Sniff {
 
 pub fn sniff(first_bytes: &[u8]) -> Sniff {
     let after_prefix = first_bytes.get(GZIP_PREFIX.len()..).unwrap_or_default();
-    if first_bytes.starts_with(&GZIP_PREFIX)
-        && after_prefix.get(2..).is_some_and(|rest| rest.starts_with(&SUBFIELD))
-        && first_bytes.get(BODY_AT..).is_some_and(|body| body.starts_with(&MAGIC))
-    {
+    if first_bytes.starts_with(&GZIP_PREFIX) && after_prefix.get(2..).is_some_and(|rest| rest.starts_with(&SUBFIELD)) {
         return Sniff::Ours;
     }
     if first_bytes.starts_with(&[0x1f, 0x8b]) {

@@ -86,21 +86,49 @@ impl Table {
     pub fn spans(&self) -> impl Iterator<Item = Span> + '_ {
         (0..self.len()).filter_map(|position| self.get(position))
     }
+}
 
-    /// Every member with its place, the first at `first_offset`.
-    pub fn entries(&self, first_offset: u64, streams: usize) -> impl Iterator<Item = MemberEntry> + '_ {
-        let mut offset = first_offset;
-        let mut next_seq = vec![0u64; streams];
-        self.spans().map(move |span| {
-            let mut seq = 0;
-            if let Some(next) = next_seq.get_mut(position_of(span.stream)) {
-                seq = *next;
-                *next = next.saturating_add(1);
-            }
-            let entry = entry(span, seq, offset);
-            offset = offset.saturating_add(span.stored);
-            entry
-        })
+/// Goes through a table in file order and knows each member's place and sequence.
+#[derive(Clone, Debug)]
+pub struct Cursor<'a> {
+    table: &'a Table,
+    position: usize,
+    offset: u64,
+    next_seq: Vec<u64>,
+}
+
+impl<'a> Cursor<'a> {
+    /// The first member is at `first_offset`.
+    pub fn new(table: &'a Table, first_offset: u64, streams: usize) -> Self {
+        Cursor { table, position: 0, offset: first_offset, next_seq: vec![0; streams] }
+    }
+
+    /// Whether this member stands here or further on.
+    pub fn has(&self, stream: StreamId, seq: u64) -> bool {
+        let next = self.next_seq.get(position_of(stream));
+        let Some(ahead) = next.and_then(|next| seq.checked_sub(*next)).and_then(|ahead| usize::try_from(ahead).ok())
+        else {
+            return false;
+        };
+        let rest = self.table.narrow.get(self.position..).unwrap_or_default();
+        rest.iter().filter(|narrow| narrow.stream == stream.0).nth(ahead).is_some()
+    }
+}
+
+impl Iterator for Cursor<'_> {
+    type Item = MemberEntry;
+
+    fn next(&mut self) -> Option<MemberEntry> {
+        let span = self.table.get(self.position)?;
+        let mut seq = 0;
+        if let Some(next) = self.next_seq.get_mut(position_of(span.stream)) {
+            seq = *next;
+            *next = next.saturating_add(1);
+        }
+        let entry = entry(span, seq, self.offset);
+        self.position = self.position.saturating_add(1);
+        self.offset = self.offset.saturating_add(span.stored);
+        Some(entry)
     }
 }
 
@@ -139,8 +167,12 @@ mod tests {
         let mut table = Table::default();
         all.iter().for_each(|span| table.push(*span));
         assert_eq!(table.spans().collect::<Vec<_>>(), all);
-        let entries: Vec<_> = table.entries(10, 2).collect();
+        let entries: Vec<_> = Cursor::new(&table, 10, 2).collect();
         assert_eq!((entries[1].offset, entries[1].seq), (110, 1));
+        let mut cursor = Cursor::new(&table, 10, 2);
+        assert!(cursor.has(StreamId(1), 4) && !cursor.has(StreamId(1), 5) && !cursor.has(StreamId(0), 0));
+        cursor.next();
+        assert!(!cursor.has(StreamId(1), 0) && cursor.has(StreamId(1), 1));
         assert_eq!(std::mem::size_of::<Narrow>(), 24);
     }
 }

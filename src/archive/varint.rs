@@ -140,8 +140,13 @@ impl<R: Read> Input<R> {
         matches!(self.inner.read(&mut [0u8]), Ok(0))
     }
 
-    pub fn into_inner(self) -> (R, u64) {
-        (self.inner, self.left)
+    /// Bytes that were not read yet.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    pub fn into_inner(self) -> R {
+        self.inner
     }
 }
 

@@ -1,1 +1,14 @@
-//! (see docs/ARCHITECTURE.md)
+//! What is to be done, decided: every value checked, every default filled in, every secret read.
+//!
+//! A job has no `Default`: `cli` decides each field in one place and can print what it decided. Nothing here reads
+//! the environment, and no `Debug` output holds a password.
+
+mod backup;
+mod context;
+mod restore;
+mod stored;
+
+pub use backup::{BackupJob, Compress, Content, Limits, Place, PostgresSource, Source, SqliteSource};
+pub use context::Context;
+pub use restore::{ArchiveChoice, PostgresTarget, RestoreJob, Selection, TableName};
+pub use stored::{ListJob, VerifyJob};

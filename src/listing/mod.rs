@@ -4,6 +4,16 @@
 //! never counted as one: an archive whose run did not finish, a `.meta` without archive, files of the older shell
 //! system, plain dumps. Reading is cheap: names, sizes, every `.meta`, and a few bytes of archives that have none.
 //! Whether an archive is sound is not known here.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::arithmetic_side_effects
+    )
+)]
 
 mod gather;
 mod place;
@@ -60,7 +70,7 @@ impl Listing {
         self.rows
             .iter()
             .filter(|row| row.state == State::Complete)
-            .filter(|row| row.meta.as_ref().is_some_and(|meta| meta.source() == *source))
+            .filter(|row| row.meta.as_ref().is_some_and(|meta| meta.is_whole() && meta.source() == *source))
             .filter_map(|row| row.tier.map(|tier| (tier, row.timestamp.instant())))
             .collect()
     }

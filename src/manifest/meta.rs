@@ -58,6 +58,9 @@ pub struct Details {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_lsn: Option<String>,
     pub readback: Readback,
+    /// Anything but `all` is no backup of the whole database: no tier counts it, and `latest` passes it over.
+    #[serde(default)]
+    pub content: Content,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +95,16 @@ pub enum Source {
     Postgres { server: String, port: String, database: String },
     Globals { server: String, port: String },
     Sqlite { host: String, path: String },
+}
+
+/// Which part of the source the archive holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    #[default]
+    All,
+    SchemaOnly,
+    DataOnly,
 }
 
 /// Whether the stored bytes were read again before the backup was published.
@@ -192,6 +205,11 @@ impl Meta {
         pretty(self)
     }
 
+    /// Whether the archive holds all of its source.
+    pub fn is_whole(&self) -> bool {
+        self.details.as_ref().is_none_or(|details| details.content == Content::All)
+    }
+
     /// Written by the old system.
     pub fn is_foreign(&self) -> bool {
         self.details.is_none()
@@ -241,8 +259,8 @@ impl Details {
     }
 }
 
+#[expect(clippy::expect_used, reason = "strings, numbers and lists of them: nothing that JSON cannot hold")]
 pub(super) fn pretty(value: &impl Serialize) -> Vec<u8> {
-    // Strings, numbers and lists of them: nothing that JSON cannot hold, and a Vec takes every write.
     let mut json = serde_json::to_vec_pretty(value).expect("plain values always become JSON");
     json.push(b'\n');
     json

@@ -1,6 +1,16 @@
 //! What stands beside the archives: `.meta`, one per archive and tier, and `manifest-*.json`, one per SQLite run.
 //!
 //! Pure: bytes in, values out. A backup exists when its `.meta` does, so a `.meta` is complete or refused.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::arithmetic_side_effects
+    )
+)]
 
 pub mod meta;
 pub mod moment;

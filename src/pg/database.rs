@@ -19,7 +19,7 @@ use super::version::Capability;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Shape {
     pub encoding: String,
-    /// `c` libc, `i` ICU, `b` builtin, as in `pg_database.datlocprovider`; empty before PostgreSQL 15.
+    /// `libc`, `icu`, `builtin`; empty where the archive does not say.
     pub provider: String,
     pub collate: String,
     pub ctype: String,
@@ -54,16 +54,16 @@ impl Shape {
         option("LC_CTYPE", &self.ctype);
         if providers {
             match self.provider.as_str() {
-                "i" => {
+                "icu" => {
                     option("ICU_LOCALE", &self.locale);
                     option("ICU_RULES", &self.icu_rules);
                     sql.push_str(" LOCALE_PROVIDER icu");
                 }
-                "b" => {
+                "builtin" => {
                     option("BUILTIN_LOCALE", &self.locale);
                     sql.push_str(" LOCALE_PROVIDER builtin");
                 }
-                "c" => sql.push_str(" LOCALE_PROVIDER libc"),
+                "libc" => sql.push_str(" LOCALE_PROVIDER libc"),
                 _ => {}
             }
         }
@@ -265,7 +265,7 @@ mod tests {
     fn a_database_is_created_with_the_sources_locale() {
         let shape = Shape {
             encoding: "UTF8".into(),
-            provider: "i".into(),
+            provider: "icu".into(),
             collate: "C".into(),
             ctype: "C".into(),
             locale: "und".into(),

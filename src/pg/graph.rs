@@ -11,6 +11,8 @@ use std::collections::{BinaryHeap, HashMap};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::pg::catalog::object::ObjectId;
 
+pub mod build;
+pub mod census;
 mod repair;
 
 pub type NodeId = usize;
@@ -116,6 +118,8 @@ pub struct Node {
     pub name: String,
     /// Breaks ties between nodes of one kind, schema and name: argument types, a column's number.
     pub tie: String,
+    /// Which one of its kind: an index into the list of the catalog that holds them.
+    pub about: usize,
     /// The table of a check, default or rule; the domain of a constraint; the type of a shell; the parent of an index.
     pub owner: Option<NodeId>,
     pub depends: Vec<NodeId>,
@@ -143,6 +147,7 @@ impl Node {
             schema: schema.map(str::to_owned),
             name: name.to_owned(),
             tie: String::new(),
+            about: 0,
             owner: None,
             depends: Vec::new(),
             repair: Repaired::default(),
@@ -183,6 +188,8 @@ pub struct Graph {
 pub struct Ordered {
     pub nodes: Vec<Node>,
     pub order: Vec<NodeId>,
+    /// What belongs to a node: the checks and defaults of a table.
+    pub parts: HashMap<NodeId, Vec<NodeId>>,
     /// Loops that no rule knew, by the names of their nodes.
     pub broken: Vec<String>,
 }
@@ -233,6 +240,7 @@ impl Graph {
     /// Pre-data before the boundary, post-data behind it.
     fn add_boundaries(&mut self) {
         self.depend(self.post_data_begin, self.pre_data_end);
+        let mut before = Vec::new();
         for id in 0..self.nodes.len() {
             let Some(node) = self.nodes.get(id) else { continue };
             let place = if node.repair.separate && node.kind != NodeKind::Default {
@@ -241,10 +249,13 @@ impl Graph {
                 node.kind.place()
             };
             match place {
-                Place::PreData => self.depend(self.pre_data_end, id),
+                Place::PreData => before.push(id),
                 Place::PostData => self.depend(id, self.post_data_begin),
                 Place::Free => {}
             }
+        }
+        if let Some(node) = self.nodes.get_mut(self.pre_data_end) {
+            node.depends = before;
         }
     }
 
@@ -258,10 +269,20 @@ impl Graph {
         let mut broken = Vec::new();
         loop {
             match self.sort(&sorted) {
-                Ok(order) => return Ok(Ordered { nodes: self.nodes, order, broken }),
+                Ok(order) => return Ok(self.finish(order, broken)),
                 Err(stuck) => repair::loops(&mut self, &stuck, &mut broken)?,
             }
         }
+    }
+
+    fn finish(self, order: Vec<NodeId>, broken: Vec<String>) -> Ordered {
+        let mut parts: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+        for (id, node) in self.nodes.iter().enumerate() {
+            if let Some(owner) = node.owner {
+                parts.entry(owner).or_default().push(id);
+            }
+        }
+        Ordered { nodes: self.nodes, order, parts, broken }
     }
 
     /// The order, or the nodes that no order has room for.
@@ -298,7 +319,11 @@ impl Graph {
             backwards.reverse();
             return Ok(backwards);
         }
-        Err(sorted.iter().copied().filter(|id| !free(&needed_by, *id)).collect())
+        // In the order in which they were added, boundaries last: which node of a loop is looked at first decides which
+        // one is repaired, and one view low in a stack is better than every view above it.
+        let boundaries = [self.pre_data_end, self.post_data_begin];
+        let others = (0..self.nodes.len()).filter(|id| !boundaries.contains(id));
+        Err(others.chain(boundaries).filter(|id| !free(&needed_by, *id)).collect())
     }
 
     fn node(&self, id: NodeId) -> Result<&Node> {

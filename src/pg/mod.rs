@@ -1,6 +1,7 @@
 //! PostgreSQL 13–18: reads a database under one exported snapshot, writes one again.
 
 mod auth;
+pub mod capture;
 pub mod catalog;
 pub mod connect;
 pub mod copy_in;
@@ -12,6 +13,9 @@ pub mod fault;
 pub mod graph;
 pub mod params;
 pub mod pgpass;
+pub mod piece;
+pub mod properties;
+pub mod script;
 pub mod server;
 pub mod session;
 pub mod settings;

@@ -116,6 +116,16 @@ impl Params {
         if is_open { self.set(name, value) } else { Ok(()) }
     }
 
+    /// Takes from a weaker level whatever is still open here, the password included.
+    pub fn fill_from(&mut self, weaker: &Params) {
+        for (name, value) in &weaker.given {
+            self.given.entry(name).or_insert_with(|| value.clone());
+        }
+        if self.password.is_none() {
+            self.password.clone_from(&weaker.password);
+        }
+    }
+
     /// Checks every value and fills libpq's defaults. The user has none here: whoever reads the environment gives it.
     pub fn server(&self) -> Result<Server> {
         let user = self.text("user").ok_or_else(|| {

@@ -50,6 +50,16 @@ pub enum Place {
     Socket(PathBuf),
 }
 
+/// The name or the folder alone: what `.meta` says of where a backup came from.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Tcp(name) => f.write_str(name),
+            Place::Socket(folder) => write!(f, "{}", folder.display()),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Host {
     pub place: Place,

@@ -10,16 +10,57 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use crate::error::{Context, Error, Kind, Result};
+use crate::pg::connect::{self, Control, Driver, Reached, Server};
 use crate::pg::encoding::Codec;
+use crate::pg::settings::Purpose;
 use crate::pg::version::ServerVersion;
 
 pub struct Session {
     client: Client,
     version: ServerVersion,
     codec: Codec,
+    /// Moves the client's bytes; `None` where whoever opened the connection does.
+    driver: Option<Driver>,
+    reached: Option<Reached>,
 }
 
+/// Databases that every server has, for statements about other databases.
+const MAINTENANCE_DATABASES: [&str; 2] = ["postgres", "template1"];
+
 impl Session {
+    /// Connects, pins what the purpose needs, and keeps the connection moving.
+    pub async fn open(server: &Server, purpose: Purpose) -> Result<Self> {
+        let Control { client, reached, driver } = connect::client(server, purpose).await?;
+        let session = Session::start(client).await?;
+        Ok(Session { driver: Some(driver), reached: Some(reached), ..session })
+    }
+
+    /// A session on the server that is in none of the databases it is to change.
+    pub async fn open_maintenance(server: &Server) -> Result<Self> {
+        let mut first = None;
+        for name in MAINTENANCE_DATABASES.into_iter().filter(|name| *name != server.database) {
+            match Session::open(&server.with_database(name), Purpose::Write).await {
+                Ok(session) => return Ok(session),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or_else(|| Error::new(Kind::Connect, "no maintenance database can be reached")))
+    }
+
+    /// Which server answered; more connections for the same snapshot must go there.
+    pub fn reached(&self) -> Option<&Reached> {
+        self.reached.as_ref()
+    }
+
+    /// Ends the session and says how it ended.
+    pub async fn close(self) -> Result<()> {
+        drop(self.client);
+        match self.driver {
+            Some(driver) => driver.finish().await,
+            None => Ok(()),
+        }
+    }
+
     /// Takes over a fresh connection. Whoever opened it drives it.
     pub async fn start(client: Client) -> Result<Self> {
         let pin = "SELECT pg_catalog.set_config('search_path', '', false)";
@@ -31,7 +72,8 @@ impl Session {
         let (num, encoding): (String, String) = (row.get(0), row.get(1));
         let num = num.parse().context(Kind::Connect, || format!("cannot read the server's version `{num}`"))?;
         let codec = Codec::of_server_encoding(&encoding);
-        let session = Session { client, version: ServerVersion::from_num(num), codec };
+        let version = ServerVersion::from_num(num);
+        let session = Session { client, version, codec, driver: None, reached: None };
         session.execute(&format!("SET client_encoding = '{}'", codec.client_encoding())).await?;
         session.execute("SET standard_conforming_strings = on").await?;
         Ok(session)

@@ -32,7 +32,9 @@ const ALWAYS: [(&str, &str); 10] = [
     ("transform_null_equals", "off"),
 ];
 
-const READING: [(&str, &str); 14] = [
+const READING: [(&str, &str); 15] = [
+    // Money prints as its digits in every locale; the script is loaded under this one.
+    ("lc_monetary", "C"),
     ("DateStyle", "ISO, MDY"),
     ("IntervalStyle", "postgres"),
     ("TimeZone", "UTC"),
@@ -50,14 +52,15 @@ const READING: [(&str, &str); 14] = [
     ("default_transaction_deferrable", "off"),
 ];
 
-const WRITING: [(&str, &str); 4] = [
+const WRITING: [(&str, &str); 5] = [
+    ("lc_monetary", "C"),
     ("check_function_bodies", "off"),
     ("array_nulls", "on"),
     ("default_transaction_read_only", "off"),
     ("IntervalStyle", "postgres"),
 ];
 
-/// One statement that sets the rest. `lc_monetary` stays as it is, as in pg_dump: scripts have no place to say it.
+/// One statement that sets the rest.
 pub fn pin(purpose: Purpose) -> String {
     let own: &[(&str, &str)] = match purpose {
         Purpose::Read => &READING,

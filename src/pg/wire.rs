@@ -101,6 +101,11 @@ impl Conn {
         self.state == State::Busy
     }
 
+    /// Whether the connection is lost: a request was given up in its middle, or the socket failed.
+    pub fn is_broken(&self) -> bool {
+        self.state != State::Idle
+    }
+
     pub fn canceller(&self) -> Canceller {
         Canceller { server: self.reached.server.clone(), key: self.key }
     }

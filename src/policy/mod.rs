@@ -1,4 +1,5 @@
 //! Rules that need no disk and no clock: how backups are called, and which tiers a run is due to fill.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod label;
 pub mod naming;

@@ -1,3 +1,230 @@
 //! Restores archives into databases and files.
+//!
+//! Two steps: [`plan`] opens the archive and looks at the target without touching anything, so that its preview can
+//! be shown and confirmed; [`Plan::run`] does it.
 
 pub mod outcome;
+mod postgres;
+mod source;
+mod sqlite;
+
+use std::path::{Path, PathBuf};
+
+use crate::archive::SourceKind;
+use crate::error::{Error, Kind, Result};
+use crate::job::{Context, RestoreJob};
+use crate::pg::connect::Server;
+
+use crate::policy::ArchiveKind;
+use crate::sqlite::holders;
+use crate::units::StoredBytes;
+
+pub use outcome::{Preview, RestoreOutcome, TargetPreview};
+
+use postgres::{Chosen, Loading, Restored};
+use source::{Found, Opened};
+
+/// An opened archive and the target that it would go into.
+pub struct Plan {
+    found: Found,
+    target: Target,
+    pub preview: Preview,
+}
+
+enum Target {
+    Postgres(Box<Server>),
+    Sqlite(PathBuf),
+}
+
+/// Opens the archive, finds the target, and says what would happen.
+pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
+    let found = {
+        let (job, context) = (job.clone(), context.clone());
+        joined(tokio::task::spawn_blocking(move || source::open(&job, &context)).await)?
+    };
+    if !job.selection.is_whole() && !matches!(found.opened, Opened::Archive(_)) {
+        return Err(Error::new(Kind::Usage, format!("only a whole restore is possible from {}", found.named))
+            .hint("--table, --schema-only and --data-only need one of our archives as a file"));
+    }
+    let target = find_target(&found, job)?;
+    let target_preview = match &target {
+        Target::Postgres(server) => look_at_database(server, job).await?,
+        Target::Sqlite(path) => look_at_file(path),
+    };
+    let preview = Preview {
+        archive: found.named.clone(),
+        holds: describe(&found),
+        size: found.size.map(StoredBytes),
+        passed_over: found.passed_over.clone(),
+        target: target_preview,
+        warnings: Vec::new(),
+    };
+    Ok(Plan { found, target, preview })
+}
+
+/// The target that the job names or, for a database, the archive.
+fn find_target(found: &Found, job: &RestoreJob) -> Result<Target> {
+    match found.opened.kind() {
+        ArchiveKind::Sqlite => match &job.sqlite {
+            Some(path) => Ok(Target::Sqlite(path.clone())),
+            None => {
+                Err(Error::new(Kind::Usage, format!("{} holds a SQLite file, and no target is named", found.named))
+                    .hint("--database PATH names the file to restore"))
+            }
+        },
+        ArchiveKind::Globals => Err(Error::new(Kind::Unsupported, "globals cannot be restored by this version")),
+        ArchiveKind::Postgres => {
+            let (server, database) = job.postgres.known()?;
+            let own = || found.opened.header().and_then(|header| header.source.get("database").cloned());
+            let database = database.map(str::to_owned).or_else(own).or_else(|| found.label.clone());
+            match database {
+                Some(database) => Ok(Target::Postgres(Box::new(server.with_database(&database)))),
+                None => Err(Error::new(Kind::Usage, format!("{} does not say which database it holds", found.named))
+                    .hint("--database NAME names the target")),
+            }
+        }
+    }
+}
+
+async fn look_at_database(server: &Server, job: &RestoreJob) -> Result<TargetPreview> {
+    Ok(TargetPreview::Postgres {
+        server: server.describe_hosts(),
+        database: server.database.clone(),
+        found: postgres::inspect(server).await?,
+        within: !job.selection.is_whole(),
+    })
+}
+
+fn look_at_file(path: &Path) -> TargetPreview {
+    let written = |path: &Path| std::fs::metadata(path).and_then(|found| found.modified()).ok();
+    let wal = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
+    TargetPreview::Sqlite {
+        path: path.to_owned(),
+        bytes: std::fs::metadata(path).ok().map(|found| found.len()),
+        written: written(path).max(written(&wal)).and_then(|time| jiff::Timestamp::try_from(time).ok()),
+        holders: holders::of(path).iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// What the archive holds, in one line.
+fn describe(found: &Found) -> String {
+    let Some(header) = found.opened.header() else {
+        return match found.opened.kind() {
+            ArchiveKind::Sqlite => "a SQLite database, written by another tool".to_owned(),
+            _ => "a PostgreSQL script, written by another tool".to_owned(),
+        };
+    };
+    let fact = |key: &str| header.source.get(key).map_or("?", String::as_str);
+    match header.kind {
+        SourceKind::Postgres => {
+            format!(
+                "database {} of PostgreSQL {}, backed up {}",
+                fact("database"),
+                fact("server_version"),
+                header.created
+            )
+        }
+        SourceKind::Sqlite => format!("SQLite file {}, backed up {}", fact("path"), header.created),
+    }
+}
+
+impl Plan {
+    /// Does what the preview says. On any error the old data stands where it stood.
+    pub async fn run(self, job: &RestoreJob, context: &Context) -> Result<RestoreOutcome> {
+        let now = context.clock.zoned();
+        let archive = self.found.named.clone();
+        let mut outcome = match self.target {
+            Target::Postgres(server) => {
+                let stamp = now.strftime("%Y%m%d_%H%M%S").to_string();
+                into_database(self.found, &server, job, context, &stamp).await?
+            }
+            Target::Sqlite(path) => {
+                let stamp = now.strftime("%Y%m%d-%H%M%S").to_string();
+                into_file(self.found.opened, path, job, context, stamp).await?
+            }
+        };
+        outcome.archive = archive;
+        outcome.duration_seconds = context.clock.now().duration_since(now.timestamp()).as_secs_f64().max(0.0);
+        Ok(outcome)
+    }
+}
+
+async fn into_database(
+    found: Found,
+    server: &Server,
+    job: &RestoreJob,
+    context: &Context,
+    stamp: &str,
+) -> Result<RestoreOutcome> {
+    let loading = |server: Server| Loading {
+        server,
+        jobs: job.jobs,
+        threads: job.threads,
+        cancel: context.cancel.child(),
+        progress: context.progress.clone(),
+    };
+    let mut tables = 0;
+    let restored: Restored = match found.opened {
+        Opened::Archive(archive) => {
+            let chosen = Chosen::of(&archive, &job.selection)?;
+            let rows = chosen.row_streams(archive.streams());
+            tables = chosen.tables_in(archive.streams()).len() as u64;
+            context.progress.stage(format!("restoring {}", server.database), rows.iter().map(|one| one.raw.0).sum());
+            postgres::restore_archive(archive, server, &chosen, loading, stamp).await?
+        }
+        Opened::Pipe(reader) => {
+            context.progress.stage(format!("restoring {}", server.database), 0);
+            postgres::restore_pipe(*reader, server, loading, stamp).await?
+        }
+        Opened::Script(input) => {
+            context.progress.stage(format!("restoring {}", server.database), 0);
+            postgres::restore_foreign(input, &found.named, server, loading, stamp).await?
+        }
+        Opened::DatabaseFile(_) => {
+            return Err(Error::new(Kind::Usage, "a SQLite file cannot be restored into PostgreSQL"));
+        }
+    };
+    Ok(RestoreOutcome {
+        archive: String::new(),
+        target: server.describe(),
+        rows: restored.rows,
+        tables,
+        raw_bytes: context.progress.read().raw_bytes,
+        duration_seconds: 0.0,
+        kept: restored.kept,
+        left_behind: restored.left_behind,
+        warnings: restored.warnings,
+    })
+}
+
+async fn into_file(
+    opened: Opened,
+    path: PathBuf,
+    job: &RestoreJob,
+    context: &Context,
+    stamp: String,
+) -> Result<RestoreOutcome> {
+    let (job, context) = (job.clone(), context.clone());
+    let restored =
+        joined(tokio::task::spawn_blocking(move || sqlite::restore(opened, &path, &job, &context, &stamp)).await)?;
+    let violations = restored.integrity.foreign_key_violations;
+    let warnings = match violations {
+        0 => Vec::new(),
+        _ => vec![format!("{violations} rows violate foreign keys, as they did in the source")],
+    };
+    Ok(RestoreOutcome {
+        archive: String::new(),
+        target: restored.target.display().to_string(),
+        rows: 0,
+        tables: 0,
+        raw_bytes: restored.bytes,
+        duration_seconds: 0.0,
+        kept: restored.safety_copy.map(|path| path.display().to_string()),
+        left_behind: Vec::new(),
+        warnings,
+    })
+}
+
+fn joined<T>(outcome: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    outcome.unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "a worker thread panicked").because(panic)))
+}

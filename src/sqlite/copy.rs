@@ -45,7 +45,7 @@ pub struct Copied {
     pub wal_bytes_after: u64,
     /// The longest time for which we held a lock that keeps writers waiting. Zero in WAL mode.
     pub writer_wait: Duration,
-    /// How often a commit of another process made the copy begin afresh. Zero in WAL mode.
+    /// How often, at least, a commit of another process made the copy begin afresh. Zero in WAL mode.
     pub restarts: u32,
 }
 
@@ -123,15 +123,20 @@ fn removed(unfinished: &Path, error: Error) -> Error {
 }
 
 /// Copies all pages of `from`, which nobody else writes to meanwhile, into the new, empty file `to`.
-pub(super) fn whole(from: &Connection, path: &Path, to: &Path, patience: &Patience<'_>) -> Result<()> {
-    let progress = Progress::new();
-    let mut pass = Pass::new(path, to, patience, &progress);
+pub(super) fn whole(
+    from: &Connection,
+    path: &Path,
+    to: &Path,
+    patience: &Patience<'_>,
+    progress: &Progress,
+) -> Result<()> {
+    let mut pass = Pass::new(path, to, patience, progress);
+    pass.page_size = pass.read(|| pragma(from, "PRAGMA page_size"))?;
     let mut destination = open::destination(to).map_err(|cause| pass.failed(cause))?;
     let backup = Backup::new(from, &mut destination).map_err(|cause| pass.failed(cause))?;
-    let step = pass.pages(from, PINNED_STEP_BYTES)?;
-    while pass.step(&backup, step)? != StepResult::Done {}
+    pass.finish(&backup)?;
     drop(backup);
-    drop(destination);
+    destination.close().map_err(|(_, cause)| pass.failed(cause))?;
     sync(to)
 }
 
@@ -179,13 +184,13 @@ impl<'a> Pass<'a> {
         let backup = Backup::new(from, &mut to).map_err(|cause| self.failed(cause))?;
         if journal_mode == JournalMode::Wal || source.is_still() {
             self.pin(from)?;
-            self.finish(from, &backup)?;
+            self.finish(&backup)?;
             self.longest_hold = Duration::ZERO;
-        } else if !self.in_steps(from, &backup, yield_limit)? {
+        } else if !self.in_steps(&backup, yield_limit)? {
             self.announce(total);
             self.pin(from)?;
             let since = Instant::now();
-            self.finish(from, &backup)?;
+            self.finish(&backup)?;
             self.longest_hold = self.longest_hold.max(since.elapsed());
         }
         drop(backup);
@@ -203,17 +208,17 @@ impl<'a> Pass<'a> {
     }
 
     /// Copies without letting go of the lock.
-    fn finish(&mut self, from: &Connection, backup: &Backup<'_, '_>) -> Result<()> {
-        let pages = self.pages(from, PINNED_STEP_BYTES)?;
+    fn finish(&mut self, backup: &Backup<'_, '_>) -> Result<()> {
+        let pages = self.pages(PINNED_STEP_BYTES);
         while self.step(backup, pages)? != StepResult::Done {}
         Ok(())
     }
 
     /// Copies in steps with the lock released between them. False if writers were faster for `limit`.
-    fn in_steps(&mut self, from: &Connection, backup: &Backup<'_, '_>, limit: Duration) -> Result<bool> {
+    fn in_steps(&mut self, backup: &Backup<'_, '_>, limit: Duration) -> Result<bool> {
         let since = Instant::now();
         while since.elapsed() < limit {
-            let pages = self.pages(from, bytes_in(STEP_TIME, self.rate))?;
+            let pages = self.pages(bytes_in(STEP_TIME, self.rate));
             if self.step(backup, pages)? == StepResult::Done {
                 return Ok(true);
             }
@@ -250,10 +255,9 @@ impl<'a> Pass<'a> {
     }
 
     /// How many pages make up `bytes`; at least one.
-    fn pages(&self, from: &Connection, bytes: u64) -> Result<i32> {
-        let page_size = self.read(|| pragma(from, "PRAGMA page_size"))?;
-        let pages = bytes.checked_div(page_size).unwrap_or(1).max(1);
-        Ok(i32::try_from(pages).unwrap_or(i32::MAX))
+    fn pages(&self, bytes: u64) -> i32 {
+        let pages = bytes.checked_div(self.page_size).unwrap_or(1).max(1);
+        i32::try_from(pages).unwrap_or(i32::MAX)
     }
 
     fn read<T>(&self, query: impl FnMut() -> rusqlite::Result<T>) -> Result<T> {

@@ -115,6 +115,8 @@ pub(super) fn regular_file(path: &Path) -> Result<(PathBuf, Metadata)> {
     if !meta.is_file() {
         return Err(Error::new(Kind::Source, doing()).because("not a regular file"));
     }
+    // SQLite would only say that it is unable to open the file.
+    rustix::fs::access(&real, rustix::fs::Access::READ_OK).map_err(io::Error::from).context(Kind::Source, doing)?;
     Ok((real, meta))
 }
 

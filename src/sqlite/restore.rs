@@ -9,6 +9,7 @@
 //! Journal mode: the restored file takes the staged file's. Only while other processes stay attached does a WAL file
 //! remain one, because leaving WAL needs the file alone; [`RestoreOutcome::journal_mode`] says which it was.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -88,7 +89,14 @@ pub fn into_file(plan: &RestoreInto, progress: &Progress, cancel: &Cancel) -> Re
     unfinished::sweep(&target).context(Kind::Target, || format!("cannot clean up beside {}", target.display()))?;
     let safety_copy = side_file(&target, &format!(".before-restore-{}", plan.stamp));
     let patience = Patience { path: &target, limit: plan.busy_limit, cancel, kind: Kind::Refused };
-    let over = Over { staged: &plan.staged, target: &target, safety_copy: &safety_copy, patience: &patience, progress };
+    let over = Over {
+        kept: Cell::new(false),
+        staged: &plan.staged,
+        target: &target,
+        safety_copy: &safety_copy,
+        patience: &patience,
+        progress,
+    };
     match over.in_place(journal_mode)? {
         Some(journal_mode) => Ok(outcome(target.clone(), How::InPlace, Some(safety_copy.clone()), journal_mode)),
         None => {
@@ -122,6 +130,8 @@ fn refused(target: &Path, cause: Box<dyn std::error::Error + Send + Sync>) -> Er
 
 /// One restore over an existing file.
 struct Over<'a> {
+    /// True once the safety copy has its name: a file of that name is ours to remove.
+    kept: Cell<bool>,
     staged: &'a Path,
     target: &'a Path,
     safety_copy: &'a Path,
@@ -133,14 +143,14 @@ impl Over<'_> {
     /// None if the target cannot be read as SQLite; then nothing was done.
     fn in_place(&self, wanted: JournalMode) -> Result<Option<JournalMode>> {
         let Some((mut target, mut mode)) = self.open_target()? else { return Ok(None) };
+        if self.safety_copy.exists() {
+            return Err(self.name_taken());
+        }
         let staged = open::staged(self.staged)?;
         let left_wal = mode == JournalMode::Wal && self.page_sizes_differ(&staged, &target)?;
         if left_wal {
             self.leave_wal(&target)?;
             mode = JournalMode::Delete;
-        }
-        if self.safety_copy.exists() {
-            return Err(self.name_taken());
         }
         let written = match mode {
             JournalMode::Wal => self.over_wal(&staged, &mut target),
@@ -149,7 +159,7 @@ impl Over<'_> {
         if let Err(error) = written {
             return Err(self.undo(target, error, left_wal));
         }
-        let mode = self.settle(&target, mode, wanted)?;
+        let mode = settle(&target, mode, wanted);
         drop(target);
         open::sync_folder(self.target).context(Kind::Target, || format!("cannot sync {}", self.target.display()))?;
         Ok(Some(mode))
@@ -207,6 +217,11 @@ impl Over<'_> {
     /// from the safety copy on, and lets go of it with the restore's own commit.
     fn over_rollback(&self, staged: &Connection, target: &mut Connection) -> Result<()> {
         self.ask(|| target.execute_batch("BEGIN EXCLUSIVE"))?;
+        if self.ask(|| inspect::journal_mode(target))? == JournalMode::Wal {
+            return Err(Error::new(Kind::Refused, format!("cannot restore into {}", self.target.display()))
+                .because("another process has just put it into WAL mode")
+                .hint("try again"));
+        }
         self.ask(|| target.execute_batch("PRAGMA locking_mode=EXCLUSIVE; COMMIT"))?;
         self.keep(target)?;
         self.ask(|| target.execute_batch("PRAGMA locking_mode=NORMAL"))?;
@@ -216,16 +231,18 @@ impl Over<'_> {
 
     /// Makes the safety copy: whole, synced and like the target in owner and mode before it gets its name.
     fn keep(&self, from: &Connection) -> Result<()> {
-        self.progress.stage(format!("keeping {}", self.safety_copy.display()), 0);
+        self.progress.stage(format!("keeping {}", self.safety_copy.display()), open::length(self.target));
         let unfinished = Unfinished::create(side_file(self.safety_copy, Unfinished::SUFFIX))?;
-        copy::whole(from, self.target, unfinished.path(), self.patience)?;
+        copy::whole(from, self.target, unfinished.path(), self.patience, self.progress)?;
         let doing = || format!("cannot keep a safety copy as {}", self.safety_copy.display());
         let like = fs::metadata(self.target).context(Kind::Place, doing)?;
         unfinished.dress(&like).context(Kind::Place, doing)?;
         unfinished.publish(self.safety_copy).map_err(|cause| match cause.kind() {
             io::ErrorKind::AlreadyExists => self.name_taken(),
             _ => Error::new(Kind::Place, doing()).because(cause),
-        })
+        })?;
+        self.kept.set(true);
+        Ok(())
     }
 
     fn write(&self, backup: &Backup<'_, '_>) -> Result<()> {
@@ -244,27 +261,6 @@ impl Over<'_> {
         }
     }
 
-    /// After the commit: fold the WAL into the file, and take on the staged file's journal mode, where others let us.
-    fn settle(&self, target: &Connection, mode: JournalMode, wanted: JournalMode) -> Result<JournalMode> {
-        if mode == JournalMode::Delete {
-            return Ok(wanted);
-        }
-        let alone = match wanted {
-            JournalMode::Delete => set_journal_mode(target, JournalMode::Delete).map(|()| true),
-            JournalMode::Wal => Ok(false),
-        };
-        match alone {
-            Ok(true) => return Ok(JournalMode::Delete),
-            Ok(false) => {}
-            Err(cause) if busy::is_busy(&cause) => {}
-            Err(cause) => return Err(self.failed(cause)),
-        }
-        match target.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-            Err(cause) if !busy::is_busy(&cause) => Err(self.failed(cause)),
-            _ => Ok(JournalMode::Wal),
-        }
-    }
-
     /// Dropping the backup has rolled the target back. The safety copy is of no use then, and may be what filled
     /// the disk; it stays if the target cannot be read.
     fn undo(&self, target: Connection, error: Error, left_wal: bool) -> Error {
@@ -276,16 +272,15 @@ impl Over<'_> {
                 false => Ok(()),
             }
         });
+        let kept = self.safety_copy.display();
         match readable {
+            _ if !self.kept.get() => error,
             Err(cause) if !busy::is_busy(&cause) => {
-                let kept = self.safety_copy.display();
                 error.note(format!("the target cannot be read ({}): its content is in {kept}", open::said(&cause)))
             }
             _ => match fs::remove_file(self.safety_copy) {
-                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                    error.note(format!("cannot remove {}: {cause}", self.safety_copy.display()))
-                }
-                _ => error,
+                Ok(()) => error,
+                Err(cause) => error.note(format!("cannot remove {kept}: {cause}")),
             },
         }
     }
@@ -308,6 +303,20 @@ impl Over<'_> {
         Error::new(Kind::Refused, format!("cannot keep a safety copy as {}", self.safety_copy.display()))
             .because("the file exists")
             .hint("another restore ran in the same second: try again")
+    }
+}
+
+/// After the commit: takes on the staged file's journal mode, or folds the WAL into the file, as far as the others
+/// that have it open allow. What cannot be done now is not needed: the content is committed and synced.
+fn settle(target: &Connection, mode: JournalMode, wanted: JournalMode) -> JournalMode {
+    match (mode, wanted) {
+        (JournalMode::Delete, wanted) => wanted,
+        (JournalMode::Wal, JournalMode::Delete) if set_journal_mode(target, JournalMode::Delete).is_ok() => wanted,
+        (JournalMode::Wal, _) => {
+            let folded = target.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            drop(folded);
+            JournalMode::Wal
+        }
     }
 }
 

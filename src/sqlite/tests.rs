@@ -27,14 +27,17 @@ fn back_up(path: &Path, staging: &Path) -> Result<Copied> {
     copy::run(&source(path), staging, &Progress::new(), &Cancel::new())
 }
 
-fn restore(staged: &Path, target: &Path) -> Result<RestoreOutcome> {
-    let plan = RestoreInto {
+fn into(staged: &Path, target: &Path) -> RestoreInto {
+    RestoreInto {
         staged: staged.to_owned(),
         target: target.to_owned(),
         stamp: "20260102-030405".into(),
         busy_limit: Duration::from_millis(300),
-    };
-    restore::into_file(&plan, &Progress::new(), &Cancel::new())
+    }
+}
+
+fn restore(staged: &Path, target: &Path) -> Result<RestoreOutcome> {
+    restore::into_file(&into(staged, target), &Progress::new(), &Cancel::new())
 }
 
 fn make(path: &Path, sql: &str) -> Connection {
@@ -289,6 +292,33 @@ fn a_cancelled_copy_stops_and_is_removed() {
     let error = copy::run(&source(&db), &copy, &Progress::new(), &cancel).unwrap_err();
     assert_eq!(error.kind(), Kind::Signal(15));
     assert_eq!(beside(&db), ["a.db"]);
+}
+
+#[test]
+fn a_long_integrity_check_can_be_cancelled() {
+    let folder = Folder::new();
+    let db = folder.file("a.db");
+    filled(&db, "", 60_000, "row");
+    let cancel = Cancel::new();
+    let check = || integrity::check(&db, Kind::Damaged, "cannot test", &cancel);
+    assert_eq!(check().unwrap(), Integrity::default());
+    cancel.cancel_by_signal(2);
+    assert_eq!(check().unwrap_err().kind(), Kind::Signal(2));
+}
+
+#[test]
+fn a_cancelled_restore_changes_nothing() {
+    let folder = Folder::new();
+    let (db, old, copy) = (folder.file("new.db"), folder.file("old.db"), folder.file("copy"));
+    filled(&db, "", 50, "new");
+    filled(&old, "", 50, "old");
+    back_up(&db, &copy).unwrap();
+    let cancel = Cancel::new();
+    cancel.cancel_by_signal(15);
+    let error = restore::into_file(&into(&copy, &old), &Progress::new(), &cancel).unwrap_err();
+    assert_eq!(error.kind(), Kind::Signal(15));
+    assert_eq!(text_of(&old), (50, "old".into()));
+    assert_eq!(beside(&old), ["copy", "new.db", "old.db"]);
 }
 
 #[test]

@@ -83,7 +83,12 @@ pub(super) fn sweep(target: &Path) -> io::Result<()> {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
         let name = name.as_encoded_bytes();
         let ours = starts.iter().any(|start| name.starts_with(start));
-        if ours && name.ends_with(Unfinished::SUFFIX.as_bytes()) && File::open(&path)?.try_lock().is_ok() {
+        // What another user has left, or another restore has just removed, is none of ours.
+        if ours
+            && name.ends_with(Unfinished::SUFFIX.as_bytes())
+            && let Ok(file) = File::open(&path)
+            && file.try_lock().is_ok()
+        {
             fs::remove_file(&path)?;
         }
     }

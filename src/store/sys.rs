@@ -34,6 +34,10 @@ pub(super) struct FuseState {
     pub(super) fails_at: u64,
     /// Every later call fails, too: what a killed process would not have done is not done.
     pub(super) stays_blown: bool,
+    /// What the failing call answers.
+    pub(super) errno: Errno,
+    /// A file system that has no hard links.
+    pub(super) refuses_links: bool,
 }
 
 impl Fuse {
@@ -41,9 +45,16 @@ impl Fuse {
         let Some(state) = &self.0 else { return Ok(()) };
         let call = state.calls.fetch_add(1, Ordering::SeqCst);
         if call == state.fails_at || (state.stays_blown && call > state.fails_at) {
-            return Err(io::Error::other("the fuse is blown"));
+            return Err(state.errno.into());
         }
         Ok(())
+    }
+
+    fn allow_link(&self) -> io::Result<()> {
+        match &self.0 {
+            Some(state) if state.refuses_links => Err(Errno::PERM.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -108,8 +119,17 @@ impl Folder {
 
     /// Opens for reading; anything but a regular file is refused (and a pipe does not block us).
     pub(super) fn open_file(&self, name: &OsStr) -> io::Result<File> {
+        self.open_regular(name, OFlags::RDONLY)
+    }
+
+    /// Opens to be locked: over NFS an exclusive lock wants a file open for writing.
+    pub(super) fn open_to_lock(&self, name: &OsStr) -> io::Result<File> {
+        self.open_regular(name, OFlags::RDWR)
+    }
+
+    fn open_regular(&self, name: &OsStr, access: OFlags) -> io::Result<File> {
         self.fuse.burn()?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(openat(&self.fd, name, flags, Mode::empty())?);
         if file.metadata()?.is_file() {
             Ok(file)
@@ -121,6 +141,7 @@ impl Folder {
     /// Gives an existing file a second name; never overwrites.
     pub(super) fn link(&self, from: &OsStr, to_folder: &Folder, to: &OsStr) -> io::Result<()> {
         self.fuse.burn()?;
+        self.fuse.allow_link()?;
         Ok(linkat(&self.fd, from, &to_folder.fd, to, AtFlags::empty())?)
     }
 
@@ -162,7 +183,7 @@ impl Folder {
             Ok(stat) => Ok(Some(Found {
                 kind: FileType::from_raw_mode(stat.st_mode),
                 size: u64::try_from(stat.st_size).unwrap_or(0),
-                modified_seconds: stat.st_mtime as i64,
+                modified_seconds: stat.st_mtime,
                 identity: (stat.st_dev, stat.st_ino),
             })),
             Err(Errno::NOENT) => Ok(None),

@@ -10,7 +10,8 @@ const FLOORS: &[&[&str]] = &[
     &["pipeline", "store", "state"],
     &["pg", "sqlite", "listing"],
     &["job"],
-    &["backup", "restore", "verify"],
+    &["verify"],
+    &["backup", "restore"],
     &["drill", "ops"],
     &["cli"],
 ];

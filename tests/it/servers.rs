@@ -1,6 +1,6 @@
 //! The ground of all other tests: every major answers as itself, and throwaway databases go away.
 
-use crate::util::{MAJORS, TestDatabase, bin_dir, lib_dir, psql, server_url, stock, unique};
+use crate::util::{MAJORS, TestDatabase, bin_dir, lib_dir, psql, psql_output, server_url, stock, unique};
 
 #[test]
 fn every_major_answers_as_itself() {
@@ -37,6 +37,26 @@ fn a_throwaway_database_is_dropped_with_the_copies_that_a_swap_keeps() {
         let left =
             psql(major, &admin, &format!("SELECT count(*) FROM pg_database WHERE starts_with(datname, '{name}')"));
         assert_eq!(left, "0", "PostgreSQL {major} kept a throwaway database");
+    }
+}
+
+/// Everybody is trusted but members of these roles; superusers are not members of everything here.
+#[test]
+fn members_of_the_login_roles_need_their_password() {
+    for major in MAJORS {
+        let database = TestDatabase::new(major, "login");
+        for group in ["by_scram", "by_md5", "by_password"] {
+            let role = unique("login_role");
+            let kept = if group == "by_md5" { "md5" } else { "scram-sha-256" };
+            database.psql(&format!(
+                "SET password_encryption = '{kept}'; CREATE ROLE {role} LOGIN PASSWORD 'right' IN ROLE {group}"
+            ));
+            let url = |password: &str| database.url().replace("postgres@", &format!("{role}:{password}@"));
+            assert_eq!(psql(major, &url("right"), "SELECT current_user"), role);
+            let refused = psql_output(major, &url("wrong"), "SELECT 1");
+            assert!(!refused.status.success(), "PostgreSQL {major} let {role} of {group} in with a wrong password");
+            database.psql(&format!("DROP ROLE {role}"));
+        }
     }
 }
 

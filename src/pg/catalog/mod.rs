@@ -3,20 +3,157 @@
 //! Each kind has a file with its struct and `load(&Session) -> Result<Vec<…>>`; `pg::ddl` has the file of the same
 //! name that turns it into statements. Queries name everything with `pg_catalog.` and rely on nothing in the path.
 
+pub mod access_method;
+pub mod aggregate;
+pub mod cast;
+use std::collections::{HashMap, HashSet};
+
+use crate::error::Result;
+use crate::pg::session::Session;
+use crate::pg::version::{Capability, ServerVersion};
+
+pub mod collation;
 pub mod column;
 pub mod comment;
 pub mod constraint;
+pub mod conversion;
+pub mod depend;
+pub mod event_trigger;
 pub mod extension;
+pub mod foreign;
 pub mod index;
 pub mod inheritance;
+pub mod language;
+pub mod large_object;
 pub mod local;
 pub mod object;
+pub mod operator_class;
 pub mod policy;
 pub mod relation;
 pub mod rule;
 pub mod schema;
 pub mod sequence;
 pub mod statistics;
+pub mod subscription;
+pub mod text_search;
+pub mod transform;
 pub mod trigger;
-pub mod types;
 pub mod view;
+
+/// Relations and everything that hangs on them, the dependencies of all kinds, and what people noted.
+pub struct Catalog {
+    pub version: ServerVersion,
+    pub relations: Vec<relation::Relation>,
+    by_oid: HashMap<u32, usize>,
+    pub columns: HashMap<u32, Vec<column::Column>>,
+    pub plans: HashMap<u32, Vec<local::ColumnPlan>>,
+    pub constraints: Vec<constraint::Constraint>,
+    constraint_indexes: HashSet<u32>,
+    not_nulls: HashMap<u32, Vec<usize>>,
+    pub indexes: Vec<index::Index>,
+    index_by_oid: HashMap<u32, usize>,
+    pub sequences: HashMap<u32, sequence::Sequence>,
+    pub inheritance: inheritance::Inheritance,
+    pub triggers: Vec<trigger::Trigger>,
+    pub rules: Vec<rule::Rule>,
+    pub policies: Vec<policy::Policy>,
+    pub views: HashMap<u32, String>,
+    pub statistics: Vec<statistics::Statistics>,
+    pub dependencies: Vec<depend::Dependency>,
+    pub notes: comment::Notes,
+}
+
+impl Catalog {
+    /// Reads everything. The tables must be locked: the server deparses what is there now, not what was at the snapshot.
+    pub async fn load(session: &Session, relations: Vec<relation::Relation>) -> Result<Self> {
+        let sequences = sequence::load(session).await?;
+        let mut catalog = Catalog {
+            version: session.version(),
+            by_oid: relations.iter().enumerate().map(|(index, relation)| (relation.oid(), index)).collect(),
+            relations,
+            columns: column::load(session).await?,
+            plans: HashMap::new(),
+            constraints: constraint::load(session).await?,
+            constraint_indexes: HashSet::new(),
+            not_nulls: HashMap::new(),
+            indexes: index::load(session).await?,
+            index_by_oid: HashMap::new(),
+            sequences: sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect(),
+            inheritance: inheritance::load(session).await?,
+            triggers: trigger::load(session).await?,
+            rules: rule::load(session).await?,
+            policies: policy::load(session).await?,
+            views: view::load(session).await?,
+            statistics: statistics::load(session).await?,
+            dependencies: depend::load(session).await?,
+            notes: comment::Notes::load(session).await?,
+        };
+        catalog.index_by_oid = catalog.indexes.iter().enumerate().map(|(position, one)| (one.oid, position)).collect();
+        for (position, one) in catalog.constraints.iter().enumerate() {
+            match one.kind {
+                constraint::ConstraintKind::NotNull if one.validated => {
+                    catalog.not_nulls.entry(one.relation).or_default().push(position);
+                }
+                constraint::ConstraintKind::Check | constraint::ConstraintKind::NotNull => {}
+                // A foreign key names the index that it refers to, which is not its own.
+                constraint::ConstraintKind::ForeignKey => {}
+                _ => _ = catalog.constraint_indexes.insert(one.index),
+            }
+        }
+        catalog.plans = catalog.plan_columns();
+        Ok(catalog)
+    }
+
+    pub fn relation(&self, oid: u32) -> Option<&relation::Relation> {
+        self.by_oid.get(&oid).and_then(|index| self.relations.get(*index))
+    }
+
+    /// The relation, if its definition is the user's.
+    pub fn users_relation(&self, oid: u32) -> Option<&relation::Relation> {
+        self.relation(oid).filter(|relation| relation.base.is_users())
+    }
+
+    pub fn index(&self, oid: u32) -> Option<&index::Index> {
+        self.index_by_oid.get(&oid).and_then(|position| self.indexes.get(*position))
+    }
+
+    /// Whether a constraint made this index.
+    pub fn is_of_constraint(&self, index: u32) -> bool {
+        self.constraint_indexes.contains(&index)
+    }
+
+    /// NOT NULL constraints of a table, as positions in `constraints`.
+    pub fn not_nulls_of(&self, relation: u32) -> &[usize] {
+        self.not_nulls.get(&relation).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn columns_of(&self, relation: u32) -> &[column::Column] {
+        self.columns.get(&relation).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn plans_of(&self, relation: u32) -> &[local::ColumnPlan] {
+        self.plans.get(&relation).map_or(&[], Vec::as_slice)
+    }
+
+    fn plan_columns(&self) -> HashMap<u32, Vec<local::ColumnPlan>> {
+        let commented = |oid| {
+            let id = object::ObjectId::new(object::class::PG_CONSTRAINT, oid);
+            self.notes.comment(id, 0).is_some()
+        };
+        let named = self.version.has(Capability::NotNullConstraints);
+        let locals = local::Locals {
+            columns: &self.columns,
+            inheritance: &self.inheritance,
+            not_nulls: named.then(|| local::not_nulls(&self.constraints)),
+            commented: &commented,
+        };
+        let users = self.relations.iter().filter(|relation| relation.base.is_users());
+        users.map(|relation| (relation.oid(), locals.plan(relation))).collect()
+    }
+}
+pub mod default_acl;
+pub mod function;
+mod nameless;
+pub mod operator;
+pub mod publication;
+pub mod types;

@@ -1,6 +1,6 @@
 //! Breaks dependency loops, each class by its own rule, in the order in which stock tools try them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Graph, Node, NodeId, NodeKind};
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -43,9 +43,8 @@ struct Frame {
 /// A path from `start` back to itself, or nothing. `failed` remembers from which start a node led nowhere.
 fn find(graph: &Graph, start: NodeId, done: &[bool], failed: &mut HashMap<NodeId, NodeId>) -> Vec<NodeId> {
     let depends = |node: NodeId| graph.nodes.get(node).map_or(&[] as &[NodeId], |node| &node.depends);
-    let mut on_path = vec![false; graph.nodes.len()];
+    let mut on_path = HashSet::from([start]);
     let mut path = vec![Frame { node: start, next: 0 }];
-    mark(&mut on_path, start);
     while let Some(frame) = path.last_mut() {
         let node = frame.node;
         // The short way home is taken before any longer one.
@@ -54,18 +53,15 @@ fn find(graph: &Graph, start: NodeId, done: &[bool], failed: &mut HashMap<NodeId
         }
         let Some(next) = depends(node).get(frame.next).copied() else {
             failed.insert(node, start);
-            if let Some(slot) = on_path.get_mut(node) {
-                *slot = false;
-            }
+            on_path.remove(&node);
             path.pop();
             continue;
         };
         frame.next += 1;
-        let skip = done.get(next).copied().unwrap_or(true)
-            || on_path.get(next).copied().unwrap_or(true)
-            || failed.get(&next) == Some(&start);
+        let skip =
+            done.get(next).copied().unwrap_or(true) || on_path.contains(&next) || failed.get(&next) == Some(&start);
         if !skip {
-            mark(&mut on_path, next);
+            on_path.insert(next);
             path.push(Frame { node: next, next: 0 });
         }
     }
@@ -119,8 +115,8 @@ fn repair(graph: &mut Graph, ids: &[NodeId], broken: &mut Vec<String>) -> Result
         return Ok(());
     }
     let (Some(first), Some(second)) = (ids.first(), ids.get(1).or(ids.first())) else { return Ok(()) };
-    // An object that only depends on itself is no problem and no news.
-    if first != second {
+    // An object that only depends on itself is no problem and no news; nor are those that nobody makes.
+    if first != second && found.nodes.iter().any(|node| node.kind != NodeKind::Passive) {
         let names: Vec<String> = found.nodes.iter().map(describe).collect();
         broken.push(names.join(" → "));
     }
@@ -203,10 +199,9 @@ fn separate(graph: &mut Graph, part: NodeId, owner: NodeId) {
     graph.depend(part, owner);
     let Some(node) = graph.nodes.get_mut(part) else { return };
     node.repair.separate = true;
-    let after = if node.kind == NodeKind::Default { None } else { Some(graph.post_data_begin) };
-    match after {
-        Some(boundary) => graph.depend(part, boundary),
-        None => graph.depend(graph.pre_data_end, part),
+    // A default stays in pre-data: rows may not need it, but COPY of a partition's rows through its root does.
+    if node.kind != NodeKind::Default {
+        graph.depend(part, graph.post_data_begin);
     }
 }
 

@@ -146,10 +146,62 @@ fn what_is_missing_is_missing_and_what_is_wrong_is_named() {
     assert!(store.sweep(&|_| true).unwrap().is_empty());
     assert!(store.space().unwrap().unwrap().total > 0);
     assert!(!folder.path().join("absent").exists(), "reading made a folder");
+    for outside in ["..", "a/../..", "./.."] {
+        assert_eq!(LocalStore::new(folder.path()).list(outside).unwrap_err().kind(), Kind::Place);
+    }
     fs::write(folder.path().join("file"), "x").unwrap();
     let error = LocalStore::new(folder.path().join("file/tree")).put_new(&name("x"), b"1").unwrap_err();
     assert_eq!(error.kind(), Kind::Place);
     assert!(error.chain().contains("file/tree"), "{}", error.chain());
+}
+
+#[test]
+fn without_hard_links_names_are_given_by_renames_that_overwrite_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalStore::with_fuse(folder.path(), Fuse::without_links());
+    run(&store).unwrap();
+    assert_eq!(tree(folder.path()), COMPLETE);
+    let inode = |path: &str| fs::metadata(folder.path().join(path)).unwrap().ino();
+    assert_ne!(inode("daily/archive"), inode("weekly/archive"));
+    let late = store.begin(&name("late")).unwrap();
+    fs::write(folder.path().join("late"), "somebody's").unwrap();
+    assert_eq!(late.publish(&mut |_| Ok(())).unwrap_err().kind(), Kind::Refused);
+    assert_eq!(store.link(&name("late"), &name("daily/archive")).unwrap_err().kind(), Kind::Refused);
+    assert_eq!(fs::read_to_string(folder.path().join("late")).unwrap(), "somebody's");
+    assert!(!folder.path().join(".late.partial").exists());
+}
+
+#[test]
+fn a_full_disk_says_how_much_is_missing() {
+    let told = (0..40).any(|n| {
+        let folder = tempfile::tempdir().unwrap();
+        let Err(error) = run(&LocalStore::with_fuse(folder.path(), Fuse::full(n))) else { return false };
+        assert_eq!(error.kind(), Kind::Place, "call {n}: {error:?}");
+        let chain = error.chain();
+        chain.contains("free, at least") && chain.contains("daily/archive") && error.hint_text().is_some()
+    });
+    assert!(told, "no write met the full disk");
+}
+
+#[test]
+fn an_error_from_inside_of_a_write_comes_back_to_the_surface() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = (0..40).find_map(|n| {
+        let store = LocalStore::with_fuse(folder.path().join(n.to_string()), Fuse::full(n));
+        let mut upload = store.begin(&name("x")).ok()?;
+        let cause = upload.write_all(b"bytes").err()?;
+        assert!(upload.write_all(b"more").unwrap_err().to_string().contains("abandoned"));
+        assert_eq!(upload.publish(&mut |_| Ok(())).unwrap_err().kind(), Kind::Place);
+        Some(cause)
+    });
+    let outer = Error::new(Kind::Bug, "cannot write the archive").because(inner.unwrap()).note("a note");
+    let chain = outer.chain();
+    let explained = error::explain(outer);
+    assert_eq!(explained.kind(), Kind::Place);
+    assert!(explained.hint_text().unwrap().contains("free some space"));
+    assert_eq!((explained.chain(), explained.notes()), (chain, ["a note".to_owned()].as_slice()));
+    let other = error::explain(Error::new(Kind::Source, "x").because(io::Error::other("y")).hint("z"));
+    assert_eq!((other.kind(), other.chain().as_str(), other.hint_text()), (Kind::Source, "x: y", Some("z")));
 }
 
 /// One of everything, in the order of a run: archive, `.meta`, second tier.

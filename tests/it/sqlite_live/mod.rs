@@ -206,6 +206,20 @@ fn a_holder_with_an_open_transaction_is_named_and_nothing_is_changed() {
 }
 
 #[test]
+fn a_reader_of_a_wal_file_does_not_hold_a_restore_up() {
+    let folder = Folder::new();
+    let (db, staged) = (folder.file("live.db"), folder.staged(JournalMode::Wal, 300));
+    database(&db, JournalMode::Wal, 500, 1);
+    let mut reader = Other::start(&db, 5.0, "hold_read");
+    reader.expect("ready");
+    let outcome = restore_into(&staged, &db, Duration::from_millis(400)).unwrap();
+    assert_eq!(outcome.journal_mode, JournalMode::Wal);
+    assert_eq!(number(&db, "SELECT count(*) FROM ballast"), 300);
+    drop(reader);
+    assert_eq!(number(&db, "SELECT count(*) FROM ballast"), 300);
+}
+
+#[test]
 fn a_holder_that_keeps_a_backup_waiting_is_named() {
     let folder = Folder::new();
     let (db, copy) = (folder.file("live.db"), folder.file("copy"));
@@ -331,6 +345,10 @@ fn a_folder_that_cannot_be_written_to_is_no_obstacle() {
         assert_eq!(number(&copy, "SELECT (SELECT sum(v) FROM a) + (SELECT sum(v) FROM b)"), 200_000);
     }
     assert!(!sources.file("resting.db-shm").exists());
+
+    fs::set_permissions(&resting, fs::Permissions::from_mode(0o000)).unwrap();
+    let told = Job::Copy { path: resting, staging: staging.file("none") }.run_without_rights(staging.0.path());
+    assert!(told.starts_with("source: cannot open") && told.contains("Permission denied"), "{told}");
     writer.stop();
     fs::set_permissions(sources.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }

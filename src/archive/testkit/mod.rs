@@ -1,4 +1,7 @@
-//! Builders of good archives for tests, fuzzing and benches.
+//! Builders of good and of damaged archives for tests, fuzzing and benches.
+
+mod bad;
+mod fuzz;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,10 +10,13 @@ use serde_json::json;
 
 use crate::ident::StreamId;
 
-use super::codec::{Codec, GzipCodec};
-use super::header::{ArchiveHeader, ArchiveId, SourceKind};
-use super::model::{Section, StreamKind, StreamSpec, TocEntry, Trailer};
-use super::writer::Writer;
+use crate::archive::codec::{Codec, GzipCodec};
+use crate::archive::header::{ArchiveHeader, ArchiveId, SourceKind};
+use crate::archive::model::{Section, StreamKind, StreamSpec, TocEntry, Trailer};
+use crate::archive::writer::Writer;
+
+pub use bad::{bad_archives, compatible_flag, splice};
+pub use fuzz::{fuzz_index, fuzz_member, fuzz_open, fuzz_roundtrip, fuzz_seeds};
 
 /// A header with fixed contents.
 pub fn sample_header() -> ArchiveHeader {
@@ -116,6 +122,28 @@ impl Sample {
                 script(4, key),
             ],
             trailer: Trailer { toc, properties: json!({"connection_limit": -1, "acl": []}) },
+        }
+    }
+
+    /// A SQLite file's pages in three runs: no database, but bytes that tell where they stand.
+    pub fn pages() -> Self {
+        let page = |number: u8| (0..512u32).map(move |at| number ^ (at % 251) as u8);
+        let run = |first: u8| SampleBlock {
+            stream: StreamId(0),
+            raw: (first..first + 2).flat_map(page).collect(),
+            rows: None,
+        };
+        let source = [("page_size", "512"), ("sqlite_version", "3.51.3"), ("encoding", "UTF-8")];
+        Sample {
+            header: ArchiveHeader {
+                kind: SourceKind::Sqlite,
+                source: source.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+                sections: vec!["data".to_owned()],
+                ..sample_header()
+            },
+            streams: vec![StreamSpec { name: "shop".to_owned(), ..plain_spec(StreamKind::Pages) }],
+            blocks: vec![run(1), run(3), run(5)],
+            trailer: Trailer { toc: Vec::new(), properties: json!({"user_version": 7}) },
         }
     }
 

@@ -1,0 +1,290 @@
+//! Archives with one fault each, named by the kind of error that every reader must give and by the fault.
+
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder};
+use std::io::Write;
+
+use crate::checksum::crc32;
+
+use super::Sample;
+use crate::archive::codec::{Codec, GzipCodec};
+use crate::archive::footer::Footer;
+use crate::archive::header::{ArchiveId, Prelude};
+use crate::archive::index::{Encoded, Index};
+use crate::archive::layout::{BODY_AT, BODY_BYTES_MAX, CRC_BYTES, FOOTER_BYTES, HEADER_BYTES, MAGIC};
+use crate::archive::member::{MemberKind, Tag, empty_member, inflate, parse_header};
+use crate::archive::tail::{read_footer, read_index};
+
+/// Name (`damaged-…` or `unsupported-…`) and bytes of each.
+pub fn bad_archives() -> Vec<(&'static str, Vec<u8>)> {
+    let good = Sample::small().archive_by(&mut GzipCodec::new(0));
+    let mut all = cut(&good);
+    all.extend(members(&good));
+    all.extend(tails(&good));
+    all.extend(strangers(&good));
+    all
+}
+
+/// A sound archive with a compatible flag that nobody knows, and bytes behind the index's last field.
+pub fn compatible_flag(good: &[u8]) -> Vec<u8> {
+    let footer = read_footer(&good).unwrap();
+    let index = read_index(&good, &footer).unwrap();
+    let mut raw = inflated(&index.encode().unwrap());
+    raw.extend_from_slice(b"of the future");
+    let prelude = Prelude { compatible: 1 << 31, ..Prelude::OURS };
+    let data = &good[..footer.index_at as usize];
+    let mut parts = split(data);
+    set_prelude(&mut parts[0], prelude);
+    with_raw_index(&parts.concat(), footer.archive, prelude, &raw)
+}
+
+/// A sound archive in whose rows another archive lies as a value, uncompressed, and a member of that other archive
+/// stands between its own: the archive, and the bytes that were put in (where, how many).
+pub fn splice(good: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut parts = split(good);
+    let foreign = split(other).swap_remove(3);
+    parts.insert(4, foreign);
+    parts.concat()
+}
+
+fn cut(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let parts = split(good);
+    let starts: Vec<usize> = parts.iter().scan(0, |at, part| Some(std::mem::replace(at, *at + part.len()))).collect();
+    let index_at = read_footer(&good).unwrap().index_at as usize;
+    let upto = |len: usize| good[..len].to_vec();
+    vec![
+        ("damaged-empty", Vec::new()),
+        ("damaged-cut-in-head", upto(100)),
+        ("damaged-cut-in-a-member", upto(starts[3] + 90)),
+        ("damaged-cut-between-members", upto(starts[5])),
+        ("damaged-cut-before-the-index", upto(index_at)),
+        ("damaged-cut-in-the-index", upto(index_at + 120)),
+        ("damaged-cut-before-the-footer", upto(good.len() - FOOTER_BYTES)),
+        ("damaged-cut-in-the-footer", upto(good.len() - 1)),
+        ("damaged-trailing-byte", [good, b"\0"].concat()),
+        ("damaged-trailing-text", [good, b"-- appended\n"].concat()),
+        ("damaged-trailing-member", [good, &parts[3]].concat()),
+        ("damaged-two-archives-joined", [good, good].concat()),
+        ("damaged-text-mode-copy", good.iter().copied().filter(|byte| *byte != b'\r').collect()),
+    ]
+}
+
+fn members(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let parts = split(good);
+    let edited = |at: usize, edit: &dyn Fn(&mut Vec<u8>)| {
+        let mut parts = parts.clone();
+        edit(&mut parts[at]);
+        parts.concat()
+    };
+    let tagged = |at: usize, edit: &dyn Fn(&mut Tag)| edited(at, &|member| set_tag(member, edit));
+    let without = |at: usize| {
+        let mut parts = parts.clone();
+        parts.remove(at);
+        parts.concat()
+    };
+    let swapped = {
+        let mut parts = parts.clone();
+        parts.swap(3, 4);
+        parts.concat()
+    };
+    let mut other = Sample::small();
+    other.header.id = ArchiveId([7; 16]);
+    let other = other.archive_by(&mut GzipCodec::new(0));
+    vec![
+        ("damaged-byte-in-a-member", edited(3, &|member| member[HEADER_BYTES + 40] ^= 1)),
+        ("damaged-byte-in-a-header", edited(3, &|member| member[30] ^= 1)),
+        ("damaged-byte-in-a-trailer", edited(3, &|member| *member.last_mut().unwrap() ^= 1)),
+        (
+            "damaged-gzip-time",
+            edited(3, &|member| {
+                member[4] = 1;
+                reseal(member);
+            }),
+        ),
+        ("damaged-member-lost", without(3)),
+        ("damaged-head-lost", without(0)),
+        ("damaged-member-twice", edited(3, &|member| member.extend_from_within(..))),
+        ("damaged-members-swapped", swapped),
+        ("damaged-bytes-between-members", edited(3, &|member| member.extend_from_slice(b"\n\n\n"))),
+        ("damaged-member-of-another-archive", splice(good, &other)),
+        ("damaged-member-replaced", edited(3, &|member| *member = split(&other)[3].clone())),
+        ("damaged-row-count", tagged(3, &|tag| tag.rows += 1)),
+        ("damaged-raw-length", tagged(3, &|tag| tag.raw += 1)),
+        ("damaged-raw-length-huge", tagged(3, &|tag| tag.raw = u64::MAX)),
+        ("damaged-stored-length-huge", tagged(3, &|tag| tag.stored = u64::MAX)),
+        ("damaged-sequence", tagged(3, &|tag| tag.seq += 1)),
+        ("damaged-stream", tagged(3, &|tag| tag.stream.0 = u32::MAX)),
+        ("damaged-bomb", edited(3, &|member| *member = bomb(member))),
+        ("damaged-rows-without-copy", edited(3, &|member| *member = reframed(member, b"DROP TABLE victim;\n"))),
+        (
+            "damaged-unknown-kind",
+            edited(3, &|member| {
+                member[16] = 99;
+                reseal(member);
+            }),
+        ),
+    ]
+}
+
+fn tails(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let footer = read_footer(&good).unwrap();
+    let index = read_index(&good, &footer).unwrap();
+    let data = &good[..footer.index_at as usize];
+    let flipped = |from_end: usize| {
+        let mut bytes = good.to_vec();
+        let at = bytes.len() - from_end;
+        bytes[at] ^= 0x10;
+        bytes
+    };
+    let footed = |edit: &dyn Fn(&mut Footer)| {
+        let mut footer = footer;
+        edit(&mut footer);
+        [&good[..good.len() - FOOTER_BYTES], &footer.encode()].concat()
+    };
+    let indexed = |edit: &dyn Fn(&mut Index)| {
+        let mut index = index.clone();
+        edit(&mut index);
+        with_index(data, footer.archive, &index.encode().unwrap(), Prelude::OURS)
+    };
+    let raw = inflated(&index.encode().unwrap());
+    let raw_indexed = |raw: &[u8]| with_raw_index(data, footer.archive, Prelude::OURS, raw);
+    let mut huge_count = raw.clone();
+    let count_at = varint_len(index.header_json.len()) + index.header_json.len();
+    huge_count.splice(count_at..count_at + 1, [0xff, 0xff, 0xff, 0xff, 0x7f]);
+    vec![
+        ("damaged-byte-in-the-index", flipped(FOOTER_BYTES + 30)),
+        ("damaged-byte-in-the-footer", flipped(40)),
+        ("damaged-footer-points-too-far", footed(&|footer| footer.index_at += 1)),
+        ("damaged-footer-points-nowhere", footed(&|footer| footer.index_at = u64::MAX)),
+        ("damaged-footer-index-crc", footed(&|footer| footer.index_crc32 ^= 1)),
+        ("damaged-footer-index-length", footed(&|footer| footer.index_raw += 1)),
+        ("damaged-footer-index-length-huge", footed(&|footer| footer.index_raw = u64::MAX)),
+        ("damaged-footer-of-another-archive", footed(&|footer| footer.archive = ArchiveId([9; 16]))),
+        ("damaged-index-stream-rows", indexed(&|index| index.streams[1].rows += 1)),
+        ("damaged-index-stream-digest", indexed(&|index| index.streams[1].digest.0 ^= 1)),
+        ("damaged-index-object-span", indexed(&|index| index.toc[0].len = u64::MAX)),
+        ("damaged-index-object-stream", indexed(&|index| index.toc[0].stream.0 = 77)),
+        ("damaged-index-object-dependency", indexed(&|index| index.toc[0].depends.push(77))),
+        (
+            "damaged-index-header-differs",
+            indexed(&|index| {
+                let text = String::from_utf8(index.header_json.clone()).unwrap().replace("shop", "sh0p");
+                index.header_json = text.into_bytes();
+            }),
+        ),
+        ("damaged-index-cut-short", raw_indexed(&raw[..raw.len() - 1])),
+        ("damaged-index-too-long", raw_indexed(&[&raw, b"x".as_slice()].concat())),
+        ("damaged-index-count-huge", raw_indexed(&huge_count)),
+        ("damaged-index-of-zeros", raw_indexed(&[0u8; 4096])),
+    ]
+}
+
+fn strangers(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
+    gzip.write_all(b"--\n-- PostgreSQL database dump\n--\nSELECT 1;\n").unwrap();
+    let mut sqlite = b"SQLite format 3\0\x10\0".to_vec();
+    sqlite.resize(4096, 0);
+    sqlite.extend_from_slice(good);
+    let newer = |prelude: Prelude| {
+        let mut parts = split(good);
+        let last = parts.len() - 1;
+        set_prelude(&mut parts[0], prelude);
+        set_prelude(&mut parts[last], prelude);
+        parts.concat()
+    };
+    vec![
+        ("unsupported-plain-gzip", gzip.finish().unwrap()),
+        ("unsupported-zstd", b"\x28\xb5\x2f\xfd\x04\x00\x51\x00\x00SELECT 1;\n\x6f\x3c\x21\x0a".to_vec()),
+        ("unsupported-sql-script", b"--\n-- PostgreSQL database dump\n--\nSELECT 1;\n".to_vec()),
+        ("unsupported-sqlite-file-with-an-archive-in-it", sqlite),
+        ("unsupported-age-file", b"age-encryption.org/v1\n-> X25519 abc\n--- def\n\x01\x02".to_vec()),
+        ("unsupported-noise", (0u32..4096).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()),
+        ("unsupported-newer-version", newer(Prelude { version: 2, ..Prelude::OURS })),
+        ("unsupported-newer-required-flag", newer(Prelude { required: 1, ..Prelude::OURS })),
+    ]
+}
+
+/// The members of a sound archive, or of a part of it that begins and ends between members.
+fn split(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let (mut parts, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let end = at + parse_header(&bytes[at..], 0).unwrap().tag.stored as usize;
+        parts.push(bytes[at..end].to_vec());
+        at = end;
+    }
+    parts
+}
+
+/// Makes the header's CRC true again.
+fn reseal(member: &mut [u8]) {
+    // The first ten bytes may have been changed on purpose.
+    let subfield = u16::from_le_bytes([member[14], member[15]]);
+    let at = 16 + usize::from(subfield) - CRC_BYTES;
+    let crc = crc32(&member[..at]);
+    member[at..at + CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
+}
+
+fn set_tag(member: &mut [u8], edit: &dyn Fn(&mut Tag)) {
+    let mut tag = parse_header(member, 0).unwrap().tag;
+    edit(&mut tag);
+    member[..HEADER_BYTES].copy_from_slice(&tag.encode(&[]));
+}
+
+fn set_prelude(member: &mut [u8], prelude: Prelude) {
+    assert_eq!(&member[BODY_AT..BODY_AT + MAGIC.len()], &MAGIC);
+    let mut bytes = Vec::new();
+    prelude.encode(&mut bytes);
+    member[BODY_AT..BODY_AT + bytes.len()].copy_from_slice(&bytes);
+    reseal(member);
+}
+
+/// The member with other contents and everything in it true, but for what the index says.
+fn reframed(member: &[u8], raw: &[u8]) -> Vec<u8> {
+    let packed = GzipCodec::new(9).pack(raw, None).unwrap();
+    let stored = (HEADER_BYTES + packed.deflate.len() + 8) as u64;
+    let tag = Tag { raw: packed.raw_len, stored, ..parse_header(member, 0).unwrap().tag };
+    [tag.encode(&[]), packed.deflate, packed.crc32.to_le_bytes().to_vec(), (raw.len() as u32).to_le_bytes().to_vec()]
+        .concat()
+}
+
+/// The member declares what it did before and inflates to a MiB.
+fn bomb(member: &[u8]) -> Vec<u8> {
+    let mut bomb = reframed(member, &vec![b'\n'; 1 << 20]);
+    let raw = parse_header(member, 0).unwrap().tag.raw;
+    set_tag(&mut bomb, &|tag| tag.raw = raw);
+    bomb
+}
+
+pub fn inflated(encoded: &Encoded) -> Vec<u8> {
+    let mut raw = Vec::new();
+    inflate(&encoded.deflate, encoded.raw, &mut raw).unwrap();
+    raw
+}
+
+fn with_raw_index(data: &[u8], archive: ArchiveId, prelude: Prelude, raw: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(6));
+    encoder.write_all(raw).unwrap();
+    let encoded = Encoded { deflate: encoder.finish().unwrap(), raw: raw.len() as u64, crc32: crc32(raw) };
+    with_index(data, archive, &encoded, prelude)
+}
+
+fn with_index(data: &[u8], archive: ArchiveId, encoded: &Encoded, prelude: Prelude) -> Vec<u8> {
+    let mut bytes = data.to_vec();
+    for (seq, body) in encoded.deflate.chunks(BODY_BYTES_MAX).enumerate() {
+        bytes.extend_from_slice(&empty_member(MemberKind::Index, archive, seq as u64, body));
+    }
+    let footer = Footer {
+        prelude,
+        archive,
+        index_at: data.len() as u64,
+        index_stored: (bytes.len() - data.len()) as u64,
+        index_raw: encoded.raw,
+        index_crc32: encoded.crc32,
+    };
+    bytes.extend_from_slice(&footer.encode());
+    bytes
+}
+
+pub fn varint_len(number: usize) -> usize {
+    (1..10).find(|len| number >> (7 * len) == 0).unwrap()
+}

@@ -1,0 +1,227 @@
+//! One PostgreSQL database into one archive.
+//!
+//! Pre-data, rows by parallel data connections, large objects and sequence values, post-data. The coordinator
+//! holds the snapshot and does not stream; the backup counts only if its COMMIT succeeds after the last row.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, Trailer};
+use crate::cancel::Cancel;
+use crate::error::{Error, Kind, Result};
+use crate::ident::StreamId;
+use crate::job::{BackupJob, Content, Context, PostgresSource};
+use crate::manifest::meta::{self, Source};
+use crate::pg::capture::{self, Capture, CaptureOptions, Facts};
+use crate::pg::copy_out::{self, CopyTask};
+use crate::pg::script::{Script, TableData};
+use crate::policy::ArchiveKind;
+use crate::progress::Progress;
+
+use super::outcome::BackedUp;
+use super::publish::{Described, Shelf};
+use super::recorder::{Packing, Recorder};
+use super::sections::{Contents, write_large_objects, write_section};
+use super::{TOOL_VERSION, joined, new_id};
+
+/// Between two signs of life of the coordinator while rows are copied.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context) -> Result<BackedUp> {
+    let cancel = context.cancel.child();
+    let started = context.clock.zoned();
+    context.progress.stage(format!("postgres {}: reading the schema", source.label), 0);
+    let options = CaptureOptions { lock_timeout: job.lock_timeout };
+    let capture = cancel.guard(capture::open(&source.server, &options, &cancel)).await?;
+
+    let shelf = Shelf::find(job, ArchiveKind::Postgres, &source.label, &started)?;
+    let header = header(capture.facts(), job, context)?;
+    let described = describe(source, &capture, job);
+    let packing = Packing { compress: job.compress, threads: job.threads };
+    context.progress.stage(format!("postgres {}", source.label), estimate(capture.script(), job.content));
+    let recorder =
+        Recorder::start(shelf.begin()?, &header, streams(capture.script()), packing, &cancel, &context.progress)?;
+
+    let recorded = match record(capture, job, &recorder, &cancel).await {
+        Ok(trailer) => recorder.finish(trailer).await?,
+        Err(error) => return Err(recorder.abandon(error).await),
+    };
+    let context = context.clone();
+    joined(tokio::task::spawn_blocking(move || shelf.publish(recorded, described, &context)).await)
+}
+
+/// Everything that goes into the archive, in the order of the script, and the coordinator's word that all of it was
+/// one snapshot.
+async fn record(capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: &Cancel) -> Result<Trailer> {
+    let streams = Streams::of(recorder)?;
+    let mut contents = Contents::new(capture.script(), capture.session().codec(), streams.tables, streams.pre_data);
+    let feed = recorder.feed();
+    let (schema, data) = (job.content != Content::DataOnly, job.content != Content::SchemaOnly);
+
+    write_section(&mut contents, StreamKind::PreData, streams.pre_data, schema, feed).await?;
+    match data {
+        true => copy_rows(&capture, job, streams.tables, recorder, cancel).await?,
+        false => end_tables(streams.tables, recorder).await?,
+    }
+    write_large_objects(&mut contents, capture.session(), streams.large_objects, data, feed).await?;
+    write_section(&mut contents, StreamKind::Sequences, streams.sequences, data, feed).await?;
+    write_section(&mut contents, StreamKind::PostData, streams.post_data, schema, feed).await?;
+
+    let toc = contents.into_toc();
+    let properties = capture.facts().properties.clone();
+    capture.commit().await?;
+    Ok(Trailer { toc, properties })
+}
+
+/// The streams of a database archive, in the order in which they are opened.
+#[derive(Clone, Copy)]
+struct Streams<'a> {
+    pre_data: StreamId,
+    sequences: StreamId,
+    large_objects: StreamId,
+    post_data: StreamId,
+    tables: &'a [StreamId],
+}
+
+impl<'a> Streams<'a> {
+    fn of(recorder: &'a Recorder) -> Result<Self> {
+        match recorder.streams() {
+            [pre_data, sequences, large_objects, post_data, tables @ ..] => Ok(Streams {
+                pre_data: *pre_data,
+                sequences: *sequences,
+                large_objects: *large_objects,
+                post_data: *post_data,
+                tables,
+            }),
+            _ => Err(Error::new(Kind::Bug, "the archive of a database lacks its sections")),
+        }
+    }
+}
+
+fn streams(script: &Script) -> Vec<StreamSpec> {
+    let section = |kind| StreamSpec { kind, schema: String::new(), name: String::new(), columns: Vec::new() };
+    let sections = [StreamKind::PreData, StreamKind::Sequences, StreamKind::LargeObjects, StreamKind::PostData];
+    let table = |table: &TableData| StreamSpec {
+        kind: StreamKind::Rows,
+        schema: table.name.schema.as_str().to_owned(),
+        name: table.name.name.as_str().to_owned(),
+        columns: table.columns.iter().map(|column| column.as_str().to_owned()).collect(),
+    };
+    sections.into_iter().map(section).chain(script.tables.iter().map(table)).collect()
+}
+
+/// Rows by data connections, while the coordinator shows signs of life: if it dies, the snapshot is gone.
+async fn copy_rows(
+    capture: &Capture,
+    job: &BackupJob,
+    tables: &[StreamId],
+    recorder: &Recorder,
+    cancel: &Cancel,
+) -> Result<()> {
+    let source = copy_out::Source {
+        server: capture.reached().server.clone(),
+        snapshot: capture.snapshot_id().to_owned(),
+        connections: NonZeroUsize::new(job.jobs).unwrap_or(NonZeroUsize::MIN),
+    };
+    let tasks = capture.script().tables.iter().zip(tables).map(|(table, stream)| task(table, *stream)).collect();
+    let counted_by_packers = Progress::new();
+    let copying = copy_out::run(&source, tasks, recorder.feed(), &counted_by_packers, cancel);
+    tokio::pin!(copying);
+    loop {
+        tokio::select! {
+            copied = &mut copying => return copied.map(drop),
+            () = tokio::time::sleep(KEEP_ALIVE) => capture.keep_alive().await?,
+        }
+    }
+}
+
+/// `pg_class.relkind` of what has rows of its own.
+const PLAIN_TABLE: char = 'r';
+
+fn task(table: &TableData, stream: StreamId) -> CopyTask {
+    CopyTask {
+        stream,
+        name: table.name.clone(),
+        oid: table.oid,
+        relkind: PLAIN_TABLE,
+        relfilenode: Some(table.filenode),
+        select: table.copy_to.clone(),
+        prefix: table.copy_from.clone(),
+        bytes_estimate: table.bytes_estimate,
+        lock: true,
+    }
+}
+
+/// A schema-only archive knows its tables, too: without rows.
+async fn end_tables(tables: &[StreamId], recorder: &Recorder) -> Result<()> {
+    for stream in tables {
+        recorder.feed().end(*stream, Some(0)).await?;
+    }
+    Ok(())
+}
+
+/// Raw bytes to expect: what the tables take on the server's disk.
+fn estimate(script: &Script, content: Content) -> u64 {
+    match content {
+        Content::SchemaOnly => 0,
+        Content::All | Content::DataOnly => script.tables.iter().map(|table| table.bytes_estimate).sum(),
+    }
+}
+
+fn header(facts: &Facts, job: &BackupJob, context: &Context) -> Result<ArchiveHeader> {
+    let always = [
+        ("database", facts.database.clone()),
+        ("server_version", facts.server_version.clone()),
+        ("server_version_num", facts.server_version_num.to_string()),
+        ("encoding", facts.encoding.clone()),
+        ("client_encoding", facts.client_encoding.clone()),
+        ("locale_provider", facts.locale_provider.clone()),
+        ("lc_collate", facts.lc_collate.clone()),
+        ("lc_ctype", facts.lc_ctype.clone()),
+    ];
+    let sometimes = [
+        ("locale", &facts.locale),
+        ("icu_rules", &facts.icu_rules),
+        ("collation_version", &facts.collation_version),
+        ("snapshot_lsn", &facts.snapshot_lsn),
+    ];
+    let mut source: BTreeMap<String, String> = always.map(|(key, value)| (key.to_owned(), value)).into();
+    source.extend(sometimes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))));
+    let sections: &[&str] = match job.content {
+        Content::All => &["pre-data", "data", "post-data"],
+        Content::SchemaOnly => &["pre-data", "post-data"],
+        Content::DataOnly => &["data"],
+    };
+    Ok(ArchiveHeader {
+        id: new_id()?,
+        kind: SourceKind::Postgres,
+        created: context.clock.now(),
+        tool_version: TOOL_VERSION.to_owned(),
+        source,
+        sections: sections.iter().map(|section| (*section).to_owned()).collect(),
+    })
+}
+
+fn describe(source: &PostgresSource, capture: &Capture, job: &BackupJob) -> Described {
+    let facts = capture.facts();
+    let host = capture.reached().server.hosts.first();
+    Described {
+        source: Source::Postgres {
+            server: host.map(|host| host.place.to_string()).unwrap_or_default(),
+            port: host.map(|host| host.port.to_string()).unwrap_or_default(),
+            database: facts.database.clone(),
+        },
+        label: source.label.clone(),
+        server_version: facts.server_version.clone(),
+        snapshot_lsn: facts.snapshot_lsn.clone(),
+        warnings: capture.warnings().to_vec(),
+        sqlite: None,
+        compression: job.compress.to_string(),
+        content: match job.content {
+            Content::All => meta::Content::All,
+            Content::SchemaOnly => meta::Content::SchemaOnly,
+            Content::DataOnly => meta::Content::DataOnly,
+        },
+    }
+}

@@ -1,0 +1,98 @@
+//! One archive being written: the queue, the packer threads and the staged upload behind them.
+//!
+//! Producers get a [`FeedSender`]; `finish` says that all of them are done, `abandon` that one failed. Until
+//! `finish` has returned there is nothing under a final name.
+
+use tokio::task::JoinHandle;
+
+use crate::archive::{ArchiveHeader, Codec, GzipCodec, StreamSpec, Summary, Trailer, Writer};
+use crate::cancel::Cancel;
+use crate::checksum::HashingWriter;
+use crate::error::{Error, Kind, Result, first_cause};
+use crate::ident::StreamId;
+use crate::job::Compress;
+use crate::pipeline::{FeedSender, QUEUE_BYTES, feed, pack_into};
+use crate::progress::Progress;
+use crate::store::{Upload, explain};
+
+use super::joined;
+
+type Sink = HashingWriter<Box<dyn Upload>>;
+
+/// How an archive is packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Packing {
+    pub compress: Compress,
+    pub threads: usize,
+}
+
+#[must_use = "an archive that is not finished is not an archive"]
+pub struct Recorder {
+    sender: FeedSender,
+    packer: JoinHandle<Result<Writer<Sink>>>,
+    cancel: Cancel,
+    streams: Vec<StreamId>,
+}
+
+/// A complete archive that still stands in staging.
+pub struct Recorded {
+    pub upload: Box<dyn Upload>,
+    pub summary: Summary,
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+impl Recorder {
+    /// Writes the header member and starts the packers; `streams` are opened in the given order.
+    pub fn start(
+        upload: Box<dyn Upload>,
+        header: &ArchiveHeader,
+        streams: Vec<StreamSpec>,
+        packing: Packing,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let mut writer = Writer::begin(HashingWriter::new(upload), header).map_err(explain)?;
+        let streams = streams.into_iter().map(|spec| writer.open_stream(spec)).collect();
+        let (sender, receiver) = feed(QUEUE_BYTES);
+        let codecs = (0..packing.threads.max(1)).map(|_| codec(packing.compress)).collect();
+        let (packer_cancel, progress) = (cancel.clone(), progress.clone());
+        let packer =
+            tokio::task::spawn_blocking(move || pack_into(receiver, writer, codecs, &packer_cancel, &progress));
+        Ok(Recorder { sender, packer, cancel: cancel.clone(), streams })
+    }
+
+    pub fn feed(&self) -> &FeedSender {
+        &self.sender
+    }
+
+    /// The streams in the order in which they were given to `start`.
+    pub fn streams(&self) -> &[StreamId] {
+        &self.streams
+    }
+
+    /// Waits for the packers; all producers must have sent their ends. Index and footer are written here.
+    pub async fn finish(self, trailer: Trailer) -> Result<Recorded> {
+        drop(self.sender);
+        let writer = joined(self.packer.await).map_err(explain)?;
+        let finished = tokio::task::spawn_blocking(move || writer.finish(trailer)).await;
+        let (sink, summary) = joined(finished).map_err(explain)?;
+        let (upload, bytes, sha256) = sink.finish();
+        Ok(Recorded { upload, summary, sha256, bytes })
+    }
+
+    /// A producer failed: stops the packers, drops the staged bytes, and returns the error that came first.
+    pub async fn abandon(self, producer: Error) -> Error {
+        self.cancel.cancel();
+        drop(self.sender);
+        let packer = joined(self.packer.await).map(drop).map_err(explain);
+        match first_cause([Err(producer), packer]) {
+            Err(error) => error,
+            Ok(_) => Error::new(Kind::Bug, "an archive was abandoned without an error"),
+        }
+    }
+}
+
+fn codec(compress: Compress) -> Box<dyn Codec> {
+    Box::new(GzipCodec::new(compress.level()))
+}

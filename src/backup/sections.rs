@@ -1,0 +1,196 @@
+//! Script entries into the archive: statements are gathered into blocks, and each entry's place is noted for the
+//! table of contents.
+//!
+//! A block ends on an entry's boundary, so every member of a section can be run, or lost, alone.
+
+use crate::archive::{Section, StreamKind, TocEntry};
+use crate::error::Result;
+use crate::ident::StreamId;
+use crate::pg::catalog::large_object::Reader;
+use crate::pg::ddl::large_object;
+use crate::pg::encoding::Codec;
+use crate::pg::script::{Entry, LENIENT, Script, Section as ScriptSection};
+use crate::pg::session::Session;
+use crate::pipeline::{BLOCK_BYTES, FeedSender};
+
+/// In the data section everything else belongs to large objects.
+const SEQUENCE_KIND: &str = "SEQUENCE SET";
+
+/// The kind of the entries that hold bytes of large objects; those of owners and privileges follow them.
+const LARGE_OBJECTS_KIND: &str = "BLOBS";
+
+/// Where an entry's SQL stands in its stream's raw bytes; `len` 0 for one that this archive leaves out.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    stream: StreamId,
+    offset: u64,
+    len: u64,
+}
+
+/// The script's entries and where each of them went.
+pub struct Contents<'a> {
+    script: &'a Script,
+    codec: Codec,
+    tables: &'a [StreamId],
+    spans: Vec<Option<Span>>,
+    /// Bytes of large objects, which are no entries of the script.
+    large_objects: Vec<Span>,
+    left_out: Span,
+}
+
+impl<'a> Contents<'a> {
+    /// `pre_data` is named by entries that the archive leaves out.
+    pub fn new(script: &'a Script, codec: Codec, tables: &'a [StreamId], pre_data: StreamId) -> Self {
+        let left_out = Span { stream: pre_data, offset: 0, len: 0 };
+        Contents { script, codec, tables, spans: vec![None; script.entries.len()], large_objects: Vec::new(), left_out }
+    }
+
+    /// One entry for each of the script's, at the same position, so that `depends` stays right; then the rest.
+    pub fn into_toc(self) -> Vec<TocEntry> {
+        let spans = self.spans.iter().map(|span| span.unwrap_or(self.left_out));
+        let entries = self.script.entries.iter().zip(spans).map(|(entry, span)| toc_entry(entry, span, self.tables));
+        entries.chain(self.large_objects.iter().map(|span| bytes_entry(*span))).collect()
+    }
+}
+
+/// Writes the entries that belong to `stream`; with `wanted` false the stream stays without them. The script's frame
+/// for psql stands around them in any case.
+pub async fn write_section(
+    contents: &mut Contents<'_>,
+    kind: StreamKind,
+    stream: StreamId,
+    wanted: bool,
+    feed: &FeedSender,
+) -> Result<()> {
+    let mut writer = SectionWriter::new(feed, stream);
+    if kind == StreamKind::PreData {
+        writer.add(&contents.codec.encode(&contents.script.preamble)?).await?;
+    }
+    write_entries(contents, &mut writer, kind, wanted).await?;
+    writer.finish().await
+}
+
+async fn write_entries(
+    contents: &mut Contents<'_>,
+    writer: &mut SectionWriter<'_>,
+    kind: StreamKind,
+    wanted: bool,
+) -> Result<()> {
+    let script = contents.script;
+    let mut strict = true;
+    for (entry, span) in
+        script.entries.iter().zip(&mut contents.spans).filter(|(entry, _)| wanted && stream_of(entry) == kind)
+    {
+        if entry.may_fail && strict {
+            writer.add(LENIENT.as_bytes()).await?;
+            strict = false;
+        }
+        *span = Some(writer.add(&contents.codec.encode(&entry.sql)?).await?);
+    }
+    Ok(())
+}
+
+/// Writes the bytes of all large objects, batch by batch, and behind them what the script says of them.
+pub async fn write_large_objects(
+    contents: &mut Contents<'_>,
+    session: &Session,
+    stream: StreamId,
+    wanted: bool,
+    feed: &FeedSender,
+) -> Result<()> {
+    let mut writer = SectionWriter::new(feed, stream);
+    let oids = if wanted { contents.script.large_objects.clone() } else { Vec::new() };
+    let mut reader = Reader::new(oids);
+    loop {
+        let batch = reader.batch(session).await?;
+        if batch.is_empty() {
+            break;
+        }
+        let sql: String = batch.iter().map(large_object::write).collect();
+        contents.large_objects.push(writer.add(sql.as_bytes()).await?);
+    }
+    write_entries(contents, &mut writer, StreamKind::LargeObjects, wanted).await?;
+    writer.finish().await
+}
+
+fn stream_of(entry: &Entry) -> StreamKind {
+    match entry.section {
+        ScriptSection::PreData => StreamKind::PreData,
+        ScriptSection::PostData => StreamKind::PostData,
+        ScriptSection::Data if entry.kind != SEQUENCE_KIND => StreamKind::LargeObjects,
+        ScriptSection::Data => StreamKind::Sequences,
+    }
+}
+
+/// Writes one section's stream.
+struct SectionWriter<'a> {
+    feed: &'a FeedSender,
+    stream: StreamId,
+    block: Vec<u8>,
+    /// Raw bytes of the stream before `block`.
+    sent: u64,
+}
+
+impl<'a> SectionWriter<'a> {
+    fn new(feed: &'a FeedSender, stream: StreamId) -> Self {
+        SectionWriter { feed, stream, block: feed.buffer(), sent: 0 }
+    }
+
+    /// Adds whole statements; `sql` ends with a newline.
+    async fn add(&mut self, sql: &[u8]) -> Result<Span> {
+        if !self.block.is_empty() && self.block.len() + sql.len() > BLOCK_BYTES {
+            self.flush().await?;
+        }
+        let span = Span { stream: self.stream, offset: self.sent + self.block.len() as u64, len: sql.len() as u64 };
+        self.block.extend_from_slice(sql);
+        Ok(span)
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let block = std::mem::replace(&mut self.block, self.feed.buffer());
+        self.sent += block.len() as u64;
+        self.feed.block(self.stream, block, None).await
+    }
+
+    async fn finish(mut self) -> Result<()> {
+        if !self.block.is_empty() {
+            self.flush().await?;
+        }
+        self.feed.end(self.stream, None).await
+    }
+}
+
+/// Bytes of some large objects.
+fn bytes_entry(span: Span) -> TocEntry {
+    TocEntry {
+        section: Section::Data,
+        kind: LARGE_OBJECTS_KIND.to_owned(),
+        schema: String::new(),
+        name: "large objects".to_owned(),
+        owner: String::new(),
+        table: None,
+        stream: span.stream,
+        offset: span.offset,
+        len: span.len,
+        depends: Vec::new(),
+    }
+}
+
+fn toc_entry(entry: &Entry, span: Span, tables: &[StreamId]) -> TocEntry {
+    TocEntry {
+        section: match entry.section {
+            ScriptSection::PreData => Section::PreData,
+            ScriptSection::Data => Section::Data,
+            ScriptSection::PostData => Section::PostData,
+        },
+        kind: entry.kind.to_owned(),
+        schema: entry.schema.clone(),
+        name: entry.name.clone(),
+        owner: entry.owner.clone(),
+        table: entry.table.and_then(|at| tables.get(at).copied()),
+        stream: span.stream,
+        offset: span.offset,
+        len: span.len,
+        depends: entry.depends.clone(),
+    }
+}

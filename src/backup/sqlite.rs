@@ -1,0 +1,179 @@
+//! One SQLite file into one archive.
+//!
+//! The backup API needs a file to copy into, so the database is staged once, uncompressed, checked, and then packed.
+//! The staged file is removed on every exit; one that a killed run left is swept by the next.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use jiff::Zoned;
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, Trailer};
+use crate::cancel::Cancel;
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::ident::StreamId;
+use crate::job::{BackupJob, Context, Place, SqliteSource};
+use crate::manifest::meta::{Content, Source, SqliteFacts};
+use crate::pipeline::{BLOCK_BYTES, FeedSender};
+use crate::policy::naming::folder;
+use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Tier};
+use crate::sqlite::{self, Copied, copy};
+
+use super::outcome::BackedUp;
+use super::publish::{Described, Shelf};
+use super::recorder::{Packing, Recorder};
+use super::{TOOL_VERSION, joined, new_id};
+
+/// A backup and what the run manifest says of it.
+pub struct Done {
+    pub backed_up: BackedUp,
+    pub integrity_check: String,
+}
+
+pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) -> Result<Done> {
+    let cancel = context.cancel.child();
+    let started = context.clock.zoned();
+    let shelf = Shelf::find(job, ArchiveKind::Sqlite, &source.label, &started)?;
+    let staged = Staged::name(source, job, &started)?;
+    let copied = stage(source, &staged, context, &cancel).await?;
+    let described = describe(source, &copied, job, context);
+
+    context.progress.stage(format!("sqlite {}", source.label), copied.bytes);
+    let packing = Packing { compress: job.compress, threads: job.threads };
+    let streams = vec![StreamSpec {
+        kind: StreamKind::Pages,
+        schema: String::new(),
+        name: source.label.clone(),
+        columns: Vec::new(),
+    }];
+    let header = header(source, &copied, context)?;
+    let recorder = Recorder::start(shelf.begin()?, &header, streams, packing, &cancel, &context.progress)?;
+    let produced = match recorder.streams() {
+        [pages] => feed_pages(&staged, *pages, recorder.feed().clone(), &cancel).await,
+        _ => Err(Error::new(Kind::Bug, "an archive of one file has one stream")),
+    };
+    if let Err(error) = produced {
+        return Err(recorder.abandon(error).await);
+    }
+    let properties = json!({ "sqlite": copied });
+    let recorded = recorder.finish(Trailer { toc: Vec::new(), properties }).await?;
+    let context = context.clone();
+    let published = tokio::task::spawn_blocking(move || shelf.publish(recorded, described, &context)).await;
+    Ok(Done { backed_up: joined(published)?, integrity_check: "ok".to_owned() })
+}
+
+/// The database's copy before it is packed; removed when this is dropped.
+struct Staged(PathBuf);
+
+impl Staged {
+    /// Beside the destination unless `--staging` names a folder.
+    fn name(source: &SqliteSource, job: &BackupJob, started: &Zoned) -> Result<Self> {
+        let beside = match &job.place {
+            Place::Tree { root } => root.join(folder(ArchiveKind::Sqlite, Tier::Daily)),
+            Place::File { path, .. } => path.parent().unwrap_or(Path::new("")).to_owned(),
+        };
+        let at = job.staging.clone().unwrap_or(beside);
+        super::make_folder(&at)?;
+        let label = Label::encode(&source.label)
+            .ok_or_else(|| Error::new(Kind::Usage, format!("`{}` cannot be the name of a backup", source.label)))?;
+        let name = ArchiveName::new(ArchiveKind::Sqlite, label, started, Compression::Gzip, false).stem();
+        Ok(Staged(at.join(format!(".{name}{STAGED_SUFFIX}.partial"))))
+    }
+}
+
+/// Whether this is the final name, which it never gets, of a staged copy.
+pub fn is_staged(name: &str) -> bool {
+    name.strip_suffix(STAGED_SUFFIX).is_some_and(|stem| ArchiveName::parse(&format!("{stem}.db.gz")).is_some())
+}
+
+const STAGED_SUFFIX: &str = ".db";
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here; the next run sweeps the file.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+async fn stage(source: &SqliteSource, staged: &Staged, context: &Context, cancel: &Cancel) -> Result<Copied> {
+    sqlite::require_fixed_library()?;
+    let from = copy::SqliteSource {
+        path: source.path.clone(),
+        yield_limit: source.limits.yield_limit,
+        busy_limit: source.limits.busy_limit,
+    };
+    let (to, progress, cancel) = (staged.0.clone(), context.progress.clone(), cancel.clone());
+    joined(tokio::task::spawn_blocking(move || copy::run(&from, &to, &progress, &cancel)).await)
+}
+
+/// The staged file in runs of about a block; a run ends on a page's boundary because a block is a multiple of every page size.
+async fn feed_pages(staged: &Staged, stream: StreamId, feed: FeedSender, cancel: &Cancel) -> Result<()> {
+    let (path, cancel, runtime) = (staged.0.clone(), cancel.clone(), Handle::current());
+    joined(
+        tokio::task::spawn_blocking(move || {
+            let doing = || format!("cannot read the staged copy {}", path.display());
+            let mut file = File::open(&path).context(Kind::Place, doing)?;
+            loop {
+                cancel.check()?;
+                let mut pages = feed.buffer();
+                let taken = (&mut file).take(BLOCK_BYTES as u64).read_to_end(&mut pages).context(Kind::Place, doing)?;
+                if taken == 0 {
+                    return runtime.block_on(feed.end(stream, None));
+                }
+                runtime.block_on(feed.block(stream, pages, None))?;
+            }
+        })
+        .await,
+    )
+}
+
+fn header(source: &SqliteSource, copied: &Copied, context: &Context) -> Result<ArchiveHeader> {
+    let facts = &copied.facts;
+    let text = |value: &dyn ToString| value.to_string();
+    let source = BTreeMap::from([
+        ("name".to_owned(), source.label.clone()),
+        ("path".to_owned(), source.path.display().to_string()),
+        ("page_size".to_owned(), text(&facts.page_size)),
+        ("encoding".to_owned(), facts.encoding.clone()),
+        ("journal_mode".to_owned(), text(&facts.journal_mode)),
+        ("sqlite_version".to_owned(), copied.sqlite_version.clone()),
+    ]);
+    Ok(ArchiveHeader {
+        id: new_id()?,
+        kind: SourceKind::Sqlite,
+        created: context.clock.now(),
+        tool_version: TOOL_VERSION.to_owned(),
+        source,
+        sections: vec!["data".to_owned()],
+    })
+}
+
+fn describe(source: &SqliteSource, copied: &Copied, job: &BackupJob, context: &Context) -> Described {
+    let violations = copied.integrity.foreign_key_violations;
+    let warnings = match violations {
+        0 => Vec::new(),
+        _ => vec![format!(
+            "{violations} rows violate foreign keys of {}, as they do in the source",
+            source.path.display()
+        )],
+    };
+    Described {
+        source: Source::Sqlite { host: context.host.clone(), path: source.path.display().to_string() },
+        label: source.label.clone(),
+        server_version: copied.sqlite_version.clone(),
+        snapshot_lsn: None,
+        warnings,
+        sqlite: Some(SqliteFacts {
+            journal_mode: copied.facts.journal_mode.to_string(),
+            integrity_check: "ok".to_owned(),
+            longest_writer_wait_seconds: copied.writer_wait.as_secs_f64(),
+            wal_growth_bytes: copied.wal_bytes_after.saturating_sub(copied.wal_bytes_before),
+        }),
+        compression: job.compress.to_string(),
+        content: Content::All,
+    }
+}

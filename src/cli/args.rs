@@ -1,0 +1,297 @@
+//! Stage 1: what was typed. Values stay text; the third stage parses them, so that a flag, a variable and a line of
+//! the configuration file are judged by the same code. Nothing here reads the environment, so `--help` always works.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done                          10  no connection, or login refused
+    1  failed                        20  the source failed (query, COPY, lock, page)
+    2  usage or configuration        21  the place failed (folder, file, disk space)
+    3  some failed, or partial       30  archive damaged
+    4  refused (no confirmation,     31  not an archive of ours, or too new
+       target exists, held)         130  stopped by SIGINT
+    5  nothing to do                143  stopped by SIGTERM
+
+Configuration: flags > environment > .env > miyabi-backup.toml > defaults.
+
+EXAMPLES
+    miyabi-backup backup                                     everything that is configured, into ./backups
+    miyabi-backup backup postgres --url postgres://app@db.internal/shop --to /srv/backups
+    miyabi-backup backup sqlite --file /var/lib/app/app.db --output app.db.gz
+    miyabi-backup verify                                     every archive of the tree, byte by byte
+    miyabi-backup restore --file latest --database shop_copy";
+
+/// Back up, verify and restore PostgreSQL and SQLite databases.
+///
+/// A backup is a plain .sql.gz or .db.gz that gunzip, psql and sqlite3 understand, and at the same time an indexed,
+/// checksummed archive that this program verifies, restores in parallel and salvages.
+#[derive(Debug, Parser)]
+#[command(name = "miyabi-backup", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Args {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Common {
+    /// Configuration file [default: miyabi-backup.toml here, in ~/.config/miyabi-backup or /etc/miyabi-backup]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// File of KEY=value lines that stand for unset environment variables [default: .env, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Where locks and history live [default: ~/.local/state/miyabi-backup, as root /var/lib/miyabi-backup]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<String>,
+    /// Time zone of file names, weeks and months, such as Asia/Tokyo [default: the system's]
+    #[arg(long, global = true, value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// One JSON object on standard output, also for errors
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Only warnings and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Log what is being done to standard error; -vv logs more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
+    Verify(VerifyArgs),
+    List(ListArgs),
+    Inspect(InspectArgs),
+    Salvage(SalvageArgs),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum What {
+    All,
+    Postgres,
+    Sqlite,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Type {
+    Postgres,
+    Sqlite,
+    Globals,
+}
+
+/// Back up databases: what the configuration names, or what --url and --file name
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    Everything that miyabi-backup.toml and the environment name, into its tree:
+        miyabi-backup backup
+    One database of a server, into another tree; the password comes from ~/.pgpass or PGPASSWORD:
+        miyabi-backup backup postgres --url postgres://backup@db.internal:5432/shop --to /srv/backups
+    One SQLite file into exactly this file, with app.db.gz.meta beside it:
+        miyabi-backup backup sqlite --file /var/lib/app/app.db --output app.db.gz
+    What would be done, without doing it:
+        miyabi-backup backup --dry-run --json")]
+pub struct BackupArgs {
+    /// What to back up
+    #[arg(value_enum, default_value_t = What::All)]
+    pub what: What,
+    /// PostgreSQL database as a libpq URI; may be repeated
+    #[arg(long = "url", value_name = "URL")]
+    pub urls: Vec<String>,
+    /// SQLite file, or a quoted glob; may be repeated
+    #[arg(long = "file", value_name = "DB")]
+    pub files: Vec<String>,
+    /// Only the configured source of this name; with one --url or --file: the name of its backups
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Root of the tree to write into; may be repeated [default: ./backups]
+    #[arg(long = "to", value_name = "PLACE", conflicts_with = "output")]
+    pub to: Vec<String>,
+    /// Write exactly this file, and FILE.meta beside it; takes one database
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// With --output: replace FILE and FILE.meta
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// gzip, gzip:0 to gzip:9, or none [default: gzip:6]
+    #[arg(long, value_name = "CODEC[:LEVEL]")]
+    pub compress: Option<String>,
+    /// Connections that read one PostgreSQL database at once [default: the number of cores, at most 8]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<String>,
+    /// Threads that compress [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<String>,
+    /// Definitions without rows (PostgreSQL)
+    #[arg(long, conflicts_with = "data_only")]
+    pub schema_only: bool,
+    /// Rows without definitions (PostgreSQL)
+    #[arg(long)]
+    pub data_only: bool,
+    /// How long to wait for a lock on a table, such as 30s or 5min [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub lock_timeout: Option<String>,
+    /// Folder for the uncompressed copy of a SQLite file [default: beside the backup]
+    #[arg(long, value_name = "DIR")]
+    pub staging: Option<String>,
+    /// How long a SQLite copy steps aside for writers before it holds them back [default: 3s]
+    #[arg(long, value_name = "TIME")]
+    pub sqlite_yield: Option<String>,
+    /// How long to wait for a SQLite file that another process holds [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub sqlite_busy: Option<String>,
+    /// Show what would be done, with every setting resolved, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Restore a backup: shows what will be replaced and asks, unless --confirm is given
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    The newest sound backup, under another name beside the original:
+        miyabi-backup restore --file latest --name shop --database shop_copy
+    As of yesterday evening, over the database that stands; the old one stays as shop_before_restore_<time>:
+        miyabi-backup restore --file 'before:2026-11-21 20:00' --name shop --database shop
+    To another server, from a pipe:
+        ssh vault cat shop.sql.gz | miyabi-backup restore --file - --url postgres://postgres@db2/shop --confirm
+    One table into a schema of its own:
+        miyabi-backup restore --file shop.sql.gz --database shop --table public.orders --into-schema rescued
+    A SQLite file, into the live file; the old content stays as app.db.before-restore-<time>:
+        miyabi-backup restore --file latest --type sqlite --name app --database /var/lib/app/app.db")]
+pub struct RestoreArgs {
+    /// The archive: a file, - for standard input, latest, or before:TIME
+    #[arg(long, value_name = "F")]
+    pub file: String,
+    /// What it holds [default: as the archive's header says]
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    pub kind: Option<Type>,
+    /// Target database as a libpq URI
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Target: a database on the configured server, or the path of a SQLite file [default: the archive's database]
+    #[arg(long, value_name = "NAME|PATH")]
+    pub database: Option<String>,
+    /// With latest and before:TIME: whose backup
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// With latest and before:TIME: the tree to choose from [default: ./backups]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub confirm: bool,
+    /// Connections that load rows and build indexes at once [default: the number of cores, at most 8]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<String>,
+    /// Threads that decompress [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<String>,
+    /// Only this table, with its sequences, indexes and constraints; may be repeated
+    #[arg(long = "table", value_name = "S.T")]
+    pub tables: Vec<String>,
+    /// Put what is restored into this schema, which must not hold tables of these names
+    #[arg(long, value_name = "SCHEMA")]
+    pub into_schema: Option<String>,
+    /// Definitions without rows
+    #[arg(long, conflicts_with = "data_only")]
+    pub schema_only: bool,
+    /// Rows without definitions, into tables that stand and are empty
+    #[arg(long)]
+    pub data_only: bool,
+    /// How long to wait for a lock on the target, such as 30s or 5min [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub lock_timeout: Option<String>,
+    /// Folder for the unpacked copy of a SQLite file [default: beside the target]
+    #[arg(long, value_name = "DIR")]
+    pub staging: Option<String>,
+    /// How long to wait for a SQLite file that another process holds [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub sqlite_busy: Option<String>,
+    /// Show what would be done, with every setting resolved, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Check archives byte by byte; exits with 0 only if every one named or found is sound
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    Every archive of the configured tree:
+        miyabi-backup verify
+    Some files and a folder, for a program:
+        miyabi-backup verify shop.sql.gz /mnt/offsite/postgres/weekly --json")]
+pub struct VerifyArgs {
+    /// Archives and folders of archives [default: the configured tree]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// The tree to verify, in place of the configured one
+    #[arg(long, value_name = "PLACE", conflicts_with = "paths")]
+    pub from: Option<String>,
+    /// Folder for the unpacked copy of a SQLite file [default: beside the archive]
+    #[arg(long, value_name = "DIR")]
+    pub staging: Option<String>,
+    /// Threads that decompress [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<String>,
+}
+
+/// List the backups of a tree, newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    miyabi-backup list
+    miyabi-backup list --name shop --from /mnt/offsite
+    miyabi-backup list --json | jq -r '.backups[].path'")]
+pub struct ListArgs {
+    /// The tree [default: ./backups]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+    /// Only backups of this name
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Only this type
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    pub kind: Option<Type>,
+}
+
+/// Show what one archive holds: streams, rows, sizes, versions
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    miyabi-backup inspect shop.sql.gz
+    miyabi-backup inspect shop.sql.gz --json | jq '.streams[] | {schema, name, rows}'")]
+pub struct InspectArgs {
+    /// The archive
+    #[arg(value_name = "F")]
+    pub file: PathBuf,
+}
+
+/// Write all sound members of a damaged archive as a sound one; names what was lost
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    miyabi-backup salvage damaged.sql.gz --output rescued.sql.gz
+    miyabi-backup restore --file rescued.sql.gz --database shop_rescued")]
+pub struct SalvageArgs {
+    /// The damaged archive
+    #[arg(value_name = "F")]
+    pub file: PathBuf,
+    /// The archive to write
+    #[arg(long, value_name = "G")]
+    pub output: PathBuf,
+    /// Replace G
+    #[arg(long)]
+    pub force: bool,
+    /// Keep what is left of a SQLite file that lacks pages, although it is no database any more
+    #[arg(long)]
+    pub keep_torn_pages: bool,
+}

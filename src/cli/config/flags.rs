@@ -1,0 +1,42 @@
+//! Flags that stand for one key of the configuration, as the highest level.
+
+use std::collections::BTreeMap;
+
+use super::{Origin, Setting};
+use crate::cli::args::{Args, Command};
+
+pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
+    let mut typed: Vec<(&'static str, &'static str, &Option<String>)> =
+        vec![("zone", "--zone", &args.common.zone), ("state_dir", "--state-dir", &args.common.state_dir)];
+    match &args.command {
+        Command::Backup(backup) => typed.extend([
+            ("jobs", "--jobs", &backup.jobs),
+            ("threads", "--threads", &backup.threads),
+            ("compress", "--compress", &backup.compress),
+            ("lock_timeout", "--lock-timeout", &backup.lock_timeout),
+            ("staging", "--staging", &backup.staging),
+            ("sqlite_yield", "--sqlite-yield", &backup.sqlite_yield),
+            ("sqlite_busy", "--sqlite-busy", &backup.sqlite_busy),
+        ]),
+        Command::Restore(restore) => typed.extend([
+            ("places.root", "--from", &restore.from),
+            ("jobs", "--jobs", &restore.jobs),
+            ("threads", "--threads", &restore.threads),
+            ("lock_timeout", "--lock-timeout", &restore.lock_timeout),
+            ("staging", "--staging", &restore.staging),
+            ("sqlite_busy", "--sqlite-busy", &restore.sqlite_busy),
+        ]),
+        Command::Verify(verify) => typed.extend([
+            ("places.root", "--from", &verify.from),
+            ("staging", "--staging", &verify.staging),
+            ("threads", "--threads", &verify.threads),
+        ]),
+        Command::List(list) => typed.push(("places.root", "--from", &list.from)),
+        Command::Inspect(_) | Command::Salvage(_) => {}
+    }
+    let setting = |(key, flag, value): (_, _, &Option<String>)| {
+        let value = value.clone()?;
+        Some((key, Setting { value, origin: Origin::Flag(flag) }))
+    };
+    typed.into_iter().filter_map(setting).collect()
+}

@@ -1,0 +1,151 @@
+//! Every key of `miyabi-backup.toml`, in one flat table. Unknown keys are found by it, environment variables are
+//! derived from it, and a test holds `docs/CONFIGURATION.md` against it.
+
+/// Where a key stands in the file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Section {
+    Top,
+    Postgres,
+    Sqlite,
+    Places,
+    Retention,
+    Schedule,
+    Restore,
+}
+
+impl Section {
+    pub const ALL: [Section; 7] = [
+        Section::Top,
+        Section::Postgres,
+        Section::Sqlite,
+        Section::Places,
+        Section::Retention,
+        Section::Schedule,
+        Section::Restore,
+    ];
+
+    /// The table's name in the file; empty for the top level.
+    pub fn name(self) -> &'static str {
+        match self {
+            Section::Top => "",
+            Section::Postgres => "postgres",
+            Section::Sqlite => "sqlite",
+            Section::Places => "places",
+            Section::Retention => "retention",
+            Section::Schedule => "schedule",
+            Section::Restore => "restore",
+        }
+    }
+
+    /// As it is written in the file and in messages.
+    pub fn heading(self) -> String {
+        match self {
+            Section::Top => "the top level".to_owned(),
+            section if section.is_list() => format!("[[{}]]", section.name()),
+            section => format!("[{}]", section.name()),
+        }
+    }
+
+    /// One table for each source.
+    pub fn is_list(self) -> bool {
+        matches!(self, Section::Postgres | Section::Sqlite)
+    }
+}
+
+pub struct Key {
+    pub section: Section,
+    pub name: &'static str,
+    /// Variables of the environment, best first, where they are not `MIYABI_BACKUP_…`.
+    pub variables: &'static [&'static str],
+}
+
+impl Key {
+    /// `jobs`, `places.root`, `postgres.host`.
+    pub fn path(&self) -> String {
+        match self.section {
+            Section::Top => self.name.to_owned(),
+            section => format!("{}.{}", section.name(), self.name),
+        }
+    }
+
+    /// The environment's names for this key. Lists of sources have variables of their own or none.
+    pub fn environment(&self) -> Vec<String> {
+        if self.variables.is_empty() && !self.section.is_list() {
+            return vec![format!("{PREFIX}{}", self.path().replace('.', "_").to_uppercase())];
+        }
+        self.variables.iter().map(|&name| name.to_owned()).collect()
+    }
+}
+
+/// What the environment's names of our own settings begin with.
+pub const PREFIX: &str = "MIYABI_BACKUP_";
+
+/// Names the configuration file itself, so it cannot stand in it.
+pub const CONFIG_VARIABLE: &str = "MIYABI_BACKUP_CONFIG";
+
+const fn key(section: Section, name: &'static str) -> Key {
+    Key { section, name, variables: &[] }
+}
+
+const fn server(name: &'static str, variables: &'static [&'static str]) -> Key {
+    Key { section: Section::Postgres, name, variables }
+}
+
+pub const KEYS: &[Key] = &[
+    key(Section::Top, "zone"),
+    key(Section::Top, "jobs"),
+    key(Section::Top, "threads"),
+    key(Section::Top, "compress"),
+    key(Section::Top, "state_dir"),
+    key(Section::Top, "staging"),
+    key(Section::Top, "lock_timeout"),
+    key(Section::Top, "sqlite_yield"),
+    key(Section::Top, "sqlite_busy"),
+    key(Section::Postgres, "name"),
+    Key { section: Section::Postgres, name: "url", variables: &["DATABASE_URL"] },
+    server("host", &["DATABASE_HOST", "PGHOST"]),
+    server("port", &["DATABASE_PORT", "PGPORT"]),
+    server("database", &["DATABASE_NAME", "PGDATABASE"]),
+    server("user", &["DATABASE_USER", "PGUSER"]),
+    server("password_file", &[]),
+    server("passfile", &["PGPASSFILE"]),
+    server("sslmode", &["PGSSLMODE"]),
+    server("sslrootcert", &["PGSSLROOTCERT"]),
+    server("sslcert", &["PGSSLCERT"]),
+    server("sslkey", &["PGSSLKEY"]),
+    server("channel_binding", &["PGCHANNELBINDING"]),
+    server("connect_timeout", &["PGCONNECT_TIMEOUT"]),
+    server("application_name", &["PGAPPNAME"]),
+    server("options", &["PGOPTIONS"]),
+    server("target_session_attrs", &["PGTARGETSESSIONATTRS"]),
+    key(Section::Sqlite, "name"),
+    Key { section: Section::Sqlite, name: "path", variables: &["SQLITE_DATABASES"] },
+    key(Section::Places, "root"),
+    Key { section: Section::Places, name: "s3", variables: &["AWS_S3_BACKUP_BUCKET"] },
+    key(Section::Retention, "daily"),
+    key(Section::Retention, "weekly"),
+    key(Section::Retention, "monthly"),
+    key(Section::Schedule, "at"),
+    key(Section::Restore, "before_restore"),
+    key(Section::Restore, "after_restore"),
+];
+
+pub fn in_section(section: Section) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| key.section == section)
+}
+
+/// The known word that an unknown one is most likely meant to be.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known.min_by_key(|candidate| strsim::damerau_levenshtein(word, candidate))
+}
+
+/// What to write instead of an unknown key: the same key of another section, else the nearest of this one.
+pub fn suggestion(section: Section, word: &str) -> Option<String> {
+    let elsewhere = KEYS.iter().find(|key| key.name == word && key.section != section);
+    if let Some(key) = elsewhere {
+        return Some(format!("did you mean `{}` of {}?", key.name, key.section.heading()));
+    }
+    let sections = Section::ALL.iter().filter(|other| section == Section::Top && **other != Section::Top);
+    let known = in_section(section).map(|key| key.name).chain(sections.map(|other| other.name()));
+    nearest(word, known).map(|near| format!("did you mean `{near}`?"))
+}

@@ -1,0 +1,171 @@
+//! Text → numbers, durations, codecs, times. Each error names the setting, what was expected and what was found.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
+
+use crate::cli::config::{Config, Setting};
+use crate::error::{Error, Kind, Result};
+use crate::job::{Compress, TableName};
+
+const COUNT_MAX: usize = 256;
+const GZIP_LEVEL: u32 = 6;
+
+/// What an error says about one value.
+pub fn unusable(what: &dyn std::fmt::Display, expected: &str, found: &str) -> Error {
+    Error::new(Kind::Usage, format!("cannot use {what}: expected {expected}, found `{found}`"))
+}
+
+pub fn count(config: &Config, key: &str, default: usize) -> Result<usize> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(default) };
+    let in_range = value.parse().ok().filter(|count| (1..=COUNT_MAX).contains(count));
+    in_range.ok_or_else(|| unusable(origin, &format!("a number from 1 to {COUNT_MAX}"), value))
+}
+
+pub fn duration(config: &Config, key: &str, default: Duration) -> Result<Duration> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(default) };
+    parse_duration(value).ok_or_else(|| unusable(origin, "a time such as 30s, 5min or 1h", value))
+}
+
+/// A number with a unit; without one it counts seconds.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    let seconds = match unit.trim() {
+        "ms" => return Some(Duration::from_millis(number)),
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+pub fn compress(config: &Config) -> Result<Compress> {
+    let Some(Setting { value, origin }) = config.get("compress") else { return Ok(Compress::Gzip(GZIP_LEVEL)) };
+    let (codec, level) = match value.split_once(':') {
+        Some((codec, level)) => (codec, Some(level)),
+        None => (value.as_str(), None),
+    };
+    match (codec, level) {
+        ("none", None) => Ok(Compress::Stored),
+        ("gzip", None) => Ok(Compress::Gzip(GZIP_LEVEL)),
+        ("gzip", Some(level)) => {
+            let level = level.parse().ok().filter(|level| (0..=9).contains(level));
+            level.map(Compress::Gzip).ok_or_else(|| unusable(origin, "gzip:0 to gzip:9", value))
+        }
+        ("zstd", _) => {
+            Err(Error::new(Kind::Usage, format!("cannot use {origin}: zstd is not supported by this version"))
+                .hint("use gzip, gzip:0 to gzip:9, or none"))
+        }
+        _ => Err(unusable(origin, "gzip, gzip:0 to gzip:9, or none", value)),
+    }
+}
+
+/// Calendar days that backups of one tier are kept.
+pub fn days(config: &Config, key: &str, default: u32) -> Result<u32> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(default) };
+    value.parse().ok().filter(|days| *days > 0).ok_or_else(|| unusable(origin, "a number of days above 0", value))
+}
+
+pub fn time_of_day(config: &Config, key: &str) -> Result<Option<String>> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(None) };
+    let time = value.parse::<Time>().ok().filter(|_| value.len() == "03:00".len());
+    time.map(|_| Some(value.clone())).ok_or_else(|| unusable(origin, "a time of day such as 03:00", value))
+}
+
+/// An instant with its offset, or a date or date and time in `zone`. A date alone is its first moment.
+pub fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Ok(instant);
+    }
+    let civil =
+        text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(|date| date.to_datetime(Time::midnight())));
+    let instant = civil.and_then(|civil| civil.to_zoned(zone.clone())).map(|zoned| zoned.timestamp());
+    instant.map_err(|_| {
+        unusable(&"--file before:TIME", "such as 2026-11-21, or 2026-11-21 20:00, or with an offset", text)
+    })
+}
+
+/// `schema.table` or `table`; names that hold a dot or a quote are written in double quotes, as in SQL.
+pub fn table_name(text: &str) -> Result<TableName> {
+    let wrong = || unusable(&"--table", "TABLE or SCHEMA.TABLE, each in double quotes if it holds a dot", text);
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = if rest.starts_with('"') { quoted(rest).ok_or_else(wrong)? } else { plain(rest) };
+        if part.is_empty() {
+            return Err(wrong());
+        }
+        parts.push(part);
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if after.is_empty() => break,
+            None => return Err(wrong()),
+        }
+    }
+    let name = parts.pop().ok_or_else(wrong)?;
+    let schema = parts.pop();
+    if parts.is_empty() { Ok(TableName { schema, name }) } else { Err(wrong()) }
+}
+
+fn plain(text: &str) -> (String, &str) {
+    let end = text.find('.').unwrap_or(text.len());
+    let (part, rest) = text.split_at(end);
+    (part.to_owned(), rest)
+}
+
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = text.strip_prefix('"')?;
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        name.push_str(part);
+        match after.strip_prefix('"') {
+            Some(next) => {
+                name.push('"');
+                rest = next;
+            }
+            None => return Some((name, after)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_with_and_without_units() {
+        assert_eq!(parse_duration("90"), Some(Duration::from_secs(90)));
+        assert_eq!(parse_duration("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_duration("5 min"), Some(Duration::from_secs(300)));
+        for wrong in ["", "s", "-1s", "1d", "1.5s", "99999999999999999999", "18446744073709551615h", "ö"] {
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tables_are_named_as_in_sql() {
+        let table = |schema: Option<&str>, name: &str| TableName { schema: schema.map(Into::into), name: name.into() };
+        assert_eq!(table_name("orders").unwrap(), table(None, "orders"));
+        assert_eq!(table_name("s.T").unwrap(), table(Some("s"), "T"));
+        assert_eq!(table_name(r#""a.b"."c""d""#).unwrap(), table(Some("a.b"), "c\"d"));
+        for wrong in ["", ".", "a.", ".a", "a.b.c", "\"a", "\"a\"b", "\"\".x"] {
+            assert_eq!(table_name(wrong).map_err(|error| error.kind()).unwrap_err(), Kind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_instant_without_offset_is_in_the_zone() {
+        let tokyo = TimeZone::fixed(jiff::tz::offset(9));
+        let at = |text: &str| instant(text, &tokyo).unwrap().to_string();
+        assert_eq!(at("2026-11-21"), "2026-11-20T15:00:00Z");
+        assert_eq!(at("2026-11-21 20:00"), "2026-11-21T11:00:00Z");
+        assert_eq!(at("2026-11-21T20:00:00+01:00"), "2026-11-21T19:00:00Z");
+        assert!(instant("yesterday", &tokyo).is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! What to back up, how, and where to.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::pg::connect::Server;
+
+#[derive(Clone, Debug)]
+pub struct BackupJob {
+    /// Never empty; labels are unique within each kind.
+    pub sources: Vec<Source>,
+    pub place: Place,
+    /// Roots of further trees, each of which gets what was published in `place`. Empty unless `place` is a tree.
+    pub copies: Vec<PathBuf>,
+    pub compress: Compress,
+    /// Connections that read one PostgreSQL database at once.
+    pub jobs: usize,
+    /// Threads that compress.
+    pub threads: usize,
+    pub content: Content,
+    pub state_dir: PathBuf,
+    /// Where SQLite files are staged; `None` is beside the backup.
+    pub staging: Option<PathBuf>,
+    /// How long a lock on a table is waited for.
+    pub lock_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub enum Source {
+    Postgres(Box<PostgresSource>),
+    Sqlite(SqliteSource),
+}
+
+impl Source {
+    pub fn label(&self) -> &str {
+        match self {
+            Source::Postgres(source) => &source.label,
+            Source::Sqlite(source) => &source.label,
+        }
+    }
+
+    /// The database and where it is, for messages.
+    pub fn describe(&self) -> String {
+        match self {
+            Source::Postgres(source) => source.server.describe(),
+            Source::Sqlite(source) => source.path.display().to_string(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct PostgresSource {
+    pub label: String,
+    pub server: Server,
+}
+
+#[derive(Clone, Debug)]
+pub struct SqliteSource {
+    pub label: String,
+    pub path: PathBuf,
+    pub limits: Limits,
+}
+
+/// How long a SQLite file's other users come first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// A copy of a file with a rollback journal steps aside for writers this long, then holds them back.
+    pub yield_limit: Duration,
+    /// A file that another process holds is waited for this long.
+    pub busy_limit: Duration,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// Our naming scheme below this folder.
+    Tree { root: PathBuf },
+    /// Exactly this file, with its `.meta` beside it; `force` replaces both.
+    File { path: PathBuf, force: bool },
+}
+
+impl Place {
+    /// For messages.
+    pub fn describe(&self) -> String {
+        match self {
+            Place::Tree { root: path } | Place::File { path, .. } => path.display().to_string(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Compress {
+    /// gzip members of this level, 0 to 9.
+    Gzip(u32),
+    /// gzip members of stored blocks.
+    Stored,
+}
+
+impl Compress {
+    /// The level that the codec is made with.
+    pub fn level(self) -> u32 {
+        match self {
+            Compress::Gzip(level) => level,
+            Compress::Stored => 0,
+        }
+    }
+}
+
+/// As `--compress` takes it and `.meta` shows it.
+impl fmt::Display for Compress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Compress::Gzip(level) => write!(f, "gzip:{level}"),
+            Compress::Stored => f.write_str("none"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Content {
+    All,
+    SchemaOnly,
+    DataOnly,
+}
+
+impl Content {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Content::All => "all",
+            Content::SchemaOnly => "schema-only",
+            Content::DataOnly => "data-only",
+        }
+    }
+}

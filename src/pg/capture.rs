@@ -1,0 +1,176 @@
+//! Opens a consistent view of one database: an exported snapshot, locked tables, the catalog read, the script made.
+//!
+//! Tables are locked *before* the snapshot is taken (LOCK TABLE takes none), so that no DDL or TRUNCATE can come
+//! between; whatever appeared meanwhile is locked after it and looked at again. What the server deparses is therefore
+//! what the snapshot shows. Views, sequences and functions cannot be locked: a capture that runs into their change
+//! starts again, a few times. The session must stay open, and `commit` succeed, for the rows to be worth anything.
+
+use std::time::Duration;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Kind, Result};
+use crate::pg::catalog::Catalog;
+use crate::pg::catalog::object::ObjectId;
+use crate::pg::catalog::relation;
+use crate::pg::connect::{self, Driver, Reached, Server};
+use crate::pg::graph::build::build;
+use crate::pg::graph::census::unread;
+use crate::pg::piece::collect;
+use crate::pg::script::{self, Script, data, preamble, tables};
+use crate::pg::session::Session;
+use crate::pg::settings::Purpose;
+
+mod facts;
+mod lock;
+
+pub use facts::Facts;
+
+#[derive(Clone, Debug)]
+pub struct CaptureOptions {
+    /// How long to wait for a lock that another session holds.
+    pub lock_timeout: Duration,
+}
+
+pub struct Capture {
+    session: Session,
+    driver: Driver,
+    reached: Reached,
+    snapshot: String,
+    facts: Facts,
+    script: Script,
+    warnings: Vec<String>,
+}
+
+/// A change of the schema under our hands is rare; three of them in a row are somebody's migration.
+const ATTEMPTS: u32 = 3;
+
+pub async fn open(server: &Server, options: &CaptureOptions, cancel: &Cancel) -> Result<Capture> {
+    let doing = || format!("cannot read the schema of {}", server.describe());
+    let mut attempt = 1;
+    loop {
+        let opened = cancel.guard(try_open(server, options)).await;
+        match opened {
+            Err(error) if attempt < ATTEMPTS && is_transient(&error) => attempt += 1,
+            Err(error) => return Err(error.while_doing(doing())),
+            Ok(capture) => return Ok(capture),
+        }
+    }
+}
+
+/// What a schema that changes while it is read looks like.
+fn is_transient(error: &Error) -> bool {
+    let text = error.chain();
+    error.kind() == Kind::Source
+        && ["cache lookup failed", "could not open relation", "changed while", "does not exist"]
+            .iter()
+            .any(|sign| text.contains(sign))
+}
+
+async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> {
+    let control = connect::client(server, Purpose::Read).await?;
+    let session = Session::start(control.client).await?;
+    let mut warnings: Vec<String> = control.reached.warning().into_iter().collect();
+    check_version(&session, &mut warnings)?;
+
+    let listed = lock::list(&session).await?;
+    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+    lock::take(&session, &listed, options.lock_timeout).await?;
+    let snapshot = session.row("SELECT pg_catalog.pg_export_snapshot() AS snapshot").await?.text("snapshot")?;
+    let relations = relation::load(&session).await?;
+    lock::complete(&session, &relations, options.lock_timeout).await?;
+
+    let catalog = Catalog::load(&session, relations).await?;
+    let facts = Facts::load(&session).await?;
+    let script = write(&session, &catalog, &facts, &mut warnings).await?;
+    let facts = facts.with_roles(&session, &script).await?;
+    let Reached { server, guard } = control.reached;
+    let reached = Reached { server, guard };
+    Ok(Capture { session, driver: control.driver, reached, snapshot, facts, script, warnings })
+}
+
+fn check_version(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
+    let version = session.version();
+    if version.is_too_old() {
+        let what = format!("cannot read PostgreSQL {version}: the oldest version that is read is 13");
+        return Err(Error::new(Kind::Unsupported, what));
+    }
+    if version.is_unknown() {
+        warnings.push(format!("PostgreSQL {version} is newer than this program: what it does not know it cannot save"));
+    }
+    Ok(())
+}
+
+async fn write(session: &Session, catalog: &Catalog, facts: &Facts, warnings: &mut Vec<String>) -> Result<Script> {
+    let found = collect::collect(session, catalog).await?;
+    warnings.extend(found.warnings.iter().cloned());
+    let graph = build(catalog, &found.pieces);
+    warn_of_unread(session, &unread(&graph, &catalog.dependencies), warnings).await?;
+    let ordered = graph.order()?;
+    for broken in &ordered.broken {
+        warnings.push(format!("objects depend on each other in a circle that no order satisfies: {broken}"));
+    }
+    let sizes = lock::sizes(session, catalog).await?;
+    let tables = tables::plan(catalog, &found.conditions, &sizes, facts.in_recovery, warnings);
+    let data = data::entries(session, catalog, &found, &tables, warnings).await?;
+    let parts = script::Parts { catalog, pieces: &found.pieces, tables: &tables, data };
+    let entries = script::entries(parts, &ordered)?;
+    let roles = script::roles(catalog, &entries, &found.roles);
+    let large_objects = found.large_objects.iter().map(|one| one.base.id.oid).collect();
+    let preamble = preamble::preamble(session.codec(), &roles);
+    Ok(Script { preamble, entries, tables, large_objects, roles })
+}
+
+async fn warn_of_unread(session: &Session, unread: &[ObjectId], warnings: &mut Vec<String>) -> Result<()> {
+    if unread.is_empty() {
+        return Ok(());
+    }
+    let (classes, oids): (Vec<u32>, Vec<u32>) = unread.iter().map(|id| (id.class, id.oid)).unzip();
+    let sql = "SELECT pg_catalog.pg_describe_object(o.class, o.oid, 0) AS description
+         FROM pg_catalog.unnest($1::pg_catalog.oid[], $2::pg_catalog.oid[]) AS o (class, oid)";
+    for row in session.query(sql, &[&classes, &oids]).await? {
+        let what = row.opt_text("description")?.unwrap_or_else(|| "an object that was dropped meanwhile".to_owned());
+        warnings.push(format!("not in the backup, since this program cannot read it: {what}"));
+    }
+    Ok(())
+}
+
+impl Capture {
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// What somebody should know: things that were left out or cannot be restored in order.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The server that holds the snapshot: the one to open data connections to.
+    pub fn reached(&self) -> &Reached {
+        &self.reached
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// For `SET TRANSACTION SNAPSHOT` of data connections, as long as this capture lives.
+    pub fn snapshot_id(&self) -> &str {
+        &self.snapshot
+    }
+
+    /// A query every now and then, so that nothing between us and the server takes the session for dead.
+    pub async fn keep_alive(&self) -> Result<()> {
+        self.session.execute("SELECT 1").await
+    }
+
+    /// Ends the transaction. Only now it is certain that the snapshot was there to the end.
+    pub async fn commit(self) -> Result<()> {
+        self.session.execute("COMMIT").await?;
+        drop(self.session);
+        self.driver.finish().await
+    }
+}

@@ -1,0 +1,107 @@
+//! ACCESS SHARE locks on all tables that are read, before and after the snapshot, and proof that they are the same ones.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::ident::QualifiedName;
+use crate::pg::catalog::Catalog;
+use crate::pg::catalog::relation::{Relation, RelationKind};
+use crate::pg::session::Session;
+
+/// Lock statements grow to this length, in bytes.
+const STATEMENT_BYTES: usize = 100_000;
+
+/// Tables outside the server's own schemas, as of now. Members of extensions are read only where they are
+/// configuration, and locked with the rest: their number is small.
+const LISTED: &str = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = ANY ('{r,p}'::\"char\"[]) AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema'
+     ORDER BY c.oid";
+
+pub async fn list(session: &Session) -> Result<Vec<QualifiedName>> {
+    let rows = session.rows(LISTED).await?;
+    rows.iter().map(|row| Ok(QualifiedName::new(row.text("nspname")?, row.text("relname")?))).collect()
+}
+
+pub async fn take(session: &Session, tables: &[QualifiedName], timeout: Duration) -> Result<()> {
+    if tables.is_empty() {
+        return Ok(());
+    }
+    session.execute(&format!("SET LOCAL lock_timeout = {}", timeout.as_millis())).await?;
+    let mut batch = String::new();
+    for table in tables {
+        batch.push_str(if batch.is_empty() { "LOCK TABLE ONLY " } else { ", ONLY " });
+        batch.push_str(&table.to_string());
+        if batch.len() > STATEMENT_BYTES {
+            lock(session, &mut batch).await?;
+        }
+    }
+    if !batch.is_empty() {
+        lock(session, &mut batch).await?;
+    }
+    session.execute("SET LOCAL lock_timeout = 0").await
+}
+
+async fn lock(session: &Session, batch: &mut String) -> Result<()> {
+    batch.push_str(" IN ACCESS SHARE MODE");
+    let locked = session.execute(batch).await;
+    batch.clear();
+    locked.map_err(|error| {
+        error.while_doing("cannot lock all tables for reading").hint(
+            "another session holds a table: a migration, TRUNCATE or VACUUM FULL? raise the lock timeout, or run later; \
+             without the right to read every table there is no complete backup",
+        )
+    })
+}
+
+/// Locks what the snapshot shows and the first pass did not get, and makes sure that it is still the same.
+pub async fn complete(session: &Session, relations: &[Relation], timeout: Duration) -> Result<()> {
+    let sql = "SELECT relation FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND granted
+         AND locktype = 'relation' AND mode = 'AccessShareLock' AND relation IS NOT NULL";
+    let mut held = HashSet::new();
+    for row in session.rows(sql).await? {
+        held.insert(row.u32("relation")?);
+    }
+    let wanted = |relation: &&Relation| relation.kind.is_lockable() && !relation.base.in_system_schema;
+    let late: Vec<&Relation> =
+        relations.iter().filter(wanted).filter(|relation| !held.contains(&relation.oid())).collect();
+    let names: Vec<QualifiedName> = late.iter().map(|relation| relation.qualified()).collect();
+    take(session, &names, timeout).await?;
+    for relation in late {
+        check(session, relation).await?;
+    }
+    Ok(())
+}
+
+/// A name may have gone to another table, or the table got new files: the snapshot's rows would be missing.
+async fn check(session: &Session, relation: &Relation) -> Result<()> {
+    let name = relation.qualified().to_string();
+    let sql = "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid AS oid, \
+               pg_catalog.pg_relation_filenode($2::pg_catalog.oid) AS filenode";
+    let rows = session.query(sql, &[&name, &relation.oid()]).await?;
+    if let Some(row) = rows.first() {
+        let file = (relation.filenode != 0).then_some(relation.filenode);
+        if row.opt_u32("oid")? == Some(relation.oid()) && row.opt_u32("filenode")? == file {
+            return Ok(());
+        }
+    }
+    let what = format!("table {} changed while it was being locked", relation.qualified().plain());
+    Err(Error::new(Kind::Source, what).hint("was it truncated, rewritten, renamed or dropped? run again"))
+}
+
+/// Bytes on disk by table, TOAST included: what takes longest is copied first.
+pub async fn sizes(session: &Session, catalog: &Catalog) -> Result<HashMap<u32, u64>> {
+    let tables = catalog
+        .relations
+        .iter()
+        .filter(|relation| relation.kind == RelationKind::Table && !relation.base.in_system_schema);
+    let oids: Vec<u32> = tables.map(Relation::oid).collect();
+    let sql = "SELECT o.oid, pg_catalog.pg_table_size(o.oid::pg_catalog.regclass) AS bytes
+         FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o (oid)";
+    let mut sizes = HashMap::new();
+    for row in session.query(sql, &[&oids]).await? {
+        sizes.insert(row.u32("oid")?, u64::try_from(row.opt_i64("bytes")?.unwrap_or(0)).unwrap_or(0));
+    }
+    Ok(sizes)
+}

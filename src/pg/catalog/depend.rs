@@ -1,0 +1,46 @@
+//! `pg_depend`: what needs what, and what belongs to which extension.
+
+use crate::error::Result;
+use crate::pg::catalog::object::ObjectId;
+use crate::pg::session::Session;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Dependency {
+    pub object: ObjectId,
+    pub on: ObjectId,
+    /// `n` normal, `a` auto, `i` internal, `P` and `S` of partitions, `e` member of an extension, `x` marked by hand.
+    pub kind: char,
+}
+
+/// All dependencies but those of pinned objects. Members of operator families count as the family.
+pub async fn load(session: &Session) -> Result<Vec<Dependency>> {
+    let of_family = |catalog: &str, family: &str| {
+        format!(
+            "SELECT 'pg_catalog.pg_opfamily'::pg_catalog.regclass::pg_catalog.oid, o.{family}, d.refclassid,
+                    d.refobjid, d.deptype
+             FROM pg_catalog.pg_depend d JOIN pg_catalog.{catalog} o ON o.oid = d.objid
+             WHERE d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass
+               AND d.deptype <> ALL ('{{p,e,i}}'::\"char\"[])
+               AND NOT (d.refclassid = 'pg_catalog.pg_opfamily'::pg_catalog.regclass AND d.refobjid = o.{family})"
+        )
+    };
+    let sql = format!(
+        "SELECT d.classid, d.objid, d.refclassid, d.refobjid, d.deptype FROM pg_catalog.pg_depend d
+         WHERE d.deptype <> 'p'
+           AND d.classid <> ALL (ARRAY['pg_catalog.pg_amop'::pg_catalog.regclass,
+                                       'pg_catalog.pg_amproc'::pg_catalog.regclass]::pg_catalog.oid[])
+           AND NOT (d.classid = d.refclassid AND d.objid = d.refobjid)
+         UNION ALL {} UNION ALL {} ORDER BY 1, 2",
+        of_family("pg_amop", "amopfamily"),
+        of_family("pg_amproc", "amprocfamily"),
+    );
+    let mut dependencies = Vec::new();
+    for row in session.rows(&sql).await? {
+        dependencies.push(Dependency {
+            object: ObjectId::new(row.u32("classid")?, row.u32("objid")?),
+            on: ObjectId::new(row.u32("refclassid")?, row.u32("refobjid")?),
+            kind: row.char("deptype")?,
+        });
+    }
+    Ok(dependencies)
+}

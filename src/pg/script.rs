@@ -1,0 +1,294 @@
+//! The whole ordered script of a database: what is created before the rows, with them, and after them.
+//!
+//! Every entry stands alone: no session state is carried from one to the next, so a restore may run entries of one
+//! section side by side as far as `depends` allows. Order: pre-data, data, post-data, privileges, and at the very end
+//! what may fail without harm to data or constraints (`may_fail`): event triggers, refreshes of materialized views.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::error::Result;
+use crate::ident::{Ident, QualifiedName};
+use crate::pg::catalog::Catalog;
+use crate::pg::catalog::object::ObjectId;
+use crate::pg::ddl::types;
+use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
+use crate::pg::piece::Piece;
+
+mod column_acl;
+pub mod data;
+pub mod preamble;
+mod relation;
+pub mod tables;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Section {
+    PreData,
+    Data,
+    PostData,
+}
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub section: Section,
+    /// As tables of contents name it. `OWNER` entries are ours: a restore without owners leaves them out.
+    pub kind: &'static str,
+    pub schema: String,
+    /// The object's name there: `orders orders_pkey` for a constraint.
+    pub name: String,
+    pub owner: String,
+    /// Whole statements, each ending in `;` and a newline.
+    pub sql: String,
+    /// The table whose rows it belongs to, as a position in `Script::tables`.
+    pub table: Option<usize>,
+    /// Positions of the entries that must come before.
+    pub depends: Vec<u32>,
+    /// A failure is listed and does not stop the restore.
+    pub may_fail: bool,
+}
+
+/// The rows of one table.
+#[derive(Clone, Debug)]
+pub struct TableData {
+    pub oid: u32,
+    pub name: QualifiedName,
+    /// Without generated columns.
+    pub columns: Vec<Ident>,
+    /// `COPY … TO STDOUT`, without a semicolon.
+    pub copy_to: String,
+    /// `COPY … FROM stdin;` and a newline. It names the root of the partition tree where rows may move to another part.
+    pub copy_from: String,
+    pub bytes_estimate: u64,
+    /// `pg_class.relfilenode` as of the snapshot.
+    pub filenode: u32,
+    pub unlogged: bool,
+    /// A heap whose rows are all wanted: it may be read in ctid ranges.
+    pub can_split: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub preamble: String,
+    pub entries: Vec<Entry>,
+    pub tables: Vec<TableData>,
+    /// Their bytes are read by `catalog::large_object::Reader` and stand before the entries of the data section.
+    pub large_objects: Vec<u32>,
+    /// All roles that the entries name: the preamble asks for them.
+    pub roles: BTreeSet<String>,
+}
+
+/// Stands before the first entry that may fail: psql goes on after an error from here. Nothing behind it has rows.
+pub const LENIENT: &str = "\\set ON_ERROR_STOP off\n";
+
+/// What the entries are made of.
+pub struct Parts<'a> {
+    pub catalog: &'a Catalog,
+    pub pieces: &'a [Piece],
+    pub tables: &'a [TableData],
+    /// Statements of the data section besides rows: sequence values, large objects.
+    pub data: Vec<Entry>,
+}
+
+/// One entry without its place.
+struct Draft {
+    kind: &'static str,
+    schema: String,
+    name: String,
+    owner: String,
+    sql: String,
+    table: Option<u32>,
+}
+
+pub fn entries(parts: Parts, ordered: &Ordered) -> Result<Vec<Entry>> {
+    let table_positions = parts.tables.iter().enumerate().map(|(position, table)| (table.oid, position)).collect();
+    let mut emitter = Emitter {
+        parts: &parts,
+        ordered,
+        table_positions,
+        entries: Vec::new(),
+        made: vec![Vec::new(); ordered.nodes.len()],
+        section: Section::PreData,
+    };
+    emitter.run()?;
+    Ok(emitter.entries)
+}
+
+/// Roles that the script names: owners, grantees and grantors, those of policies, and `others`.
+pub fn roles(catalog: &Catalog, entries: &[Entry], others: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut roles = others.clone();
+    roles.extend(entries.iter().map(|entry| entry.owner.clone()).filter(|owner| !owner.is_empty()));
+    roles.extend(catalog.policies.iter().filter_map(|policy| policy.roles.clone()).flatten());
+    roles
+}
+
+struct Emitter<'a> {
+    parts: &'a Parts<'a>,
+    ordered: &'a Ordered,
+    table_positions: HashMap<u32, usize>,
+    entries: Vec<Entry>,
+    /// What to wait for when a node is needed: its entry, or those of the nodes that it passes on.
+    made: Vec<Vec<u32>>,
+    section: Section,
+}
+
+impl Emitter<'_> {
+    fn run(&mut self) -> Result<()> {
+        let is_last = |kind| matches!(kind, NodeKind::EventTrigger | NodeKind::Refresh);
+        for id in &self.ordered.order {
+            let Some(node) = self.ordered.nodes.get(*id) else { continue };
+            match node.kind {
+                NodeKind::PostDataBegin => {
+                    self.entries.extend(self.parts.data.iter().cloned());
+                    self.section = Section::PostData;
+                }
+                NodeKind::PreDataEnd | NodeKind::DefaultAcl => {}
+                kind if is_last(kind) => {}
+                _ => self.emit(*id, false)?,
+            }
+        }
+        for id in &self.ordered.order {
+            self.emit_privileges(*id)?;
+        }
+        self.emit_server_privileges()?;
+        for kind in [NodeKind::DefaultAcl, NodeKind::EventTrigger, NodeKind::Refresh] {
+            for id in &self.ordered.order {
+                if self.ordered.nodes.get(*id).is_some_and(|node| node.kind == kind) {
+                    self.emit(*id, is_last(kind))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, id: NodeId, may_fail: bool) -> Result<()> {
+        let needs = self.needs(id);
+        let drafts = match self.piece(id) {
+            Some(piece) => self.piece_drafts(id, piece),
+            None => relation::drafts(self.parts.catalog, self.ordered, id)?,
+        };
+        let Some(first) = u32::try_from(self.entries.len()).ok().filter(|_| !drafts.is_empty()) else {
+            if let Some(made) = self.made.get_mut(id) {
+                *made = needs;
+            }
+            return Ok(());
+        };
+        for (index, draft) in drafts.into_iter().enumerate() {
+            let depends = if index == 0 { needs.clone() } else { vec![first] };
+            self.push(draft, depends, may_fail);
+        }
+        if let Some(made) = self.made.get_mut(id) {
+            *made = vec![first];
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, draft: Draft, depends: Vec<u32>, may_fail: bool) {
+        let table = draft.table.and_then(|oid| self.table_positions.get(&oid).copied());
+        let Draft { kind, schema, name, owner, sql, .. } = draft;
+        self.entries.push(Entry { section: self.section, kind, schema, name, owner, sql, table, depends, may_fail });
+    }
+
+    /// Positions of the entries that a node waits for. The boundary of sections is not among them: it goes without saying.
+    fn needs(&self, id: NodeId) -> Vec<u32> {
+        let depends = self.ordered.nodes.get(id).map_or(&[] as &[NodeId], |node| &node.depends);
+        let boundary = |on: &NodeId| {
+            let kind = self.ordered.nodes.get(*on).map(|node| node.kind);
+            matches!(kind, Some(NodeKind::PreDataEnd | NodeKind::PostDataBegin))
+        };
+        let made = |on: &NodeId| self.made.get(*on).map_or(&[] as &[u32], Vec::as_slice);
+        let mut needs: Vec<u32> = depends.iter().filter(|on| !boundary(on)).flat_map(made).copied().collect();
+        needs.sort_unstable();
+        needs.dedup();
+        needs
+    }
+
+    fn piece(&self, id: NodeId) -> Option<&Piece> {
+        let node = self.ordered.nodes.get(id)?;
+        let piece = self.parts.pieces.get(node.about)?;
+        let is_shell = node.kind == NodeKind::ShellType;
+        (is_shell || node.id == Some(piece.base.id)).then_some(piece)
+    }
+
+    fn piece_drafts(&self, id: NodeId, piece: &Piece) -> Vec<Draft> {
+        let Some(node) = self.ordered.nodes.get(id) else { return Vec::new() };
+        let is_shell = node.kind == NodeKind::ShellType;
+        if !piece.base.is_users() || node.is_inline() || (is_shell && !node.repair.shell) {
+            return Vec::new();
+        }
+        if let (Some(of_type), true) = (&piece.of_type, is_shell) {
+            return vec![piece.draft("SHELL TYPE", &types::shell(of_type))];
+        }
+        let mut parts = self.constraints_of(id);
+        let apart: Vec<ObjectId> =
+            parts.iter().filter(|(node, _)| !node.is_inline()).map(|(_, part)| part.base.id).collect();
+        parts.retain(|(node, _)| node.is_inline());
+        let create = match &piece.of_type {
+            Some(of_type) if !apart.is_empty() => types::create(of_type, &apart),
+            _ => piece.create.clone(),
+        };
+        let mut drafts: Vec<Draft> = [(piece.kind, &create), ("OWNER", &piece.owner), ("COMMENT", &piece.notes)]
+            .into_iter()
+            .filter(|(_, sql)| !sql.is_empty())
+            .map(|(kind, sql)| piece.draft(kind, sql))
+            .collect();
+        let noted = parts.iter().filter(|(_, part)| !part.notes.is_empty());
+        drafts.extend(noted.map(|(_, part)| part.draft("COMMENT", &part.notes)));
+        drafts
+    }
+
+    /// The constraints of a domain.
+    fn constraints_of(&self, id: NodeId) -> Vec<(&Node, &Piece)> {
+        let parts = self.ordered.parts.get(&id).map_or(&[] as &[NodeId], Vec::as_slice);
+        let of = |part: &NodeId| {
+            let node = self.ordered.nodes.get(*part)?;
+            (node.kind == NodeKind::DomainConstraint).then_some((node, self.piece(*part)?))
+        };
+        parts.iter().filter_map(of).collect()
+    }
+
+    fn emit_privileges(&mut self, id: NodeId) -> Result<()> {
+        let drafts = match self.piece(id) {
+            Some(_) if self.ordered.nodes.get(id).is_some_and(|node| node.kind == NodeKind::ShellType) => Vec::new(),
+            Some(piece) => piece_privileges(piece),
+            None => relation::privileges(self.parts.catalog, self.ordered, id)?,
+        };
+        let needs = self.made.get(id).cloned().unwrap_or_default();
+        for draft in drafts {
+            self.push(draft, needs.clone(), false);
+        }
+        Ok(())
+    }
+
+    /// Changed privileges of the server's own relations. Those of other kinds are pieces.
+    fn emit_server_privileges(&mut self) -> Result<()> {
+        for relation in &self.parts.catalog.relations {
+            if relation.base.schema.as_deref() == Some("pg_catalog") {
+                for draft in relation::relation_privileges(self.parts.catalog, relation)? {
+                    self.push(draft, Vec::new(), false);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn piece_privileges(piece: &Piece) -> Vec<Draft> {
+    if piece.acl.is_empty() {
+        return Vec::new();
+    }
+    let mut draft = piece.draft("ACL", &piece.acl);
+    draft.name = format!("{} {}", piece.kind, piece.tag);
+    vec![draft]
+}
+
+impl Piece {
+    fn draft(&self, kind: &'static str, sql: &str) -> Draft {
+        Draft {
+            kind,
+            schema: self.base.schema.clone().unwrap_or_default(),
+            name: self.tag.clone(),
+            owner: self.base.owner.clone().unwrap_or_default(),
+            sql: sql.to_owned(),
+            table: None,
+        }
+    }
+}

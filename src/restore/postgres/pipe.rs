@@ -1,0 +1,190 @@
+//! An archive from a pipe into a database: members come in file order, nothing can be read twice.
+//!
+//! Everything is loaded first; success, and with it the exchange of databases, waits for a sound index and footer.
+
+use std::io::Read;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::archive::{PipeReader, StreamKind, Tail};
+use crate::error::{Error, Kind, Result, first_cause};
+use crate::ident::StreamId;
+use crate::pg::connect::Server;
+use crate::pg::database::Shape;
+use crate::pg::properties::Properties;
+use crate::pg::settings::Purpose;
+use crate::pg::wire::Conn;
+use crate::pipeline::{FeedSender, RowSpan};
+use crate::script::{Item, Lexer};
+
+use super::Restored;
+use super::rows::{self, Loading};
+use super::script;
+use super::steps::Step;
+use super::target::Prepared;
+
+/// One checked member on its way from the reading thread.
+struct Arrived {
+    kind: StreamKind,
+    stream: StreamId,
+    rows: u64,
+    bytes: Vec<u8>,
+}
+
+pub async fn restore_pipe<R: Read + Send + 'static>(
+    reader: PipeReader<R>,
+    server: &Server,
+    loading: impl Fn(Server) -> Loading,
+    stamp: &str,
+) -> Result<Restored> {
+    let shape = Shape::from_source(&reader.header().source);
+    let prepared = Prepared::whole(server, &shape, stamp).await?;
+    let loading = loading(prepared.working_server());
+    match fill(reader, &loading).await {
+        Ok((restored, tail)) => {
+            let properties = Properties::from_archive(&tail.properties)?;
+            Ok(restored.finished(prepared.finish(&properties).await?))
+        }
+        Err(error) => Err(prepared.abandon(error).await),
+    }
+}
+
+async fn fill<R: Read + Send + 'static>(reader: PipeReader<R>, loading: &Loading) -> Result<(Restored, Tail)> {
+    let (sender, receiver) = mpsc::channel(4);
+    let cancel = loading.cancel.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let outcome = read_members(reader, &sender);
+        if outcome.is_err() {
+            cancel.cancel();
+        }
+        outcome
+    });
+    let mut filling = Filling::start(loading).await?;
+    let filled = filling.take_all(receiver, loading).await;
+    let finished = match filled {
+        Ok(()) => filling.finish().await,
+        Err(error) => Err(filling.abandon(error, loading).await),
+    };
+    let tail = reading
+        .await
+        .unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "the thread that reads the pipe panicked").because(panic)));
+    match (finished, tail) {
+        (Ok(restored), Ok(tail)) => Ok((restored, tail)),
+        (finished, tail) => Err(cause_of(first_cause([finished.map(drop), tail.map(drop)]))),
+    }
+}
+
+fn cause_of<T>(outcome: Result<T>) -> Error {
+    outcome.err().unwrap_or_else(|| Error::new(Kind::Bug, "a restore failed without an error"))
+}
+
+fn read_members<R: Read>(mut reader: PipeReader<R>, sender: &mpsc::Sender<Arrived>) -> Result<Tail> {
+    loop {
+        let mut bytes = Vec::new();
+        let Some(member) = reader.next_member(&mut bytes)? else { return reader.finish() };
+        let arrived = Arrived { kind: member.kind, stream: member.stream, rows: member.rows, bytes };
+        if sender.blocking_send(arrived).is_err() {
+            return Err(Error::new(Kind::Stopped, "the restore stopped"));
+        }
+    }
+}
+
+/// The connections that a pipe is poured into.
+struct Filling {
+    conn: Conn,
+    rows: Option<(FeedSender, JoinHandle<Result<u64>>)>,
+    restored: Restored,
+}
+
+impl Filling {
+    async fn start(loading: &Loading) -> Result<Self> {
+        Ok(Filling {
+            conn: Conn::open(&loading.server, Purpose::Write).await?,
+            rows: None,
+            restored: Restored::default(),
+        })
+    }
+
+    async fn take_all(&mut self, mut members: mpsc::Receiver<Arrived>, loading: &Loading) -> Result<()> {
+        while let Some(member) = loading.cancel.guard(async { Ok(members.recv().await) }).await? {
+            self.take(member, loading).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, member: Arrived, loading: &Loading) -> Result<()> {
+        match member.kind {
+            StreamKind::Rows => {
+                let (sender, _) = self.rows.get_or_insert_with(|| rows::load_from_queue(loading));
+                let span = RowSpan { at: 0..member.bytes.len(), count: member.rows };
+                sender.block(member.stream, member.bytes, Some(span)).await
+            }
+            StreamKind::Pages => {
+                Err(Error::new(Kind::Unsupported, "a SQLite archive cannot be restored into PostgreSQL"))
+            }
+            StreamKind::PreData if self.rows.is_some() => {
+                Err(Error::new(Kind::Damaged, "pre-data stands after rows: the archive's members are out of order"))
+            }
+            _ => {
+                if member.kind != StreamKind::PreData {
+                    self.rows_loaded().await?;
+                }
+                self.run_statements(&member.bytes, loading).await
+            }
+        }
+    }
+
+    /// Waits until every row that came so far is loaded.
+    async fn rows_loaded(&mut self) -> Result<()> {
+        let Some((sender, loader)) = self.rows.take() else { return Ok(()) };
+        drop(sender);
+        self.restored.rows += joined(loader.await)?;
+        Ok(())
+    }
+
+    /// Without the table of contents, which comes last, a statement is named by its own first words.
+    async fn run_statements(&mut self, script: &[u8], loading: &Loading) -> Result<()> {
+        let mut lexer = Lexer::new();
+        lexer.feed(script);
+        lexer.finish();
+        loop {
+            let item = lexer.next().map_err(|fault| {
+                Error::new(Kind::Damaged, "a member of the archive is no whole script").because(fault)
+            })?;
+            match item {
+                None => return Ok(()),
+                Some(Item::Statement(sql)) => {
+                    let step = Step::of_statement(sql);
+                    let run = script::run_step(&mut self.conn, &step, step.optional, &mut self.restored.left_behind);
+                    loading.cancel.guard(run).await?;
+                }
+                // Our own frame for psql: what it sets, a native session has set already.
+                Some(Item::Meta(_)) => {}
+                Some(_) => return Err(Error::new(Kind::Damaged, "a script section of the archive holds rows")),
+            }
+        }
+    }
+
+    async fn finish(mut self) -> Result<Restored> {
+        self.rows_loaded().await?;
+        self.conn.close().await;
+        Ok(self.restored)
+    }
+
+    async fn abandon(self, error: Error, loading: &Loading) -> Error {
+        loading.cancel.cancel();
+        let loader = match self.rows {
+            Some((sender, loader)) => {
+                drop(sender);
+                joined(loader.await).map(drop)
+            }
+            None => Ok(()),
+        };
+        cause_of(first_cause([Err(error), loader]))
+    }
+}
+
+fn joined(outcome: Result<Result<u64>, tokio::task::JoinError>) -> Result<u64> {
+    outcome.unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "a task that loads rows panicked").because(panic)))
+}

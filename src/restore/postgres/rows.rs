@@ -1,0 +1,107 @@
+//! Rows back into tables: members are read, checked and inflated by threads and loaded by N connections.
+//!
+//! A member is one whole COPY statement, so any connection can load any member in any order. The first error
+//! stops all of them and is the one that is returned.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::archive::{Archive, MemberEntry, ReadAt};
+use crate::cancel::Cancel;
+use crate::error::{Error, Kind, Result, first_cause};
+use crate::pg::connect::Server;
+use crate::pg::copy_in;
+use crate::pg::settings::Purpose;
+use crate::pg::wire::Conn;
+use crate::pipeline::{Feed, FeedReceiver, FeedSender, feed, unpack_members};
+use crate::progress::Progress;
+
+/// Raw bytes that wait between the inflating threads and the connections.
+const QUEUE_BYTES: usize = 16 << 20;
+
+/// How many connections load, how many threads inflate, and who may stop them.
+#[derive(Clone)]
+pub struct Loading {
+    pub server: Server,
+    pub jobs: usize,
+    pub threads: usize,
+    pub cancel: Cancel,
+    pub progress: Progress,
+}
+
+/// Loads the given members of an archive file, in about the given order. Returns the rows loaded.
+pub async fn load<R: ReadAt + 'static>(
+    archive: Arc<Archive<R>>,
+    members: Vec<MemberEntry>,
+    loading: &Loading,
+) -> Result<u64> {
+    if members.is_empty() {
+        return Ok(0);
+    }
+    let (sender, receiver) = feed(QUEUE_BYTES);
+    let (cancel, threads, runtime) = (loading.cancel.clone(), loading.threads, Handle::current());
+    let unpacker =
+        tokio::task::spawn_blocking(move || unpack_members(&archive, &members, threads, &sender, &runtime, &cancel));
+    let loaded = load_queue(receiver, loading).await;
+    let unpacked = unpacker
+        .await
+        .unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "a thread that reads the archive panicked").because(panic)));
+    first_cause([unpacked.map(|()| 0), loaded]).map(|rows| rows.into_iter().sum())
+}
+
+/// A queue for members that come from somewhere else, such as a pipe, and the task that loads them.
+pub fn load_from_queue(loading: &Loading) -> (FeedSender, tokio::task::JoinHandle<Result<u64>>) {
+    let (sender, receiver) = feed(QUEUE_BYTES);
+    let loading = loading.clone();
+    (sender, tokio::spawn(async move { load_queue(receiver, &loading).await }))
+}
+
+/// N connections empty the queue; ends when every sender is gone.
+async fn load_queue(receiver: FeedReceiver, loading: &Loading) -> Result<u64> {
+    let receiver = Arc::new(Mutex::new(receiver));
+    let mut workers = JoinSet::new();
+    for _ in 0..loading.jobs.max(1) {
+        let (receiver, loading) = (Arc::clone(&receiver), loading.clone());
+        workers.spawn(async move {
+            let outcome = loading.cancel.guard(load_some(&receiver, &loading)).await;
+            if outcome.is_err() {
+                loading.cancel.cancel();
+            }
+            outcome
+        });
+    }
+    drop(receiver);
+    let mut outcomes = Vec::new();
+    while let Some(outcome) = workers.join_next().await {
+        outcomes
+            .push(outcome.unwrap_or_else(|panic| {
+                Err(Error::new(Kind::Bug, "a worker that loads rows panicked").because(panic))
+            }));
+    }
+    first_cause(outcomes).map(|rows| rows.into_iter().sum())
+}
+
+/// One connection: connects at the first member, so that few members need few connections.
+async fn load_some(receiver: &Mutex<FeedReceiver>, loading: &Loading) -> Result<u64> {
+    let mut worker = None;
+    let mut rows = 0;
+    loop {
+        let Some(message) = receiver.lock().await.recv().await else { break };
+        let Feed::Block(block) = message else { continue };
+        let conn = match &mut worker {
+            Some(conn) => conn,
+            None => worker.insert(Conn::open(&loading.server, Purpose::Write).await?),
+        };
+        let count = block.rows.as_ref().map_or(0, |span| span.count);
+        copy_in::load(conn, &block.bytes, count, &loading.cancel).await?;
+        loading.progress.add_raw(block.bytes.len() as u64, count);
+        rows += count;
+    }
+    if let Some(conn) = worker {
+        conn.close().await;
+    }
+    Ok(rows)
+}

@@ -1,0 +1,111 @@
+//! The script of an archive as steps: one entry of the table of contents, its SQL, and what to call it in an error.
+//!
+//! Sections are read member by member, so the script is never held whole.
+
+use std::ops::Range;
+
+use crate::archive::{Archive, MemberEntry, ReadAt, TocEntry};
+use crate::error::{Error, Kind, Result};
+use crate::ident::StreamId;
+
+/// What is run as one statement batch; if it fails, `what` is named.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub what: String,
+    pub kind: String,
+    pub sql: Vec<u8>,
+    /// A failure is collected and listed instead of ending the restore: the data is complete without it.
+    pub optional: bool,
+}
+
+impl Step {
+    /// A statement of which nothing else is known.
+    pub fn of_statement(sql: &[u8]) -> Self {
+        const WORDS_BYTES: usize = 60;
+        let text = String::from_utf8_lossy(sql.get(..WORDS_BYTES.min(sql.len())).unwrap_or_default());
+        let what = text.lines().next().unwrap_or_default().to_owned();
+        let optional = OPTIONAL_VERBS.iter().any(|verb| what.starts_with(verb));
+        Step { what, kind: String::new(), sql: sql.to_vec(), optional }
+    }
+}
+
+/// How the statements of [`OPTIONAL_KINDS`] begin.
+const OPTIONAL_VERBS: [&str; 3] = ["REFRESH MATERIALIZED VIEW ", "CREATE EVENT TRIGGER ", "ALTER EVENT TRIGGER "];
+
+/// Kinds that run user code or need rights of their own and stand behind everything else.
+const OPTIONAL_KINDS: [&str; 2] = ["MATERIALIZED VIEW DATA", "EVENT TRIGGER"];
+
+/// The psql frame of the script; a native restore sets its session up itself.
+pub const PREAMBLE_KIND: &str = "PREAMBLE";
+/// Psql's `\set` lines between sections; nothing that a server could run.
+pub const DIRECTIVE_KIND: &str = "DIRECTIVE";
+
+pub fn describe(entry: &TocEntry) -> String {
+    match (entry.schema.as_str(), entry.name.as_str()) {
+        ("", name) => format!("{} {name}", entry.kind),
+        (schema, name) => format!("{} {schema}.{name}", entry.kind),
+    }
+}
+
+/// The steps of one stream's members, in order, as far as `wanted` takes them.
+pub struct SectionSteps<'a, R> {
+    archive: &'a Archive<R>,
+    members: std::vec::IntoIter<MemberEntry>,
+    entries: std::iter::Peekable<std::vec::IntoIter<&'a TocEntry>>,
+    /// Raw bytes of the stream before the next member.
+    base: u64,
+}
+
+impl<'a, R: ReadAt> SectionSteps<'a, R> {
+    pub fn new(archive: &'a Archive<R>, stream: StreamId, wanted: impl Fn(&TocEntry) -> bool) -> Self {
+        let mut entries: Vec<&TocEntry> = archive
+            .toc()
+            .iter()
+            .filter(|entry| entry.stream == stream && entry.len > 0)
+            .filter(|entry| entry.kind != PREAMBLE_KIND && entry.kind != DIRECTIVE_KIND && wanted(entry))
+            .collect();
+        entries.sort_by_key(|entry| entry.offset);
+        let members: Vec<MemberEntry> = archive.members_of(stream).collect();
+        SectionSteps { archive, members: members.into_iter(), entries: entries.into_iter().peekable(), base: 0 }
+    }
+
+    /// The steps of the next member that has any; `None` at the end. Members without a wanted entry are not read.
+    pub fn next_member(&mut self) -> Result<Option<Vec<Step>>> {
+        while self.entries.peek().is_some() {
+            let Some(member) = self.members.next() else { return Err(outside_of_the_stream()) };
+            let covered = self.base..self.base.saturating_add(member.raw);
+            self.base = covered.end;
+            if !self.entries.peek().is_some_and(|entry| covered.contains(&entry.offset)) {
+                continue;
+            }
+            let mut bytes = Vec::new();
+            self.archive.read_member(&member, &mut bytes)?;
+            return self.steps_within(&covered, &bytes).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn steps_within(&mut self, covered: &Range<u64>, bytes: &[u8]) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        while let Some(entry) = self.entries.next_if(|entry| covered.contains(&entry.offset)) {
+            let start = entry.offset.saturating_sub(covered.start);
+            let end = start.checked_add(entry.len);
+            let sql = usize::try_from(start)
+                .ok()
+                .zip(end.and_then(|end| usize::try_from(end).ok()))
+                .and_then(|(start, end)| bytes.get(start..end))
+                .ok_or_else(outside_of_the_stream)?;
+            steps.push(Step {
+                what: describe(entry),
+                kind: entry.kind.clone(),
+                sql: sql.to_vec(),
+                optional: OPTIONAL_KINDS.contains(&entry.kind.as_str()),
+            });
+        }
+        Ok(steps)
+    }
+}
+
+fn outside_of_the_stream() -> Error {
+    Error::new(Kind::Damaged, "the table of contents points outside of its section")
+}

@@ -1,0 +1,167 @@
+//! The database that is restored into: found, made ready, and at the end put in its place or cleaned away.
+//!
+//! The rule behind all of it: until the last step has succeeded the old data stands where it stood.
+
+use crate::error::{Error, Kind, Result};
+use crate::ident::Ident;
+use crate::pg::connect::Server;
+use crate::pg::database::{self, Filled, Shape, Target};
+use crate::pg::properties::{self, Properties};
+use crate::pg::session::Session;
+use crate::pg::settings::Purpose;
+
+/// Where rows go while the restore runs.
+#[derive(Debug)]
+enum Working {
+    /// Made by this run under its final name; dropped if the restore fails.
+    Created,
+    /// It existed and held nothing; stays, whatever happens.
+    InPlace,
+    /// A temporary database that takes the old one's place at the end.
+    Beside { temporary: Ident, kept: Ident },
+}
+
+/// A target that is ready to be filled.
+pub struct Prepared {
+    admin: Session,
+    server: Server,
+    name: Ident,
+    working: Working,
+}
+
+/// How the last step ended.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// The old database's new name, where one was replaced.
+    pub kept: Option<String>,
+    pub warning: Option<String>,
+}
+
+/// What stands under the target's name now.
+pub async fn inspect(server: &Server) -> Result<Target> {
+    let admin = Session::open_maintenance(server).await?;
+    inspect_with(&admin, server).await
+}
+
+async fn inspect_with(admin: &Session, server: &Server) -> Result<Target> {
+    let name = server.database.as_str();
+    if !database::exists(admin, name).await? {
+        return Ok(Target::Missing);
+    }
+    let inside = Session::open(server, Purpose::Write).await?;
+    match database::user_objects(&inside).await? {
+        0 => Ok(Target::Empty),
+        objects => Ok(Target::Filled(database::filled(admin, name, objects).await?)),
+    }
+}
+
+impl Prepared {
+    /// Creates what has to be created. `stamp` goes into the names of temporary and kept databases.
+    pub async fn whole(server: &Server, shape: &Shape, stamp: &str) -> Result<Self> {
+        let admin = Session::open_maintenance(server).await?;
+        let name = Ident::new(server.database.as_str());
+        let working = match inspect_with(&admin, server).await? {
+            Target::Empty => Working::InPlace,
+            Target::Missing => {
+                database::create(&admin, &name, shape).await?;
+                Working::Created
+            }
+            Target::Filled(filled) => {
+                refuse_if_swap_would_lose(&name, &filled)?;
+                let temporary = database::kept_name(name.as_str(), "restoring", stamp);
+                let kept = database::kept_name(name.as_str(), "before_restore", stamp);
+                database::create(&admin, &temporary, shape).await?;
+                Working::Beside { temporary, kept }
+            }
+        };
+        Ok(Prepared { admin, server: server.clone(), name, working })
+    }
+
+    /// For a part of an archive: the target stays what it is, and is created only if it is missing.
+    pub async fn within(server: &Server, shape: &Shape) -> Result<Self> {
+        let admin = Session::open_maintenance(server).await?;
+        let name = Ident::new(server.database.as_str());
+        let working = match database::exists(&admin, name.as_str()).await? {
+            true => Working::InPlace,
+            false => {
+                database::create(&admin, &name, shape).await?;
+                Working::Created
+            }
+        };
+        Ok(Prepared { admin, server: server.clone(), name, working })
+    }
+
+    /// The server and database that rows are loaded into.
+    pub fn working_server(&self) -> Server {
+        match &self.working {
+            Working::Beside { temporary, .. } => self.server.with_database(temporary.as_str()),
+            Working::Created | Working::InPlace => self.server.clone(),
+        }
+    }
+
+    pub fn admin(&self) -> &Session {
+        &self.admin
+    }
+
+    /// Everything is loaded: properties are set and names exchanged.
+    pub async fn finish(self, archived: &Properties) -> Result<Finished> {
+        match &self.working {
+            Working::InPlace => Ok(Finished::default()),
+            Working::Created => {
+                properties::apply(&self.admin, &self.name, archived).await?;
+                Ok(Finished::default())
+            }
+            Working::Beside { temporary, kept } => match self.exchange(temporary, kept).await {
+                Ok(warning) => Ok(Finished { kept: Some(kept.as_str().to_owned()), warning }),
+                Err(error) => Err(self.abandon(error).await),
+            },
+        }
+    }
+
+    /// The new database looks from outside as the old one did: owner, rights, settings, comment, limits.
+    async fn exchange(&self, temporary: &Ident, kept: &Ident) -> Result<Option<String>> {
+        let old = properties::read(&self.admin, self.name.as_str()).await?;
+        properties::apply(&self.admin, temporary, &old).await?;
+        database::swap(&self.admin, &self.name, temporary, kept).await
+    }
+
+    /// The restore failed: takes away what this run created and says in which state the target is.
+    pub async fn abandon(&self, error: Error) -> Error {
+        let name = self.name.as_str();
+        match &self.working {
+            Working::InPlace => error.note(format!(
+                "database {name} was empty and is now partly filled; drop and create it again before the next try"
+            )),
+            Working::Created => match database::drop_own(&self.admin, &self.name).await {
+                Ok(()) => error.note(format!("database {name}, which this run had created, was dropped again")),
+                Err(left) => {
+                    error.note(format!("the partly filled database {name} could not be dropped: {}", left.chain()))
+                }
+            },
+            Working::Beside { temporary, .. } => match database::drop_own(&self.admin, temporary).await {
+                Ok(()) => error.note(format!("database {name} stands as it was")),
+                Err(left) => error.note(format!(
+                    "database {name} stands as it was; the temporary {} could not be dropped: {}",
+                    temporary.as_str(),
+                    left.chain()
+                )),
+            },
+        }
+    }
+}
+
+fn refuse_if_swap_would_lose(name: &Ident, filled: &Filled) -> Result<()> {
+    let name = name.as_str();
+    let refuse = |what: String, hint: &str| Err(Error::new(Kind::Refused, what).hint(hint));
+    match (filled.subscriptions, filled.logical_slots) {
+        (0, 0) => Ok(()),
+        (0, slots) => refuse(
+            format!("database {name} has {slots} logical replication slots that a replacement would not have"),
+            "drop the slots or restore under another name with --database",
+        ),
+        (subscriptions, _) => refuse(
+            format!("database {name} has {subscriptions} subscriptions that a replacement would not have"),
+            "drop the subscriptions or restore under another name with --database",
+        ),
+    }
+}

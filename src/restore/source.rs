@@ -1,0 +1,180 @@
+//! What is restored from: a file, a pipe, or the newest sound backup of a tree; ours or another tool's.
+//!
+//! The content decides what a file is, never its name.
+
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flate2::read::MultiGzDecoder;
+
+use crate::archive::{Archive, ArchiveHeader, PipeReader, SNIFF_BYTES, Sniff, SourceKind, sniff};
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::job::{ArchiveChoice, Context, RestoreJob};
+use crate::listing::at_path;
+use crate::listing::select::{Wanted, select};
+use crate::policy::{ArchiveKind, ArchiveName};
+use crate::read_at::Sequential;
+use crate::store::{Bytes, LocalStore, Name, Store};
+use crate::verify;
+
+/// Bytes that are only read from front to back.
+pub type Input = Box<dyn Read + Send>;
+
+pub enum Opened {
+    Archive(Arc<Archive<Box<dyn Bytes>>>),
+    Pipe(Box<PipeReader<Input>>),
+    /// A plain script of pg_dump, inflated on the way.
+    Script(Input),
+    /// A SQLite file, inflated on the way.
+    DatabaseFile(Input),
+}
+
+/// An archive that is open, and how it came to be chosen.
+pub struct Found {
+    pub opened: Opened,
+    /// The path, or `standard input`.
+    pub named: String,
+    pub size: Option<u64>,
+    /// Newer backups that are not sound, each with the reason.
+    pub passed_over: Vec<String>,
+    /// The database that the file's name speaks of, for files that do not say it themselves.
+    pub label: Option<String>,
+}
+
+impl Opened {
+    pub fn header(&self) -> Option<&ArchiveHeader> {
+        match self {
+            Opened::Archive(archive) => Some(archive.header()),
+            Opened::Pipe(reader) => Some(reader.header()),
+            Opened::Script(_) | Opened::DatabaseFile(_) => None,
+        }
+    }
+
+    pub fn kind(&self) -> ArchiveKind {
+        match self {
+            Opened::Script(_) => ArchiveKind::Postgres,
+            Opened::DatabaseFile(_) => ArchiveKind::Sqlite,
+            Opened::Archive(_) | Opened::Pipe(_) => match self.header().map(|header| header.kind) {
+                Some(SourceKind::Sqlite) => ArchiveKind::Sqlite,
+                _ => ArchiveKind::Postgres,
+            },
+        }
+    }
+}
+
+/// Opens what the job names; blocks.
+pub fn open(job: &RestoreJob, context: &Context) -> Result<Found> {
+    let found = match &job.archive {
+        ArchiveChoice::File(path) => open_file(path)?,
+        ArchiveChoice::Pipe => open_pipe()?,
+        ArchiveChoice::Newest { root, label, before } => {
+            let wanted = Wanted { kind: job.kind, name: label.as_deref(), before: *before };
+            open_newest(root, &wanted, context)?
+        }
+    };
+    match job.kind {
+        Some(kind) if kind != found.opened.kind() => Err(Error::new(
+            Kind::Usage,
+            format!("{} holds a {} backup, expected {}", found.named, found.opened.kind(), kind),
+        )
+        .hint("leave --type out: the archive itself says what it is")),
+        _ => Ok(found),
+    }
+}
+
+fn open_file(path: &Path) -> Result<Found> {
+    let shown = path.display().to_string();
+    let bytes = open_bytes(path)?;
+    let size = Some(bytes.len());
+    let mut first = vec![0; SNIFF_BYTES.min(usize::try_from(bytes.len()).unwrap_or(SNIFF_BYTES))];
+    bytes.read_at(0, &mut first).context(Kind::Place, || format!("cannot read {shown}"))?;
+    let opened = match sniff(&first) {
+        Sniff::Ours => Opened::Archive(Arc::new(
+            Archive::open(bytes).map_err(|error| error.while_doing(format!("cannot open {shown}")))?,
+        )),
+        other => open_foreign(other, Box::new(Sequential::new(bytes)), &shown)?,
+    };
+    let label = path
+        .file_name()
+        .and_then(|name| ArchiveName::parse(&name.to_string_lossy()))
+        .and_then(|name| name.label.decode());
+    Ok(Found { opened, named: shown, size, passed_over: Vec::new(), label })
+}
+
+fn open_bytes(path: &Path) -> Result<Box<dyn Bytes>> {
+    let shown = path.display();
+    if !path.exists() {
+        return Err(Error::new(Kind::Nothing, format!("{shown} does not exist"))
+            .hint("`miyabi-backup list` shows the backups that are there"));
+    }
+    let real = path.canonicalize().context(Kind::Place, || format!("cannot open {shown}"))?;
+    let (Some(folder), Some(name)) = (real.parent(), real.file_name().and_then(|name| name.to_str())) else {
+        return Err(Error::new(Kind::Place, format!("{shown} is not a file that can be opened")));
+    };
+    LocalStore::new(folder).open(&Name::new(name)?)
+}
+
+/// Standard input is sniffed and then read on from its first byte.
+fn open_pipe() -> Result<Found> {
+    let named = "standard input".to_owned();
+    let mut first = vec![0; SNIFF_BYTES];
+    let mut filled = 0;
+    while let Some(room) = first.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match io::stdin().read(room).context(Kind::Place, || "cannot read standard input".to_owned())? {
+            0 => break,
+            taken => filled += taken,
+        }
+    }
+    first.truncate(filled);
+    if first.is_empty() {
+        return Err(Error::new(Kind::Nothing, "standard input is empty").hint("did the command before the pipe fail?"));
+    }
+    let seen = sniff(&first);
+    let input: Input = Box::new(Cursor::new(first).chain(io::stdin()));
+    let opened = match seen {
+        Sniff::Ours => Opened::Pipe(Box::new(PipeReader::open(input)?)),
+        other => open_foreign(other, input, &named)?,
+    };
+    Ok(Found { opened, named, size: None, passed_over: Vec::new(), label: None })
+}
+
+/// Files of other tools: a script or a database file, compressed or not.
+fn open_foreign(seen: Sniff, input: Input, named: &str) -> Result<Opened> {
+    let unsupported = |what: &str| Error::new(Kind::Unsupported, format!("{named} {what}"));
+    match seen {
+        Sniff::PlainSql => Ok(Opened::Script(input)),
+        Sniff::PlainSqlite => Ok(Opened::DatabaseFile(input)),
+        Sniff::ForeignGzip => {
+            let mut inflated = MultiGzDecoder::new(input);
+            let mut first = Vec::new();
+            inflated
+                .by_ref()
+                .take(SNIFF_BYTES as u64)
+                .read_to_end(&mut first)
+                .context(Kind::Damaged, || format!("cannot inflate {named}"))?;
+            let seen = sniff(&first);
+            let input: Input = Box::new(Cursor::new(first).chain(inflated));
+            match seen {
+                Sniff::PlainSql => Ok(Opened::Script(input)),
+                Sniff::PlainSqlite => Ok(Opened::DatabaseFile(input)),
+                _ => Err(unsupported("is compressed, but holds neither a script nor a SQLite database")),
+            }
+        }
+        Sniff::Zstd => Err(unsupported("is compressed with zstd, which this version does not read")),
+        Sniff::Age => Err(unsupported("is encrypted with age")
+            .hint("decrypt it into a pipe: age -d F | miyabi-backup restore --file - …")),
+        _ => Err(unsupported("is not an archive of ours, nor a script or SQLite database")),
+    }
+}
+
+fn open_newest(root: &Path, wanted: &Wanted<'_>, context: &Context) -> Result<Found> {
+    let (store, listing) = at_path(root, context.clock.zone())?;
+    let choice = select(&listing, wanted, &mut |row| {
+        context.cancel.check()?;
+        verify::judge(&store, row, context)
+    })?;
+    let passed_over = choice.passed_over.iter().map(|one| format!("{}: {}", one.path, one.why)).collect();
+    let path: PathBuf = store.path_of(&Name::new(choice.chosen.path.as_str())?);
+    Ok(Found { passed_over, ..open_file(&path)? })
+}
