@@ -3,11 +3,14 @@
 mod util;
 
 mod architecture;
+mod own_server;
 mod archive_damage;
 mod bad_archives;
 mod format_golden;
 mod pg_capture;
 mod pg_leaf;
+mod pg_connect;
+mod pg_copy;
 mod servers;
 mod sqlite_live;
 mod store_local;
