@@ -31,6 +31,7 @@ if [ "$purpose" != build ]; then
   /sbin/ldconfig -p | grep -q 'libossp-uuid\.so\.16' || missing+=(libossp-uuid16)
 fi
 if [ "$purpose" = test ]; then
+  needs c++ g++ # libFuzzer
   needs zstd zstd
   needs age age
   needs node nodejs
