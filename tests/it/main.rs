@@ -1,11 +1,13 @@
 //! One binary for all integration tests: real servers, real files, real signals. Nothing here skips.
 
+mod cmd;
 mod util;
 
 mod architecture;
 mod own_server;
 mod archive_damage;
 mod bad_archives;
+mod cli;
 mod format_golden;
 mod pg_capture;
 mod pg_leaf;
