@@ -47,7 +47,7 @@ impl GzipCodec {
             let rest = raw.get(taken..).unwrap_or_default();
             match self.deflater.compress_vec(rest, &mut out, FlushCompress::Finish) {
                 Ok(Status::StreamEnd) => return Ok(out),
-                Ok(Status::Ok | Status::BufError) => out.reserve((raw.len() / 4).max(4096)),
+                Ok(Status::Ok | Status::BufError) => out.reserve_exact((raw.len() / 4).max(4096)),
                 Err(cause) => return Err(Error::new(Kind::Bug, "cannot compress a block").because(cause)),
             }
         }

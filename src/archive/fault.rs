@@ -90,7 +90,6 @@ impl Flaw {
     pub fn kind(&self) -> Kind {
         match self {
             Flaw::Read(_) => Kind::Place,
-            Flaw::Empty => Kind::Damaged,
             Flaw::NotOurs(_) | Flaw::Newer { .. } => Kind::Unsupported,
             _ => Kind::Damaged,
         }

@@ -234,6 +234,7 @@ fn read_member<R: Read>(source: &mut R, at: u64, into: &mut Vec<u8>) -> Result<T
 fn read_to<R: Read>(source: &mut R, at: u64, len: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
     while wide(into.len()) < len {
         let step = len.saturating_sub(wide(into.len())).min(wide(STEP_BYTES));
+        into.reserve_exact(usize::try_from(step).unwrap_or(STEP_BYTES));
         let read = source.by_ref().take(step).read_to_end(into).map_err(|cause| Flaw::Read(cause).at(at))?;
         if wide(read) != step {
             return Err(Flaw::Truncated.at(at.saturating_add(wide(into.len()))));

@@ -239,6 +239,7 @@ fn trailer_of(index: &Index, kept: &Kept) -> (Trailer, Vec<String>) {
                 new_ids.insert(old_id, u32::try_from(toc.len()).unwrap_or(u32::MAX));
                 toc.push(TocEntry { offset, ..entry.clone() });
             }
+            None if entry.schema.is_empty() => lost.push(format!("{} {}", entry.kind, entry.name)),
             None => lost.push(format!("{} {}.{}", entry.kind, entry.schema, entry.name)),
         }
     }

@@ -43,6 +43,7 @@ pub fn find_header<R: ReadAt>(source: &R, from: u64, end: u64, archive: Option<A
             size = SECTOR_BYTES;
             continue;
         }
+        size = WINDOW_BYTES;
         for found in memchr::memmem::find_iter(&window, &GZIP_PREFIX) {
             let place = at.saturating_add(wide(found));
             if let Ok(tag) = any_header_at(source, place, &mut scratch)

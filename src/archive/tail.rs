@@ -87,7 +87,9 @@ fn trailing_bytes<R: ReadAt>(source: &R) -> Result<Option<u64>, Fault> {
 pub fn read_index<R: ReadAt>(source: &R, footer: &Footer) -> Result<Index, Fault> {
     let end = footer.index_at.saturating_add(footer.index_stored);
     let (mut at, mut seq) = (footer.index_at, 0u64);
-    let (mut deflate, mut bytes) = (Vec::new(), Vec::new());
+    // The footer was parsed at the index's end, so the file really has these bytes.
+    let mut deflate = Vec::with_capacity(usize::try_from(footer.index_stored).unwrap_or(0));
+    let mut bytes = Vec::new();
     while at < end {
         read_empty(source, at, &mut bytes)?;
         let header = parse_empty(&bytes, at)?;
@@ -176,13 +178,14 @@ pub fn check_head<R: ReadAt>(source: &R, index: &Index) -> Result<(), Fault> {
     }
 }
 
-/// Reads `len` bytes at `at`; memory grows only as the source proves to have them.
+/// Reads `len` bytes at `at`, which the source must have: else no memory is taken for them.
 pub fn read_span<R: ReadAt>(source: &R, at: u64, len: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
     into.clear();
     if at.checked_add(len).is_none_or(|end| end > source.len()) {
         return Err(Flaw::Truncated.at(at));
     }
     let len = usize::try_from(len).map_err(|_| Flaw::Truncated.at(at))?;
+    into.reserve_exact(len);
     while into.len() < len {
         let from = into.len();
         let step = len.saturating_sub(from).min(STEP_BYTES);

@@ -291,4 +291,7 @@ pub struct SalvageArgs {
     /// Replace G
     #[arg(long)]
     pub force: bool,
+    /// Keep what is left of a SQLite file that lacks pages, although it is no database any more
+    #[arg(long)]
+    pub keep_torn_pages: bool,
 }

@@ -1,4 +1,113 @@
-//! cli
+//! The program: arguments, environment, terminal and exit code. Nothing below this floor touches any of them.
+//!
+//! [`args`] (what was typed) → [`config`] (all levels merged, still text) → [`resolve`] (one typed job) →
+//! [`commands`] (run it, show what came of it).
+
 mod args;
+mod commands;
 mod config;
+mod hooks;
+mod json;
+mod panics;
+mod progress;
+mod prompt;
+mod render;
 mod resolve;
+mod signals;
+mod terminal;
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use args::{Args, Command};
+use commands::Run;
+use config::{Config, Variables};
+use terminal::Terminal;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Kind, Result};
+use crate::job::Context;
+use crate::progress::Progress;
+
+/// Runs one command line. The only way in, and every way out.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    let args = match Args::try_parse_from(&arguments) {
+        Ok(args) => args,
+        Err(fault) => return ExitCode::from(not_understood(&fault, &arguments)),
+    };
+    let terminal = Terminal::new(args.common.json, args.common.quiet);
+    let done = panics::caught(|| execute(&args, &terminal));
+    ExitCode::from(done.unwrap_or_else(|error| {
+        terminal.error(&error);
+        terminal.json(&json::failure(&error));
+        error.kind().exit_code()
+    }))
+}
+
+fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
+    terminal.start_log(args.common.verbose)?;
+    let environment = Variables::from_environment(env::vars_os())?;
+    let config = Config::load(args, environment)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::new(Kind::Bug, "cannot start the runtime").because(cause))?;
+    let cancel = Cancel::new();
+    let done = runtime.block_on(async {
+        signals::watch(&cancel, terminal)?;
+        let context =
+            Context { clock: resolve::clock(&config)?, cancel, progress: Progress::new(), host: resolve::host_name() };
+        let mut run = Run::new(&config, terminal, &context);
+        match &args.command {
+            Command::Backup(args) => commands::backup::run(args, &mut run).await,
+            Command::Restore(args) => commands::restore::run(args, &mut run).await,
+            Command::Verify(args) => commands::verify::run(args, &mut run),
+            Command::List(args) => commands::list::run(args, &mut run),
+            Command::Inspect(args) => commands::inspect::run(args, &mut run),
+            Command::Salvage(args) => commands::salvage::run(args, &mut run),
+        }
+    });
+    // A question that was interrupted still reads from the terminal; nothing else is left to wait for.
+    runtime.shutdown_background();
+    done
+}
+
+/// Help and version are answers; everything else is an error of ours in our own form.
+fn not_understood(fault: &clap::Error, arguments: &[OsString]) -> u8 {
+    if !fault.use_stderr() {
+        return match fault.print() {
+            Ok(()) => 0,
+            Err(_) => Kind::Place.exit_code(),
+        };
+    }
+    let terminal = Terminal::new(arguments.iter().any(|argument| argument == "--json"), false);
+    let error = as_ours(fault);
+    terminal.error(&error);
+    terminal.json(&json::failure(&error));
+    error.kind().exit_code()
+}
+
+fn as_ours(fault: &clap::Error) -> Error {
+    let text = fault.render().to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let what = first.strip_prefix("error: ").unwrap_or(first).replace("\n  ", " ");
+    let error = match fault.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Error::new(Kind::Usage, "no command is given"),
+        _ => Error::new(Kind::Usage, what.trim().to_owned()),
+    };
+    let suggested = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    let near = suggested.into_iter().find_map(|kind| match fault.get(kind)? {
+        ContextValue::String(near) => Some(near.clone()),
+        ContextValue::Strings(near) => near.first().cloned(),
+        _ => None,
+    });
+    match near {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("see `miyabi-backup --help`, or --help behind a command for examples"),
+    }
+}

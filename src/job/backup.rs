@@ -28,7 +28,7 @@ pub struct BackupJob {
 
 #[derive(Clone, Debug)]
 pub enum Source {
-    Postgres(PostgresSource),
+    Postgres(Box<PostgresSource>),
     Sqlite(SqliteSource),
 }
 

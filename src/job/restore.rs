@@ -51,7 +51,7 @@ pub enum ArchiveChoice {
 #[derive(Clone, Debug)]
 pub enum PostgresTarget {
     /// `server.database` counts for nothing where `database` is `None`: the archive's own name is then the target.
-    Known { server: Server, database: Option<String> },
+    Known { server: Box<Server>, database: Option<String> },
     /// To be reported once the archive turns out to need a server.
     Unknown { kind: Kind, why: String, hint: Option<String> },
 }

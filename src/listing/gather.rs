@@ -26,29 +26,31 @@ struct Files {
 pub(super) fn gather(store: &dyn Store, entries: Vec<Entry>, zone: &TimeZone) -> Result<Listing> {
     let mut listing = Listing::default();
     let mut archives: BTreeMap<String, Files> = BTreeMap::new();
+    // Files that only their `.meta` makes a backup: an archive may be called anything.
+    let mut others: BTreeMap<String, Files> = BTreeMap::new();
     for entry in entries {
         let path = entry.name.as_str();
         let file = entry.name.file_name();
         note_taken(&mut listing.taken, file);
-        let is_meta = file.ends_with(META_SUFFIX);
-        let suffixes = Suffixes::split(file.strip_suffix(META_SUFFIX).unwrap_or(file));
         if entry.kind != EntryKind::File {
-            // Anything may lie in a folder; a link or a folder that cannot be entered may hide backups.
-            let why = match entry.kind {
-                EntryKind::Link => "a symbolic link, which is not followed",
-                EntryKind::Other | EntryKind::File => "not a file that can be read",
-            };
-            listing.skipped.push(Skipped { path: path.to_owned(), why: why.to_owned() });
-        } else if let (Some((_, suffixes)), false) = (suffixes, is_meta) {
-            let files = archives.entry(naming::whole_name(path).to_owned()).or_default();
-            files.parts.insert(suffixes.part.unwrap_or(0), entry);
-        } else if let (Some(_), true) = (suffixes, is_meta) {
-            let archive = path.strip_suffix(META_SUFFIX).unwrap_or(path).to_owned();
-            archives.entry(archive).or_default().meta = Some(entry);
-        } else if ManifestName::parse(file).is_some() {
+            listing.skipped.push(skipped(&entry));
+            continue;
+        }
+        if ManifestName::parse(file).is_some() {
             listing.manifests.push(path.to_owned());
+            continue;
+        }
+        let archive = path.strip_suffix(META_SUFFIX);
+        let suffixes = Suffixes::split(archive.unwrap_or(path));
+        let rows = if suffixes.is_some() { &mut archives } else { &mut others };
+        let part = suffixes.and_then(|(_, suffixes)| suffixes.part).unwrap_or(0);
+        let files = rows.entry(archive.unwrap_or(naming::whole_name(path)).to_owned()).or_default();
+        match archive {
+            Some(_) => files.meta = Some(entry),
+            None => _ = files.parts.insert(part, entry),
         }
     }
+    archives.extend(others.into_iter().filter(|(_, files)| files.meta.is_some() && !files.parts.is_empty()));
     for (path, files) in archives {
         listing.rows.push(row(store, path, files, zone)?);
     }
@@ -78,6 +80,15 @@ pub(super) fn single(store: &dyn Store, entries: Vec<Entry>, file: &str, zone: &
         return Ok(None);
     }
     row(store, file.to_owned(), files, zone).map(Some)
+}
+
+/// Anything may lie in a folder; a link or a folder that cannot be entered may hide backups.
+fn skipped(entry: &Entry) -> Skipped {
+    let why = match entry.kind {
+        EntryKind::Link => "a symbolic link, which is not followed",
+        EntryKind::Other | EntryKind::File => "not a file that can be read",
+    };
+    Skipped { path: entry.name.to_string(), why: why.to_owned() }
 }
 
 fn sort(rows: &mut [Listed]) {

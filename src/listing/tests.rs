@@ -11,6 +11,7 @@ use super::*;
 use crate::archive::testkit::Sample;
 use crate::checksum::RowDigest;
 use crate::error::{Error, Kind};
+use crate::manifest::meta::Content;
 use crate::manifest::{BackupType, Details, Format, Meta, Readback, TableFacts, meta};
 use crate::policy::ArchiveKind;
 use crate::store::memory::MemoryStore;
@@ -44,6 +45,7 @@ fn meta_of(label: &str, timestamp: &str, kind: BackupType, size: usize) -> Meta 
             duration_seconds: 0.5,
             snapshot_lsn: None,
             readback: Readback::Checked,
+            content: Content::All,
             encryption: None,
             sqlite: None,
             warnings: Vec::new(),
@@ -269,7 +271,7 @@ fn a_path_may_be_a_folder_a_file_a_meta_or_a_link() {
     assert_eq!(states(&list("one.meta").unwrap()), [("one", State::Complete)]);
     assert_eq!(states(&list("link").unwrap()), [("two.sql.gz", State::Complete)]);
     let all = list("").unwrap();
-    assert_eq!(states(&all), [("sub/two.sql.gz", State::Complete)]);
+    assert_eq!(states(&all), [("sub/two.sql.gz", State::Complete), ("one", State::Complete)]);
     assert_eq!(
         all.skipped,
         [Skipped { path: "link".to_owned(), why: "a symbolic link, which is not followed".to_owned() }]
@@ -306,16 +308,16 @@ fn five_thousand_backups_are_listed_within_two_seconds() {
         fs::write(daily.join(format!("{name}.meta")), meta.to_json()).unwrap();
     }
     let store = LocalStore::new(folder.path());
-    // The best of three: other tests share the machine.
-    let took = (0..3).map(|_| {
+    // Other tests share the machine: one of three tries has to do.
+    let is_fast = (0..3).any(|_| {
         let started = std::time::Instant::now();
         let listing = list(&store);
+        let took = started.elapsed();
         assert_eq!(listing.rows.len(), 5000);
         assert!(listing.rows.iter().all(|row| row.state == State::Complete));
-        started.elapsed()
+        took.as_secs_f64() < 2.0
     });
-    let best = took.min().unwrap();
-    assert!(best.as_secs_f64() < 2.0, "listing took {best:?}");
+    assert!(is_fast, "no listing took less than two seconds");
 }
 
 fn table_facts(name: &str) -> TableFacts {

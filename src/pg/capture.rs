@@ -10,9 +10,11 @@ use std::time::Duration;
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::pg::catalog::Catalog;
+use crate::pg::catalog::object::ObjectId;
 use crate::pg::catalog::relation;
 use crate::pg::connect::{self, Driver, Reached, Server};
 use crate::pg::graph::build::build;
+use crate::pg::graph::census::unread;
 use crate::pg::piece::collect;
 use crate::pg::script::{self, Script, data, preamble, tables};
 use crate::pg::session::Session;
@@ -101,7 +103,9 @@ fn check_version(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
 async fn write(session: &Session, catalog: &Catalog, facts: &Facts, warnings: &mut Vec<String>) -> Result<Script> {
     let found = collect::collect(session, catalog).await?;
     warnings.extend(found.warnings.iter().cloned());
-    let ordered = build(catalog, &found.pieces).order()?;
+    let graph = build(catalog, &found.pieces);
+    warn_of_unread(session, &unread(&graph, &catalog.dependencies), warnings).await?;
+    let ordered = graph.order()?;
     for broken in &ordered.broken {
         warnings.push(format!("objects depend on each other in a circle that no order satisfies: {broken}"));
     }
@@ -111,7 +115,23 @@ async fn write(session: &Session, catalog: &Catalog, facts: &Facts, warnings: &m
     let parts = script::Parts { catalog, pieces: &found.pieces, tables: &tables, data };
     let entries = script::entries(parts, &ordered)?;
     let roles = script::roles(catalog, &entries, &found.roles);
-    Ok(Script { preamble: preamble::preamble(session.codec(), &roles), entries, tables, roles })
+    let large_objects = found.large_objects.iter().map(|one| one.base.id.oid).collect();
+    let preamble = preamble::preamble(session.codec(), &roles);
+    Ok(Script { preamble, entries, tables, large_objects, roles })
+}
+
+async fn warn_of_unread(session: &Session, unread: &[ObjectId], warnings: &mut Vec<String>) -> Result<()> {
+    if unread.is_empty() {
+        return Ok(());
+    }
+    let (classes, oids): (Vec<u32>, Vec<u32>) = unread.iter().map(|id| (id.class, id.oid)).unzip();
+    let sql = "SELECT pg_catalog.pg_describe_object(o.class, o.oid, 0) AS description
+         FROM pg_catalog.unnest($1::pg_catalog.oid[], $2::pg_catalog.oid[]) AS o (class, oid)";
+    for row in session.query(sql, &[&classes, &oids]).await? {
+        let what = row.opt_text("description")?.unwrap_or_else(|| "an object that was dropped meanwhile".to_owned());
+        warnings.push(format!("not in the backup, since this program cannot read it: {what}"));
+    }
+    Ok(())
 }
 
 impl Capture {

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::pg::catalog::object::ObjectId;
 
 pub mod build;
+pub mod census;
 mod repair;
 
 pub type NodeId = usize;
@@ -318,7 +319,11 @@ impl Graph {
             backwards.reverse();
             return Ok(backwards);
         }
-        Err(sorted.iter().copied().filter(|id| !free(&needed_by, *id)).collect())
+        // In the order in which they were added, boundaries last: which node of a loop is looked at first decides which
+        // one is repaired, and one view low in a stack is better than every view above it.
+        let boundaries = [self.pre_data_end, self.post_data_begin];
+        let others = (0..self.nodes.len()).filter(|id| !boundaries.contains(id));
+        Err(others.chain(boundaries).filter(|id| !free(&needed_by, *id)).collect())
     }
 
     fn node(&self, id: NodeId) -> Result<&Node> {

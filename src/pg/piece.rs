@@ -1,6 +1,7 @@
 //! An object that needs no help from others to be written: its statements, ready, and where it belongs in the order.
 
-use crate::pg::catalog::object::Base;
+use crate::pg::catalog::object::{Base, ObjectId};
+use crate::pg::catalog::types::Type;
 use crate::pg::graph::NodeKind;
 
 pub mod collect;
@@ -25,4 +26,10 @@ pub struct Piece {
     pub notes: String,
     /// GRANT and REVOKE.
     pub acl: String,
+    /// Types: a loop in the dependencies can ask for a shell first, or for a domain without some of its constraints.
+    pub of_type: Option<Type>,
+    /// The domain of a constraint.
+    pub parent: Option<ObjectId>,
+    /// A domain's constraint that was never validated: it follows on its own.
+    pub apart: bool,
 }

@@ -9,7 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 use crate::error::Result;
 use crate::ident::{Ident, QualifiedName};
 use crate::pg::catalog::Catalog;
-use crate::pg::graph::{NodeId, NodeKind, Ordered};
+use crate::pg::catalog::object::ObjectId;
+use crate::pg::ddl::types;
+use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
 use crate::pg::piece::Piece;
 
 mod column_acl;
@@ -68,6 +70,8 @@ pub struct Script {
     pub preamble: String,
     pub entries: Vec<Entry>,
     pub tables: Vec<TableData>,
+    /// Their bytes are read by `catalog::large_object::Reader` and stand before the entries of the data section.
+    pub large_objects: Vec<u32>,
     /// All roles that the entries name: the preamble asks for them.
     pub roles: BTreeSet<String>,
 }
@@ -158,7 +162,7 @@ impl Emitter<'_> {
     fn emit(&mut self, id: NodeId, may_fail: bool) -> Result<()> {
         let needs = self.needs(id);
         let drafts = match self.piece(id) {
-            Some(piece) => piece_drafts(piece, self.ordered.nodes.get(id).map(|node| node.kind)),
+            Some(piece) => self.piece_drafts(id, piece),
             None => relation::drafts(self.parts.catalog, self.ordered, id)?,
         };
         let Some(first) = u32::try_from(self.entries.len()).ok().filter(|_| !drafts.is_empty()) else {
@@ -204,6 +208,43 @@ impl Emitter<'_> {
         (is_shell || node.id == Some(piece.base.id)).then_some(piece)
     }
 
+    fn piece_drafts(&self, id: NodeId, piece: &Piece) -> Vec<Draft> {
+        let Some(node) = self.ordered.nodes.get(id) else { return Vec::new() };
+        let is_shell = node.kind == NodeKind::ShellType;
+        if !piece.base.is_users() || node.is_inline() || (is_shell && !node.repair.shell) {
+            return Vec::new();
+        }
+        if let (Some(of_type), true) = (&piece.of_type, is_shell) {
+            return vec![piece.draft("SHELL TYPE", &types::shell(of_type))];
+        }
+        let mut parts = self.constraints_of(id);
+        let apart: Vec<ObjectId> =
+            parts.iter().filter(|(node, _)| !node.is_inline()).map(|(_, part)| part.base.id).collect();
+        parts.retain(|(node, _)| node.is_inline());
+        let create = match &piece.of_type {
+            Some(of_type) if !apart.is_empty() => types::create(of_type, &apart),
+            _ => piece.create.clone(),
+        };
+        let mut drafts: Vec<Draft> = [(piece.kind, &create), ("OWNER", &piece.owner), ("COMMENT", &piece.notes)]
+            .into_iter()
+            .filter(|(_, sql)| !sql.is_empty())
+            .map(|(kind, sql)| piece.draft(kind, sql))
+            .collect();
+        let noted = parts.iter().filter(|(_, part)| !part.notes.is_empty());
+        drafts.extend(noted.map(|(_, part)| part.draft("COMMENT", &part.notes)));
+        drafts
+    }
+
+    /// The constraints of a domain.
+    fn constraints_of(&self, id: NodeId) -> Vec<(&Node, &Piece)> {
+        let parts = self.ordered.parts.get(&id).map_or(&[] as &[NodeId], Vec::as_slice);
+        let of = |part: &NodeId| {
+            let node = self.ordered.nodes.get(*part)?;
+            (node.kind == NodeKind::DomainConstraint).then_some((node, self.piece(*part)?))
+        };
+        parts.iter().filter_map(of).collect()
+    }
+
     fn emit_privileges(&mut self, id: NodeId) -> Result<()> {
         let drafts = match self.piece(id) {
             Some(_) if self.ordered.nodes.get(id).is_some_and(|node| node.kind == NodeKind::ShellType) => Vec::new(),
@@ -230,40 +271,24 @@ impl Emitter<'_> {
     }
 }
 
-fn piece_drafts(piece: &Piece, kind: Option<NodeKind>) -> Vec<Draft> {
-    if !piece.base.is_users() {
-        return Vec::new();
-    }
-    let draft = |kind, name: String, sql: &str| Draft {
-        kind,
-        schema: piece.base.schema.clone().unwrap_or_default(),
-        name,
-        owner: piece.base.owner.clone().unwrap_or_default(),
-        sql: sql.to_owned(),
-        table: None,
-    };
-    let mut drafts = Vec::new();
-    if kind == Some(NodeKind::ShellType) {
-        return drafts;
-    }
-    for (kind, sql) in [(piece.kind, &piece.create), ("OWNER", &piece.owner), ("COMMENT", &piece.notes)] {
-        if !sql.is_empty() {
-            drafts.push(draft(kind, piece.tag.clone(), sql));
-        }
-    }
-    drafts
-}
-
 fn piece_privileges(piece: &Piece) -> Vec<Draft> {
     if piece.acl.is_empty() {
         return Vec::new();
     }
-    vec![Draft {
-        kind: "ACL",
-        schema: piece.base.schema.clone().unwrap_or_default(),
-        name: format!("{} {}", piece.kind, piece.tag),
-        owner: piece.base.owner.clone().unwrap_or_default(),
-        sql: piece.acl.clone(),
-        table: None,
-    }]
+    let mut draft = piece.draft("ACL", &piece.acl);
+    draft.name = format!("{} {}", piece.kind, piece.tag);
+    vec![draft]
+}
+
+impl Piece {
+    fn draft(&self, kind: &'static str, sql: &str) -> Draft {
+        Draft {
+            kind,
+            schema: self.base.schema.clone().unwrap_or_default(),
+            name: self.tag.clone(),
+            owner: self.base.owner.clone().unwrap_or_default(),
+            sql: sql.to_owned(),
+            table: None,
+        }
+    }
 }

@@ -16,6 +16,8 @@ use super::label::Label;
 
 pub const META_SUFFIX: &str = ".meta";
 
+const UNPACKED_SUFFIX: &str = ".unpacked";
+
 /// `20251129-030000`
 const STAMP_BYTES: usize = 15;
 
@@ -274,11 +276,25 @@ pub fn whole_name(archive: &str) -> &str {
     }
 }
 
-/// Whether we may have written this path of a tree: an archive, its `.meta` or a run manifest in a tier's folder.
+/// The final name, which it never gets, of a database file that is unpacked from this archive; `number` is nobody
+/// else's.
+pub fn unpacked_name(archive: &str, number: u64) -> String {
+    format!("{archive}.{number:x}{UNPACKED_SUFFIX}")
+}
+
+/// The archive that a file of this name was unpacked from.
+pub fn unpacked_from(name: &str) -> Option<&str> {
+    let (archive, number) = name.strip_suffix(UNPACKED_SUFFIX)?.rsplit_once('.')?;
+    u64::from_str_radix(number, 16).ok().map(|_| archive)
+}
+
+/// Whether we may have written this path of a tree: an archive, its `.meta`, what
+/// `verify` unpacked of it, or a run manifest in a tier's folder.
 pub fn is_ours(path: &str) -> bool {
     let Some((folder, file)) = path.rsplit_once('/') else { return false };
     let Some(tier) = tier_of(path) else { return false };
-    let kind = match ArchiveName::parse(file.strip_suffix(META_SUFFIX).unwrap_or(file)) {
+    let archive = file.strip_suffix(META_SUFFIX).or(unpacked_from(file)).unwrap_or(file);
+    let kind = match ArchiveName::parse(archive) {
         Some(name) => name.kind,
         None if ManifestName::parse(file).is_some() => ArchiveKind::Sqlite,
         None => return false,

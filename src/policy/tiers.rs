@@ -101,8 +101,8 @@ mod tests {
     }
 
     #[test]
-    fn a_monday_without_midnight_begins_at_one() {
-        // Sao Paulo's clocks went from Sunday 23:59:59 to Monday 01:00 on 1999-10-03 at midnight: use a known gap day.
+    fn a_day_without_midnight_begins_at_one() {
+        // Sao Paulo's clocks went from 23:59:59 on Saturday to 01:00 on Sunday.
         let gap = at("2017-10-15T12:00:00[America/Sao_Paulo]");
         assert_eq!(midnight(gap.date(), gap.time_zone()), Some(instant("2017-10-15T01:00:00-02:00")));
     }

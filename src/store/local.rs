@@ -76,15 +76,8 @@ impl LocalStore {
 
     /// `Ok(None)` if it is not there.
     fn open_folder(&self, folder: &str) -> io::Result<Option<Folder>> {
-        let opened = folder
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .try_fold(self.open_root(), |parent, part| match parent {
-                Ok(parent) => Ok(parent.child(OsStr::new(part))),
-                Err(cause) => Err(cause),
-            })
-            .and_then(|last| last);
-        match opened {
+        let enter = || parts(folder)?.iter().try_fold(self.open_root()?, |parent, part| parent.child(OsStr::new(part)));
+        match enter() {
             Ok(folder) => Ok(Some(folder)),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(cause),
@@ -99,11 +92,7 @@ impl LocalStore {
     }
 
     fn make_folder(&self, folder: &str) -> io::Result<Folder> {
-        let mut here = self.make_root()?;
-        for part in folder.split('/').filter(|part| !part.is_empty()) {
-            here = make_and_enter(&here, OsStr::new(part))?;
-        }
-        Ok(here)
+        parts(folder)?.iter().try_fold(self.make_root()?, |parent, part| make_and_enter(&parent, OsStr::new(part)))
     }
 
     fn stage(&self, name: &Name) -> Result<StagedFile> {
@@ -279,6 +268,15 @@ fn entry(path: String, leaf: &OsStr, found: &Found) -> Entry {
     };
     let modified = Timestamp::from_second(found.modified_seconds).unwrap_or(Timestamp::UNIX_EPOCH);
     Entry { name: Name::found(path), kind, size: found.size, modified }
+}
+
+/// The folders on the way; one that would lead out of the tree is refused.
+fn parts(folder: &str) -> io::Result<Vec<&str>> {
+    let parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    match parts.iter().any(|part| matches!(*part, "." | "..")) {
+        true => Err(io::Error::new(io::ErrorKind::InvalidInput, "a folder of the tree cannot lie outside of it")),
+        false => Ok(parts),
+    }
 }
 
 /// Makes every missing folder of a path, each durable in its parent.

@@ -56,7 +56,8 @@ pub trait Store: Send + Sync {
     /// Removes one name. One that is not there is already removed.
     fn delete(&self, name: &Name) -> Result<()>;
 
-    /// Removes unfinished files that no live run owns, as far as `is_ours` knows their final names; returns those.
+    /// Removes unfinished files that no live run owns, and returns their names. `is_ours` is asked with the final
+    /// name, folders included: `postgres/daily/postgres-shop-20251129-030000.sql.gz`.
     fn sweep(&self, is_ours: &dyn Fn(&str) -> bool) -> Result<Vec<String>>;
 
     /// `None` where the place has no such limit.

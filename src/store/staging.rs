@@ -262,9 +262,11 @@ pub(super) fn remove_if_dead(folder: &Folder, staging: &OsStr) -> io::Result<boo
         FileType::RegularFile => {}
         _ => return Ok(false),
     }
-    let file = match folder.open_file(staging) {
+    let file = match folder.open_to_lock(staging) {
         Ok(file) => file,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(true),
+        // Another user's: whether it is alive is that user's to know.
+        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
         Err(cause) => return Err(cause),
     };
     if sys::try_lock(folder.fuse(), &file)? != Locked::Yes {

@@ -119,8 +119,17 @@ impl Folder {
 
     /// Opens for reading; anything but a regular file is refused (and a pipe does not block us).
     pub(super) fn open_file(&self, name: &OsStr) -> io::Result<File> {
+        self.open_regular(name, OFlags::RDONLY)
+    }
+
+    /// Opens to be locked: over NFS an exclusive lock wants a file open for writing.
+    pub(super) fn open_to_lock(&self, name: &OsStr) -> io::Result<File> {
+        self.open_regular(name, OFlags::RDWR)
+    }
+
+    fn open_regular(&self, name: &OsStr, access: OFlags) -> io::Result<File> {
         self.fuse.burn()?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(openat(&self.fd, name, flags, Mode::empty())?);
         if file.metadata()?.is_file() {
             Ok(file)

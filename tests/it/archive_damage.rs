@@ -82,8 +82,8 @@ fn salvaged(bytes: &[u8], blocks: &[Vec<u8>]) -> Option<(SalvageReport, Vec<u8>)
 
 #[test]
 fn every_flip_of_every_bit_is_found() {
-    let all: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7];
-    for (level, bits) in [(0, &[0, 5][..]), (6, all)] {
+    let all: &[usize] = &[0, 1, 2, 3, 4, 5, 6, 7];
+    for (level, bits) in [(0, &[0, 1][..]), (6, all)] {
         let sample = Sample::small();
         let good = sample.archive_by(&mut GzipCodec::new(level));
         let blocks = blocks_of(&good);
@@ -97,6 +97,10 @@ fn every_flip_of_every_bit_is_found() {
                 assert!(!report.is_sound(), "check did not find {place}");
                 assert!(!open_releases_all(&bytes, &blocks), "nothing was found by reading: {place}");
                 assert!(!pipe_releases_all(&bytes, &blocks), "the pipe did not find {place}");
+                // Salvage goes over the file twice: one bit of each byte will do.
+                if *bit != at % bits.len() {
+                    continue;
+                }
                 let (report, _) = salvaged(&bytes, &blocks).unwrap_or_else(|| panic!("not salvaged: {place}"));
                 let sum = |count: fn(&miyabi_backup::archive::SalvagedStream) -> u64| {
                     report.streams.iter().map(count).sum::<u64>()
@@ -159,6 +163,18 @@ fn a_lost_footer_costs_nothing() {
     assert_eq!(before.toc(), after.toc());
     assert_eq!(before.streams(), after.streams());
     assert_eq!(before.properties(), after.properties());
+}
+
+#[test]
+fn a_footer_of_another_archive_costs_nothing() {
+    let good = Sample::small().archive();
+    let mut other = Sample::small();
+    other.header.id = ArchiveId([7; 16]);
+    let footer = other.archive().split_off(good.len() - 134);
+    let bytes = [&good[..good.len() - 134], &footer].concat();
+    assert!(!check(bytes.as_slice(), &mut |_| {}).is_sound());
+    let (report, _) = salvaged(&bytes, &blocks_of(&good)).unwrap();
+    assert!(report.is_complete(), "{report:?}");
 }
 
 #[test]
@@ -321,4 +337,28 @@ fn one_member_cut_out_by_hand_is_a_gzip_file() {
     zcat.stdout.take().unwrap().read_to_end(&mut out).unwrap();
     assert!(zcat.wait().unwrap().success());
     assert_eq!(out, raw);
+}
+
+/// The commands of `docs/FORMAT.md` §10.1, on a file whose first data member is damaged.
+#[test]
+fn rows_behind_damage_are_had_by_hand() {
+    let good = Sample::small().archive();
+    let members: Vec<_> = Archive::open(good.as_slice()).unwrap().members().collect();
+    let mut bytes = good;
+    bytes[(members[0].offset + members[0].stored - 15) as usize] ^= 1;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.sql.gz");
+    std::fs::write(&file, &bytes).unwrap();
+    let shell = |command: &str, offset: u64| {
+        let mut sh = Command::new("sh");
+        let sh = sh.args(["-c", command]).env("OFFSET", offset.to_string()).current_dir(folder.path());
+        String::from_utf8(sh.output().unwrap().stdout).unwrap()
+    };
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/FORMAT.md")).unwrap();
+    let command = |word: &str| text.lines().find(|line| line.contains(word)).unwrap().to_owned();
+    let places = shell(&command("grep -abo"), 0);
+    let places: Vec<u64> = places.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(members.iter().all(|member| places.contains(&member.offset)), "{places:?}");
+    let rows = shell(&command("tail -c +"), members[2].offset);
+    assert!(rows.starts_with("COPY \"public\".\"orders\"") && rows.contains("4\tquince\n"), "{rows}");
 }

@@ -55,8 +55,6 @@ impl Section {
 pub struct Key {
     pub section: Section,
     pub name: &'static str,
-    /// The flag of the command line, or `-`.
-    pub flag: &'static str,
     /// Variables of the environment, best first, where they are not `MIYABI_BACKUP_…`.
     pub variables: &'static [&'static str],
 }
@@ -85,26 +83,26 @@ pub const PREFIX: &str = "MIYABI_BACKUP_";
 /// Names the configuration file itself, so it cannot stand in it.
 pub const CONFIG_VARIABLE: &str = "MIYABI_BACKUP_CONFIG";
 
-const fn key(section: Section, name: &'static str, flag: &'static str) -> Key {
-    Key { section, name, flag, variables: &[] }
+const fn key(section: Section, name: &'static str) -> Key {
+    Key { section, name, variables: &[] }
 }
 
 const fn server(name: &'static str, variables: &'static [&'static str]) -> Key {
-    Key { section: Section::Postgres, name, flag: "-", variables }
+    Key { section: Section::Postgres, name, variables }
 }
 
 pub const KEYS: &[Key] = &[
-    key(Section::Top, "zone", "--zone"),
-    key(Section::Top, "jobs", "--jobs"),
-    key(Section::Top, "threads", "--threads"),
-    key(Section::Top, "compress", "--compress"),
-    key(Section::Top, "state_dir", "--state-dir"),
-    key(Section::Top, "staging", "--staging"),
-    key(Section::Top, "lock_timeout", "--lock-timeout"),
-    key(Section::Top, "sqlite_yield", "--sqlite-yield"),
-    key(Section::Top, "sqlite_busy", "--sqlite-busy"),
-    key(Section::Postgres, "name", "--name"),
-    Key { section: Section::Postgres, name: "url", flag: "--url", variables: &["DATABASE_URL"] },
+    key(Section::Top, "zone"),
+    key(Section::Top, "jobs"),
+    key(Section::Top, "threads"),
+    key(Section::Top, "compress"),
+    key(Section::Top, "state_dir"),
+    key(Section::Top, "staging"),
+    key(Section::Top, "lock_timeout"),
+    key(Section::Top, "sqlite_yield"),
+    key(Section::Top, "sqlite_busy"),
+    key(Section::Postgres, "name"),
+    Key { section: Section::Postgres, name: "url", variables: &["DATABASE_URL"] },
     server("host", &["DATABASE_HOST", "PGHOST"]),
     server("port", &["DATABASE_PORT", "PGPORT"]),
     server("database", &["DATABASE_NAME", "PGDATABASE"]),
@@ -120,16 +118,16 @@ pub const KEYS: &[Key] = &[
     server("application_name", &["PGAPPNAME"]),
     server("options", &["PGOPTIONS"]),
     server("target_session_attrs", &["PGTARGETSESSIONATTRS"]),
-    key(Section::Sqlite, "name", "--name"),
-    Key { section: Section::Sqlite, name: "path", flag: "--file", variables: &["SQLITE_DATABASES"] },
-    key(Section::Places, "root", "--to"),
-    Key { section: Section::Places, name: "s3", flag: "--to", variables: &["AWS_S3_BACKUP_BUCKET"] },
-    key(Section::Retention, "daily", "-"),
-    key(Section::Retention, "weekly", "-"),
-    key(Section::Retention, "monthly", "-"),
-    key(Section::Schedule, "at", "-"),
-    key(Section::Restore, "before_restore", "-"),
-    key(Section::Restore, "after_restore", "-"),
+    key(Section::Sqlite, "name"),
+    Key { section: Section::Sqlite, name: "path", variables: &["SQLITE_DATABASES"] },
+    key(Section::Places, "root"),
+    Key { section: Section::Places, name: "s3", variables: &["AWS_S3_BACKUP_BUCKET"] },
+    key(Section::Retention, "daily"),
+    key(Section::Retention, "weekly"),
+    key(Section::Retention, "monthly"),
+    key(Section::Schedule, "at"),
+    key(Section::Restore, "before_restore"),
+    key(Section::Restore, "after_restore"),
 ];
 
 pub fn in_section(section: Section) -> impl Iterator<Item = &'static Key> {

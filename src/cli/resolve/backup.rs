@@ -15,6 +15,17 @@ pub struct Backup {
     pub schedule: Option<String>,
 }
 
+impl Backup {
+    /// As if every source that is left succeeded.
+    pub fn exit_code(&self) -> u8 {
+        match (self.failures.first(), &self.job) {
+            (None, _) => 0,
+            (Some(_), Some(_)) => Kind::Partial.exit_code(),
+            (Some(failure), None) => failure.error.kind().exit_code(),
+        }
+    }
+}
+
 /// Calendar days in the configured zone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Retention {
@@ -119,7 +130,10 @@ fn all_sources(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<
     }
     sources::refuse_clashes(postgres.iter().map(|source| (source.label.as_str(), source.server.describe())))?;
     sources::refuse_clashes(sqlite.iter().map(|source| (source.label.as_str(), source.path.display().to_string())))?;
-    let all = postgres.into_iter().map(Source::Postgres).chain(sqlite.into_iter().map(Source::Sqlite));
+    let all = postgres
+        .into_iter()
+        .map(|source| Source::Postgres(Box::new(source)))
+        .chain(sqlite.into_iter().map(Source::Sqlite));
     Ok((all.collect(), failures))
 }
 

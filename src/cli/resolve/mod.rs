@@ -16,7 +16,7 @@ mod sources;
 mod stored;
 mod values;
 
-pub use backup::{Backup, Retention, backup};
+pub use backup::{Backup, backup};
 pub use machine::{clock, host_name};
 pub use restore::{Hooks, Restore, restore};
 pub use stored::{list, verify};

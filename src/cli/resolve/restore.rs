@@ -89,7 +89,7 @@ fn postgres(args: &RestoreArgs, config: &Config, notes: &mut Notes) -> Result<Po
         return by_url(url, args, config, notes);
     }
     match configured(args, config, notes) {
-        Ok(server) => Ok(PostgresTarget::Known { server, database: args.database.clone() }),
+        Ok(server) => Ok(PostgresTarget::Known { server: Box::new(server), database: args.database.clone() }),
         Err(fault) if args.kind.is_some() => Err(fault),
         Err(fault) => Ok(PostgresTarget::Unknown {
             kind: fault.kind(),
@@ -117,7 +117,7 @@ fn by_url(url: &str, args: &RestoreArgs, config: &Config, notes: &mut Notes) -> 
     let variables = Layer::from_variables(config)?;
     let layers: Vec<&Layer> = std::iter::once(&flag).chain(&variables).collect();
     let server = server::merge(config, &layers)?.server;
-    Ok(PostgresTarget::Known { server: server.with_database(&database), database: Some(database) })
+    Ok(PostgresTarget::Known { server: Box::new(server.with_database(&database)), database: Some(database) })
 }
 
 /// The configured server. Several that differ, or variables that name two, are refused: a restore overwrites.

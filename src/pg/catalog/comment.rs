@@ -1,6 +1,7 @@
 //! Comments and security labels of everything, read at once.
 //!
-//! The server's own objects are left out (schema `public`, which everybody may comment on, is not).
+//! The server's own objects are left out (schema `public`, which everybody may comment on, is not; nor are large
+//! objects, whose OIDs are the user's choice).
 
 use std::collections::HashMap;
 

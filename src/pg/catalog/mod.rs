@@ -3,6 +3,7 @@
 //! Each kind has a file with its struct and `load(&Session) -> Result<Vec<…>>`; `pg::ddl` has the file of the same
 //! name that turns it into statements. Queries name everything with `pg_catalog.` and rely on nothing in the path.
 
+pub mod access_method;
 pub mod aggregate;
 pub mod cast;
 use std::collections::{HashMap, HashSet};
@@ -11,21 +12,31 @@ use crate::error::Result;
 use crate::pg::session::Session;
 use crate::pg::version::{Capability, ServerVersion};
 
+pub mod collation;
 pub mod column;
 pub mod comment;
 pub mod constraint;
+pub mod conversion;
 pub mod depend;
+pub mod event_trigger;
 pub mod extension;
+pub mod foreign;
 pub mod index;
 pub mod inheritance;
+pub mod language;
+pub mod large_object;
 pub mod local;
 pub mod object;
+pub mod operator_class;
 pub mod policy;
 pub mod relation;
 pub mod rule;
 pub mod schema;
 pub mod sequence;
 pub mod statistics;
+pub mod subscription;
+pub mod text_search;
+pub mod transform;
 pub mod trigger;
 pub mod view;
 
@@ -40,6 +51,7 @@ pub struct Catalog {
     constraint_indexes: HashSet<u32>,
     not_nulls: HashMap<u32, Vec<usize>>,
     pub indexes: Vec<index::Index>,
+    index_by_oid: HashMap<u32, usize>,
     pub sequences: HashMap<u32, sequence::Sequence>,
     pub inheritance: inheritance::Inheritance,
     pub triggers: Vec<trigger::Trigger>,
@@ -65,6 +77,7 @@ impl Catalog {
             constraint_indexes: HashSet::new(),
             not_nulls: HashMap::new(),
             indexes: index::load(session).await?,
+            index_by_oid: HashMap::new(),
             sequences: sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect(),
             inheritance: inheritance::load(session).await?,
             triggers: trigger::load(session).await?,
@@ -75,6 +88,7 @@ impl Catalog {
             dependencies: depend::load(session).await?,
             notes: comment::Notes::load(session).await?,
         };
+        catalog.index_by_oid = catalog.indexes.iter().enumerate().map(|(position, one)| (one.oid, position)).collect();
         for (position, one) in catalog.constraints.iter().enumerate() {
             match one.kind {
                 constraint::ConstraintKind::NotNull if one.validated => {
@@ -97,6 +111,10 @@ impl Catalog {
     /// The relation, if its definition is the user's.
     pub fn users_relation(&self, oid: u32) -> Option<&relation::Relation> {
         self.relation(oid).filter(|relation| relation.base.is_users())
+    }
+
+    pub fn index(&self, oid: u32) -> Option<&index::Index> {
+        self.index_by_oid.get(&oid).and_then(|position| self.indexes.get(*position))
     }
 
     /// Whether a constraint made this index.

@@ -13,8 +13,8 @@ use crate::pg::piece::Piece;
 
 pub fn build(catalog: &Catalog, pieces: &[Piece]) -> Graph {
     let mut builder = Builder { graph: Graph::new(), catalog };
-    builder.add_pieces(pieces);
     builder.add_relations();
+    builder.add_pieces(pieces);
     builder.add_defaults();
     builder.add_constraints();
     builder.add_indexes();
@@ -47,6 +47,19 @@ impl Builder<'_> {
                 let mut shell = Node::new(NodeKind::ShellType, None, piece.base.schema.as_deref(), &piece.base.name);
                 (shell.about, shell.owner) = (about, Some(id));
                 self.graph.add(shell);
+            }
+        }
+        for piece in pieces {
+            let Some(owner) = piece.parent.and_then(|parent| self.graph.find(parent)) else { continue };
+            let Some(id) = self.graph.find(piece.base.id) else { continue };
+            if let Some(node) = self.graph.nodes.get_mut(id) {
+                node.owner = Some(owner);
+                node.repair.separate = piece.apart;
+            }
+            if piece.apart {
+                self.graph.depend(id, owner);
+            } else {
+                self.graph.depend(owner, id);
             }
         }
     }

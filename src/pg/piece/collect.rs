@@ -14,6 +14,10 @@ use crate::pg::ddl;
 use crate::pg::graph::NodeKind;
 use crate::pg::session::Session;
 
+mod rest;
+
+pub use rest::LargeObjectTexts;
+
 #[derive(Debug, Default)]
 pub struct Found {
     pub pieces: Vec<Piece>,
@@ -21,6 +25,8 @@ pub struct Found {
     pub conditions: HashMap<u32, String>,
     /// Roles that statements name besides owners and those of privileges.
     pub roles: BTreeSet<String>,
+    /// What follows the bytes of large objects, by OID.
+    pub large_objects: Vec<LargeObjectTexts>,
     pub warnings: Vec<String>,
 }
 
@@ -36,6 +42,7 @@ pub async fn collect(session: &Session, catalog: &Catalog) -> Result<Found> {
     found.add_casts(cast::load(session).await?, notes);
     found.add_publications(session, notes).await?;
     found.add_default_acls(default_acl::load(session).await?)?;
+    found.add_rest(session, notes).await?;
     Ok(found)
 }
 
@@ -57,7 +64,8 @@ impl New {
 
     fn with(self, owner: String, notes: String, acl: String) -> Piece {
         let New { base, node, kind, tag, tie, identity, create } = self;
-        Piece { base, node, tie, kind, tag, identity, create, owner, notes, acl }
+        let (of_type, parent, apart) = (None, None, false);
+        Piece { base, node, tie, kind, tag, identity, create, owner, notes, acl, of_type, parent, apart }
     }
 }
 
@@ -91,17 +99,33 @@ impl Found {
         for one in all {
             let kind = if matches!(one.kind, TypeKind::Domain(_)) { "DOMAIN" } else { "TYPE" };
             let (identity, create) = (ddl::types::identity(&one), ddl::types::create(&one, &[]));
-            let mut text = ddl::types::notes(&one, notes);
+            let text = ddl::types::notes(&one, notes);
             if let TypeKind::Domain(domain) = &one.kind {
                 for constraint in &domain.constraints {
-                    let on = ddl::types::constraint_identity(&one, constraint);
-                    text.push_str(&ddl::comment::notes(notes, constraint.id, 0, &on));
+                    self.add_domain_constraint(&one, constraint, notes);
                 }
             }
             let new = New::named(&one.base, NodeKind::Type, kind, identity, create);
-            self.pieces.push(new.with(ddl::types::alter_owner(&one), text, ddl::types::acl(&one)?));
+            let mut piece = new.with(ddl::types::alter_owner(&one), text, ddl::types::acl(&one)?);
+            piece.of_type = Some(one);
+            self.pieces.push(piece);
         }
         Ok(())
+    }
+
+    fn add_domain_constraint(&mut self, domain: &types::Type, one: &types::DomainConstraint, notes: &Notes) {
+        let identity = ddl::types::constraint_identity(domain, one);
+        let text = ddl::comment::notes(notes, one.id, 0, &identity);
+        let mut base = domain.base.clone();
+        base.id = one.id;
+        base.name.clone_from(&one.name);
+        let kind = if one.is_not_null { "CONSTRAINT" } else { "CHECK CONSTRAINT" };
+        let create = ddl::types::add_constraint(domain, one);
+        let mut new = New::named(&base, NodeKind::DomainConstraint, kind, identity, create);
+        new.tag = format!("{} {}", domain.base.name, one.name);
+        let mut piece = new.with(String::new(), text, String::new());
+        (piece.parent, piece.apart) = (Some(domain.base.id), !one.validated);
+        self.pieces.push(piece);
     }
 
     fn add_functions(&mut self, functions: Vec<function::Function>, notes: &Notes) -> Result<()> {

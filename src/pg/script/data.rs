@@ -1,11 +1,12 @@
-//! Statements of the data section besides rows: values of sequences, large objects.
+//! Statements of the data section besides rows: values of sequences; owners, notes and privileges of large objects,
+//! whose bytes stand before them.
 
 use super::{Entry, Section, TableData};
 use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::pg::catalog::relation::{Relation, RelationKind};
 use crate::pg::catalog::{Catalog, sequence};
-use crate::pg::piece::collect::Found;
+use crate::pg::piece::collect::{Found, LargeObjectTexts};
 use crate::pg::session::Session;
 
 pub async fn entries(
@@ -23,7 +24,7 @@ pub async fn entries(
     wanted.sort_by(|a, b| (&a.base.schema, &a.base.name).cmp(&(&b.base.schema, &b.base.name)));
     let names: Vec<(u32, QualifiedName)> = wanted.iter().map(|one| (one.oid(), one.qualified())).collect();
     let values = sequence::values(session, &names).await?;
-    let mut entries = Vec::new();
+    let mut entries = large_objects(found);
     for (relation, (_, value)) in wanted.into_iter().zip(values) {
         let name = relation.qualified();
         let Some(value) = value else {
@@ -44,4 +45,23 @@ pub async fn entries(
         });
     }
     Ok(entries)
+}
+
+fn large_objects(found: &Found) -> Vec<Entry> {
+    let texts = |one: &LargeObjectTexts| {
+        let made = [("OWNER", one.owner.clone()), ("COMMENT", one.notes.clone()), ("ACL", one.acl.clone())];
+        let base = one.base.clone();
+        made.into_iter().filter(|(_, sql)| !sql.is_empty()).map(move |(kind, sql)| Entry {
+            section: Section::Data,
+            kind,
+            schema: String::new(),
+            name: format!("LARGE OBJECT {}", base.name),
+            owner: base.owner.clone().unwrap_or_default(),
+            sql,
+            table: None,
+            depends: Vec::new(),
+            may_fail: false,
+        })
+    };
+    found.large_objects.iter().flat_map(texts).collect()
 }

@@ -258,8 +258,7 @@ impl<'a> Maker<'a> {
                 made("CONSTRAINT", constraint::add_not_null(relation, one, column))
             }
             ConstraintKind::PrimaryKey | ConstraintKind::Unique | ConstraintKind::Exclusion => {
-                let of = self.catalog.indexes.iter().find(|index| index.oid == one.index);
-                let of = of.ok_or_else(|| lost(&one.name))?;
+                let of = self.catalog.index(one.index).ok_or_else(|| lost(&one.name))?;
                 let sql = constraint::add_key(relation, one, of);
                 let sql = within_tablespace(of.tablespace.as_deref(), sql) + &index::settings(of, relation);
                 made("CONSTRAINT", sql)
@@ -287,8 +286,8 @@ impl<'a> Maker<'a> {
 
     fn attach_index(&self) -> Result<Vec<Draft>> {
         let one = self.about(&self.catalog.indexes)?;
-        let parent = self.catalog.indexes.iter().find(|index| index.oid == one.parent);
-        let sql = index::attach(parent.ok_or_else(|| lost(&one.name))?, one);
+        let parent = self.catalog.index(one.parent).ok_or_else(|| lost(&one.name))?;
+        let sql = index::attach(parent, one);
         Ok(vec![draft("INDEX ATTACH", self.find(one.table)?, one.name.clone(), sql)])
     }
 

@@ -143,3 +143,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_dead_run_unpacked_is_known_by_its_name() {
+    let archive = "sqlite-shop-20251129-030000.db.gz";
+    assert_eq!(unpacked_from(&unpacked_name(archive, u64::MAX)), Some(archive));
+    assert_eq!(unpacked_from(&unpacked_name(archive, 0)), Some(archive));
+    for name in [archive, "shop.unpacked", "shop.xyz.unpacked", ".unpacked"] {
+        assert_eq!(unpacked_from(name), None, "{name}");
+    }
+}

@@ -146,6 +146,9 @@ fn what_is_missing_is_missing_and_what_is_wrong_is_named() {
     assert!(store.sweep(&|_| true).unwrap().is_empty());
     assert!(store.space().unwrap().unwrap().total > 0);
     assert!(!folder.path().join("absent").exists(), "reading made a folder");
+    for outside in ["..", "a/../..", "./.."] {
+        assert_eq!(LocalStore::new(folder.path()).list(outside).unwrap_err().kind(), Kind::Place);
+    }
     fs::write(folder.path().join("file"), "x").unwrap();
     let error = LocalStore::new(folder.path().join("file/tree")).put_new(&name("x"), b"1").unwrap_err();
     assert_eq!(error.kind(), Kind::Place);

@@ -1,0 +1,56 @@
+//! `backup`
+
+use super::Run;
+use crate::backup::{self, BackupOutcome, SourceOutcome};
+use crate::cli::args::BackupArgs;
+use crate::cli::progress::Bar;
+use crate::cli::resolve::{self, Backup};
+use crate::cli::{json, render};
+use crate::error::Result;
+
+pub async fn run(args: &BackupArgs, run: &mut Run<'_>) -> Result<u8> {
+    let plan = resolve::backup(args, run.config, &mut run.notes)?;
+    run.show_notes();
+    if args.dry_run {
+        return show_plan(&plan, run);
+    }
+    let mut outcome = match &plan.job {
+        None => BackupOutcome::default(),
+        Some(job) => {
+            let _bar = Bar::start(run.terminal, &run.context.progress);
+            backup::run(job, run.context).await?
+        }
+    };
+    outcome.sources.extend(plan.failures.into_iter().map(|failure| {
+        let source = failure.label.clone();
+        SourceOutcome { label: failure.label, source, result: Err(failure.error) }
+    }));
+    let exit_code = outcome.exit_code();
+    show(&outcome, run)?;
+    run.terminal.json(&json::backup(&outcome, exit_code, &run.notes)?);
+    Ok(exit_code)
+}
+
+fn show_plan(plan: &Backup, run: &Run<'_>) -> Result<u8> {
+    let shown = json::backup_plan(plan, run.context.clock.zone().iana_name(), &run.notes);
+    run.terminal.answer(&render::plan(&shown))?;
+    run.terminal.json(&shown);
+    plan.failures.iter().for_each(|failure| run.terminal.error(&failure.error));
+    Ok(plan.exit_code())
+}
+
+fn show(outcome: &BackupOutcome, run: &Run<'_>) -> Result<()> {
+    for name in &outcome.swept {
+        run.terminal.note(&format!("removed {name}, left by a run that died"));
+    }
+    for source in &outcome.sources {
+        match &source.result {
+            Ok(done) => {
+                run.terminal.result(&render::backed_up(&source.label, done))?;
+                done.warnings.iter().for_each(|warning| run.terminal.warning(&format!("{}: {warning}", source.label)));
+            }
+            Err(error) => run.terminal.error(error),
+        }
+    }
+    run.terminal.result(&render::backup_summary(outcome, run.took()))
+}

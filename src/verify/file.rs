@@ -1,0 +1,186 @@
+//! One file: what it is, whether it is whole, and whether it is what its `.meta` says.
+
+use std::path::Path;
+
+use crate::archive::{self, Archive, ReadAt, SNIFF_BYTES, Sniff, SourceKind, StreamKind, sniff};
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::job::Context;
+use crate::listing::{Listed, State};
+use crate::manifest::{Format, Meta, meta::META_BYTES_MAX};
+use crate::policy::naming::meta_name;
+use crate::read_at::Sequential;
+use crate::store::{LocalStore, Name, Store};
+use crate::units::{RawBytes, StoredBytes};
+
+use super::against_meta::{Stored, compare};
+use super::foreign::{self, Site};
+use super::outcome::FileReport;
+use super::seen::{Ours, Seen};
+use super::sqlite;
+use super::stored::{self, Watched};
+
+/// How a file came to be looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// Named by the user: a missing `.meta` is only noted.
+    Named,
+    /// Found in a folder, where a backup without `.meta` is one whose run did not finish.
+    Folder,
+}
+
+/// Everything about one row of a listing. An error is returned only if the run is stopped.
+pub fn check(
+    store: &LocalStore,
+    row: &Listed,
+    origin: Origin,
+    staging: Option<&Path>,
+    context: &Context,
+) -> Result<FileReport> {
+    context.cancel.check()?;
+    let path = store.root().join(&row.path);
+    let mut seen = Seen::default();
+    look(store, row, origin, Site { path: &path, staging, cancel: &context.cancel }, context, &mut seen)?;
+    Ok(FileReport {
+        verdict: seen.verdict(),
+        foreign: seen.foreign,
+        findings: seen.findings,
+        size: StoredBytes(row.size),
+        raw: RawBytes(seen.raw),
+        rows: seen.rows,
+        tables: seen.tables,
+        path,
+    })
+}
+
+fn look(
+    store: &LocalStore,
+    row: &Listed,
+    origin: Origin,
+    site: Site<'_>,
+    context: &Context,
+    seen: &mut Seen,
+) -> Result<()> {
+    if row.state == State::NoArchive {
+        seen.damage("its archive is gone: only the .meta is left");
+        return Ok(());
+    }
+    let bytes = match stored::open(store, row) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            seen.unreadable(&error);
+            return Ok(());
+        }
+    };
+    if !state_allows_a_look(store, row, origin, seen) {
+        return Ok(());
+    }
+    let watched = Watched::new(bytes.as_ref(), site.cancel);
+    contents(&watched, site, context, seen)?;
+    let Some(meta) = &row.meta else { return Ok(()) };
+    let sha256 = match &meta.details {
+        Some(_) => watched.sha256().map(Some),
+        None => Ok(None),
+    };
+    site.cancel.check()?;
+    let sha256 = sha256.unwrap_or_else(|cause| {
+        seen.damage(format!("it cannot be read to its end: {cause}"));
+        None
+    });
+    let stored = Stored { size: bytes.len(), sha256: sha256.as_deref() };
+    let differences = compare(meta, &stored, seen);
+    seen.findings.extend(differences);
+    Ok(())
+}
+
+/// What the listing has found already. False if there is nothing more to read.
+fn state_allows_a_look(store: &LocalStore, row: &Listed, origin: Origin, seen: &mut Seen) -> bool {
+    match (row.state, origin) {
+        (State::NoMeta, Origin::Folder) => seen.damage("not published: it has no .meta, so its run did not finish"),
+        (State::NoMeta, Origin::Named) => seen.note("it has no .meta, so nothing says what it should hold"),
+        (State::Damaged, _) if row.meta.is_none() => match read_meta(store, row) {
+            Err(error) if error.kind() == Kind::Unsupported => seen.not_ours(error.chain()),
+            Err(error) => seen.damage(error.chain()),
+            Ok(_) => {}
+        },
+        _ => {}
+    }
+    if row.size == 0 {
+        seen.damage("the file is empty");
+        return false;
+    }
+    // Of several parts one is missing, or they are not as long as they should be.
+    let torn = row.state == State::Damaged && !row.parts.is_empty();
+    if torn {
+        seen.damage(row.note.clone().unwrap_or_else(|| "its parts do not make an archive".to_owned()));
+    }
+    !torn
+}
+
+/// The listing keeps only what was wrong with it, not of which kind that was.
+fn read_meta(store: &LocalStore, row: &Listed) -> Result<Option<Meta>> {
+    let name = Name::new(meta_name(&row.path))?;
+    let reading = || format!("cannot read {name}");
+    let bytes = match store.open(&name) {
+        Err(error) if error.kind() == Kind::Nothing => return Ok(None),
+        opened => opened?,
+    };
+    let len = usize::try_from(bytes.len()).unwrap_or(usize::MAX);
+    if len > META_BYTES_MAX {
+        return Err(Error::new(Kind::Damaged, format!("{name} has {len} bytes, too many for a .meta")));
+    }
+    let mut json = vec![0; len];
+    bytes.read_at(0, &mut json).context(Kind::Damaged, reading)?;
+    Meta::parse(&json).map(Some).map_err(|error| error.while_doing(reading()))
+}
+
+fn contents(watched: &Watched<'_>, site: Site<'_>, context: &Context, seen: &mut Seen) -> Result<()> {
+    let mut first = vec![0; SNIFF_BYTES.min(usize::try_from(watched.len()).unwrap_or(SNIFF_BYTES))];
+    if let Err(cause) = watched.read_at(0, &mut first) {
+        seen.unreadable(&Error::new(Kind::Place, "its first bytes cannot be read").because(cause));
+        return Ok(());
+    }
+    let passed = |seen: Result<()>| {
+        context.progress.add_raw(watched.len(), 0);
+        seen
+    };
+    match sniff(&first) {
+        kind @ (Sniff::Ours | Sniff::ForeignGzip | Sniff::Unknown) => archive(watched, kind, site, context, seen),
+        Sniff::PlainSql => passed(foreign::script(Sequential::new(watched), false, site.cancel, seen)),
+        Sniff::PlainSqlite => passed(foreign::plain_database(site.path, watched.len(), site.cancel, seen)),
+        closed @ (Sniff::Zstd | Sniff::Age) => passed(seen.failed(foreign::closed(closed))),
+    }
+}
+
+/// An archive of ours or, once that is ruled out, another gzip file: a flipped bit makes no stranger of ours.
+fn archive(watched: &Watched<'_>, kind: Sniff, site: Site<'_>, context: &Context, seen: &mut Seen) -> Result<()> {
+    let report = archive::check(watched, &mut |passed| context.progress.add_raw(passed, 0));
+    site.cancel.check()?;
+    match (report.kind(), kind) {
+        (Some(Kind::Unsupported), Sniff::ForeignGzip) => return foreign::gzip(watched, site, seen),
+        (Some(Kind::Unsupported), _) => {
+            for finding in report.findings {
+                seen.not_ours(finding.what);
+            }
+            return Ok(());
+        }
+        _ => {}
+    }
+    seen.rows = report.streams.iter().map(|stream| stream.rows).sum();
+    seen.tables = report.streams.iter().filter(|stream| stream.kind == StreamKind::Rows).count() as u64;
+    seen.format = report.header.as_ref().map(|header| match header.kind {
+        SourceKind::Postgres => Format::Sql,
+        SourceKind::Sqlite => Format::Sqlite,
+    });
+    seen.findings.extend(report.findings.into_iter().map(Into::into));
+    let Ok(archive) = Archive::open(watched) else { return site.cancel.check() };
+    let streams = archive.streams();
+    seen.raw = streams.iter().map(|stream| stream.raw.0).fold(0, u64::saturating_add);
+    seen.ours = Some(Ours { id: archive.id().to_string(), streams: streams.to_vec() });
+    if seen.format == Some(Format::Sqlite) && !seen.is_damaged() {
+        match sqlite::unpack(&archive, site) {
+            Ok(copy) => sqlite::check(copy.path(), site.cancel, seen)?,
+            Err(error) => seen.failed(error)?,
+        }
+    }
+    Ok(())
+}
