@@ -3,10 +3,10 @@
 mod util;
 
 mod architecture;
-mod own_server;
 mod archive_damage;
 mod bad_archives;
 mod format_golden;
+mod own_server;
 mod pg_capture;
 mod pg_connect;
 mod pg_copy;
