@@ -9,7 +9,7 @@ use crate::listing::{Listed, State};
 use crate::manifest::{Format, Meta, meta::META_BYTES_MAX};
 use crate::policy::naming::meta_name;
 use crate::read_at::Sequential;
-use crate::store::{Bytes, LocalStore, Name, Store};
+use crate::store::{LocalStore, Name, Store};
 use crate::units::{RawBytes, StoredBytes};
 
 use super::against_meta::{Stored, compare};

@@ -10,3 +10,4 @@ mod pg_capture;
 mod servers;
 mod sqlite_live;
 mod store_local;
+mod verify;
