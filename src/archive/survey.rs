@@ -80,6 +80,12 @@ impl Survey {
             Err(fault) => found.note(fault),
         };
         let head = read_head(source);
+        let footer = match footer {
+            Some(footer) if !is_footer_of(source, &footer, &head) => {
+                found.note(Flaw::ForeignMember.at(footer.index_at.saturating_add(footer.index_stored)))
+            }
+            other => other,
+        };
         let id = match (&footer, &head) {
             (Some(footer), _) => footer.archive,
             (None, Ok((header, _))) => header.id,
@@ -262,6 +268,14 @@ fn spec_of(kind: StreamKind, raw: &[u8]) -> StreamSpec {
         _ => Default::default(),
     };
     StreamSpec { kind, schema, name, columns }
+}
+
+/// A footer that disagrees with the head about the archive counts only if an index stands before it.
+fn is_footer_of<R: ReadAt>(source: &R, footer: &Footer, head: &Result<(ArchiveHeader, Vec<u8>), Fault>) -> bool {
+    match head {
+        Ok((header, _)) if header.id != footer.archive => read_index(source, footer).is_ok(),
+        _ => true,
+    }
 }
 
 /// Neither footer nor head is sound: the members decide which archive this is, if any.

@@ -87,7 +87,9 @@ fn trailing_bytes<R: ReadAt>(source: &R) -> Result<Option<u64>, Fault> {
 pub fn read_index<R: ReadAt>(source: &R, footer: &Footer) -> Result<Index, Fault> {
     let end = footer.index_at.saturating_add(footer.index_stored);
     let (mut at, mut seq) = (footer.index_at, 0u64);
-    let (mut deflate, mut bytes) = (Vec::new(), Vec::new());
+    // The footer was parsed at the index's end, so the file really has these bytes.
+    let mut deflate = Vec::with_capacity(usize::try_from(footer.index_stored).unwrap_or(0));
+    let mut bytes = Vec::new();
     while at < end {
         read_empty(source, at, &mut bytes)?;
         let header = parse_empty(&bytes, at)?;

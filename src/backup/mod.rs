@@ -17,8 +17,7 @@ use std::path::Path;
 use crate::archive::ArchiveId;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::{BackupJob, Context, Place, Source};
-use crate::policy::naming::unpacked_from;
-use crate::policy::{ArchiveName, ManifestName};
+use crate::policy::naming;
 use crate::state::{RunLock, TreeKey};
 use crate::store::{LocalStore, Store};
 
@@ -87,10 +86,10 @@ fn sweep(job: &BackupJob) -> Result<Vec<String>> {
     }
 }
 
-/// Whether a staging file of this final name can be one of ours.
-fn is_ours(name: &str) -> bool {
-    let archive = name.strip_suffix(".meta").or(unpacked_from(name)).unwrap_or(name);
-    ArchiveName::parse(archive).is_some() || ManifestName::parse(name).is_some() || sqlite::is_staged(name)
+/// Whether a staging file that would get this path can be one of ours.
+fn is_ours(path: &str) -> bool {
+    let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
+    naming::is_ours(path) || sqlite::is_staged(file)
 }
 
 /// Creates a folder that only we can read, and those above it that are missing.

@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::job::{BackupJob, Content, Context, PostgresSource};
-use crate::manifest::meta::Source;
+use crate::manifest::meta::{self, Source};
 use crate::pg::capture::{self, Capture, CaptureOptions, Facts};
 use crate::pg::copy_out::{self, CopyTask};
 use crate::pg::script::{Script, TableData};
@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
 use super::recorder::{Packing, Recorder};
-use super::sections::{Contents, write_section};
+use super::sections::{Contents, write_large_objects, write_section};
 use super::{TOOL_VERSION, joined, new_id};
 
 /// Between two signs of life of the coordinator while rows are copied.
@@ -64,7 +64,7 @@ async fn record(capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: 
         true => copy_rows(&capture, job, streams.tables, recorder, cancel).await?,
         false => end_tables(streams.tables, recorder).await?,
     }
-    write_section(&mut contents, StreamKind::LargeObjects, streams.large_objects, data, feed).await?;
+    write_large_objects(&mut contents, capture.session(), streams.large_objects, data, feed).await?;
     write_section(&mut contents, StreamKind::Sequences, streams.sequences, data, feed).await?;
     write_section(&mut contents, StreamKind::PostData, streams.post_data, schema, feed).await?;
 
@@ -218,5 +218,10 @@ fn describe(source: &PostgresSource, capture: &Capture, job: &BackupJob) -> Desc
         warnings: capture.warnings().to_vec(),
         sqlite: None,
         compression: job.compress.to_string(),
+        content: match job.content {
+            Content::All => meta::Content::All,
+            Content::SchemaOnly => meta::Content::SchemaOnly,
+            Content::DataOnly => meta::Content::DataOnly,
+        },
     }
 }

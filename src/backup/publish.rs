@@ -14,7 +14,7 @@ use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::{BackupJob, Context, Place};
 use crate::listing::Listing;
 use crate::manifest::meta::{
-    BackupType, Details, FORMAT_VERSION, Format, Meta, Readback, Source, SqliteFacts, TableFacts,
+    BackupType, Content, Details, FORMAT_VERSION, Format, Meta, Readback, Source, SqliteFacts, TableFacts,
 };
 use crate::manifest::moment::Moment;
 use crate::policy::naming::meta_name;
@@ -37,6 +37,7 @@ pub struct Described {
     pub warnings: Vec<String>,
     pub sqlite: Option<SqliteFacts>,
     pub compression: String,
+    pub content: Content,
 }
 
 /// The place of one archive: its name is chosen, nothing stands under it yet.
@@ -60,7 +61,11 @@ impl Shelf {
             Place::Tree { root } => {
                 let store = LocalStore::new(root);
                 let listing = Listing::of(&store, started.time_zone())?;
-                let name = free_name(&listing, kind, label, started)?;
+                let mut listings = vec![&listing];
+                let copies = job.copies.iter().map(|root| Listing::of(&LocalStore::new(root), started.time_zone()));
+                let copies: Vec<Listing> = copies.collect::<Result<_>>()?;
+                listings.extend(&copies);
+                let name = free_name(&listings, kind, label, started)?;
                 Spot::Tree { store, listing, name, copies: job.copies.clone() }
             }
         };
@@ -97,11 +102,11 @@ impl Shelf {
 }
 
 /// The first name from `started` on that stands in no tier, not even as an orphan.
-fn free_name(listing: &Listing, kind: ArchiveKind, label: &str, started: &Zoned) -> Result<ArchiveName> {
+fn free_name(listings: &[&Listing], kind: ArchiveKind, label: &str, started: &Zoned) -> Result<ArchiveName> {
     let encoded = Label::encode(label)
         .ok_or_else(|| Error::new(Kind::Usage, format!("`{label}` cannot be the name of a backup")))?;
     ArchiveName::new(kind, encoded, started, Compression::Gzip, false)
-        .first_free(|stem| listing.is_taken(stem))
+        .first_free(|stem| listings.iter().any(|listing| listing.is_taken(stem)))
         .ok_or_else(|| Error::new(Kind::Place, format!("no free name for {label} is left today")))
 }
 
@@ -123,7 +128,10 @@ fn publish_tiers(
     meta: &Meta,
     now: &Zoned,
 ) -> Result<Vec<Tier>> {
-    let due = due(now, &listing.tiers_of(&meta.source()));
+    let due = match meta.is_whole() {
+        true => due(now, &listing.tiers_of(&meta.source())),
+        false => vec![Tier::Daily],
+    };
     for &tier in &due {
         let archive = name.path(tier);
         if tier != Tier::Daily {
@@ -181,6 +189,7 @@ impl Facts<'_> {
             duration_seconds: duration.as_secs_f64().max(0.0),
             snapshot_lsn: described.snapshot_lsn,
             readback: if self.published.read_back { Readback::Checked } else { Readback::Denied },
+            content: described.content,
             encryption: None,
             sqlite: described.sqlite,
             warnings: described.warnings,

@@ -6,12 +6,18 @@
 use crate::archive::{Section, StreamKind, TocEntry};
 use crate::error::Result;
 use crate::ident::StreamId;
+use crate::pg::catalog::large_object::Reader;
+use crate::pg::ddl::large_object;
 use crate::pg::encoding::Codec;
 use crate::pg::script::{Entry, LENIENT, Script, Section as ScriptSection};
+use crate::pg::session::Session;
 use crate::pipeline::{BLOCK_BYTES, FeedSender};
 
-/// The kind of a large object's entries in the script.
-const LARGE_OBJECT_KINDS: [&str; 2] = ["BLOB", "BLOBS"];
+/// In the data section everything else belongs to large objects.
+const SEQUENCE_KIND: &str = "SEQUENCE SET";
+
+/// The kind of the entries that hold bytes of large objects; those of owners and privileges follow them.
+const LARGE_OBJECTS_KIND: &str = "BLOBS";
 
 /// Where an entry's SQL stands in its stream's raw bytes; `len` 0 for one that this archive leaves out.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +33,8 @@ pub struct Contents<'a> {
     codec: Codec,
     tables: &'a [StreamId],
     spans: Vec<Option<Span>>,
+    /// Bytes of large objects, which are no entries of the script.
+    large_objects: Vec<Span>,
     left_out: Span,
 }
 
@@ -34,13 +42,14 @@ impl<'a> Contents<'a> {
     /// `pre_data` is named by entries that the archive leaves out.
     pub fn new(script: &'a Script, codec: Codec, tables: &'a [StreamId], pre_data: StreamId) -> Self {
         let left_out = Span { stream: pre_data, offset: 0, len: 0 };
-        Contents { script, codec, tables, spans: vec![None; script.entries.len()], left_out }
+        Contents { script, codec, tables, spans: vec![None; script.entries.len()], large_objects: Vec::new(), left_out }
     }
 
-    /// One entry for each of the script's, at the same position, so that `depends` stays right.
+    /// One entry for each of the script's, at the same position, so that `depends` stays right; then the rest.
     pub fn into_toc(self) -> Vec<TocEntry> {
         let spans = self.spans.iter().map(|span| span.unwrap_or(self.left_out));
-        self.script.entries.iter().zip(spans).map(|(entry, span)| toc_entry(entry, span, self.tables)).collect()
+        let entries = self.script.entries.iter().zip(spans).map(|(entry, span)| toc_entry(entry, span, self.tables));
+        entries.chain(self.large_objects.iter().map(|span| bytes_entry(*span))).collect()
     }
 }
 
@@ -57,6 +66,16 @@ pub async fn write_section(
     if kind == StreamKind::PreData {
         writer.add(&contents.codec.encode(&contents.script.preamble)?).await?;
     }
+    write_entries(contents, &mut writer, kind, wanted).await?;
+    writer.finish().await
+}
+
+async fn write_entries(
+    contents: &mut Contents<'_>,
+    writer: &mut SectionWriter<'_>,
+    kind: StreamKind,
+    wanted: bool,
+) -> Result<()> {
     let script = contents.script;
     let mut strict = true;
     for (entry, span) in
@@ -68,6 +87,29 @@ pub async fn write_section(
         }
         *span = Some(writer.add(&contents.codec.encode(&entry.sql)?).await?);
     }
+    Ok(())
+}
+
+/// Writes the bytes of all large objects, batch by batch, and behind them what the script says of them.
+pub async fn write_large_objects(
+    contents: &mut Contents<'_>,
+    session: &Session,
+    stream: StreamId,
+    wanted: bool,
+    feed: &FeedSender,
+) -> Result<()> {
+    let mut writer = SectionWriter::new(feed, stream);
+    let oids = if wanted { contents.script.large_objects.clone() } else { Vec::new() };
+    let mut reader = Reader::new(oids);
+    loop {
+        let batch = reader.batch(session).await?;
+        if batch.is_empty() {
+            break;
+        }
+        let sql: String = batch.iter().map(large_object::write).collect();
+        contents.large_objects.push(writer.add(sql.as_bytes()).await?);
+    }
+    write_entries(contents, &mut writer, StreamKind::LargeObjects, wanted).await?;
     writer.finish().await
 }
 
@@ -75,7 +117,7 @@ fn stream_of(entry: &Entry) -> StreamKind {
     match entry.section {
         ScriptSection::PreData => StreamKind::PreData,
         ScriptSection::PostData => StreamKind::PostData,
-        ScriptSection::Data if LARGE_OBJECT_KINDS.contains(&entry.kind) => StreamKind::LargeObjects,
+        ScriptSection::Data if entry.kind != SEQUENCE_KIND => StreamKind::LargeObjects,
         ScriptSection::Data => StreamKind::Sequences,
     }
 }
@@ -115,6 +157,22 @@ impl<'a> SectionWriter<'a> {
             self.flush().await?;
         }
         self.feed.end(self.stream, None).await
+    }
+}
+
+/// Bytes of some large objects.
+fn bytes_entry(span: Span) -> TocEntry {
+    TocEntry {
+        section: Section::Data,
+        kind: LARGE_OBJECTS_KIND.to_owned(),
+        schema: String::new(),
+        name: "large objects".to_owned(),
+        owner: String::new(),
+        table: None,
+        stream: span.stream,
+        offset: span.offset,
+        len: span.len,
+        depends: Vec::new(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::cancel::Cancel;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::job::{BackupJob, Context, Place, SqliteSource};
-use crate::manifest::meta::{Source, SqliteFacts};
+use crate::manifest::meta::{Content, Source, SqliteFacts};
 use crate::pipeline::{BLOCK_BYTES, FeedSender};
 use crate::policy::naming::folder;
 use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Tier};
@@ -174,5 +174,6 @@ fn describe(source: &SqliteSource, copied: &Copied, job: &BackupJob, context: &C
             wal_growth_bytes: copied.wal_bytes_after.saturating_sub(copied.wal_bytes_before),
         }),
         compression: job.compress.to_string(),
+        content: Content::All,
     }
 }

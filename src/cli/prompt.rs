@@ -21,7 +21,7 @@ pub async fn confirm(terminal: &Terminal, answerer: Answerer, name: &str, cancel
         Error::new(Kind::Refused, format!("refusing to restore into {name} without a confirmation"))
             .hint("there is no terminal to ask at; --confirm restores without a question")
     })?;
-    terminal.show(&format!("Type `{name}` or `yes` to go on, anything else to stop:"));
+    terminal.show(&format!("Type `{name}` or `yes` to go on, anything else to stop:"), true);
     let reading = tokio::task::spawn_blocking(move || read_line(input));
     let answer = cancel
         .guard(async { reading.await.map_err(|cause| Error::new(Kind::Bug, "cannot ask").because(cause))? })

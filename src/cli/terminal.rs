@@ -81,11 +81,14 @@ impl Terminal {
         }
     }
 
-    /// Text for the person who is about to be asked something.
-    pub fn show(&self, text: &str) {
+    /// What is about to happen. `--quiet` leaves it out only if nobody is asked.
+    pub fn show(&self, text: &str, is_asked: bool) {
+        if self.quiet && !is_asked {
+            return;
+        }
         let mut stderr = anstream::stderr().lock();
         // Standard error is the last resort: if it is gone there is nobody to tell.
-        let _ = writeln!(stderr, "{}", printable(text));
+        let _ = writeln!(stderr, "{}", printable(text.trim_end()));
     }
 
     /// `-v` shows what we do, `-vv` each step. Other crates stay silent: their logs may hold statements and values.

@@ -70,7 +70,7 @@ impl Listing {
         self.rows
             .iter()
             .filter(|row| row.state == State::Complete)
-            .filter(|row| row.meta.as_ref().is_some_and(|meta| meta.source() == *source))
+            .filter(|row| row.meta.as_ref().is_some_and(|meta| meta.is_whole() && meta.source() == *source))
             .filter_map(|row| row.tier.map(|tier| (tier, row.timestamp.instant())))
             .collect()
     }

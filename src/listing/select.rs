@@ -60,6 +60,9 @@ pub fn select<'a>(listing: &'a Listing, wanted: &Wanted<'_>, is_sound: Judge<'_>
     let mut passed_over = Vec::new();
     for row in rows {
         let why = match row.state {
+            State::Complete if row.meta.as_ref().is_some_and(|meta| !meta.is_whole()) => {
+                "it holds a part of the database only".to_owned()
+            }
             State::Complete | State::Foreign => match is_sound(row) {
                 Ok(()) => return Ok(Choice { chosen: row, passed_over }),
                 Err(error) if matches!(error.kind(), Kind::Signal(_)) => return Err(error),

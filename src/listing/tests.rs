@@ -11,6 +11,7 @@ use super::*;
 use crate::archive::testkit::Sample;
 use crate::checksum::RowDigest;
 use crate::error::{Error, Kind};
+use crate::manifest::meta::Content;
 use crate::manifest::{BackupType, Details, Format, Meta, Readback, TableFacts, meta};
 use crate::policy::ArchiveKind;
 use crate::store::memory::MemoryStore;
@@ -44,6 +45,7 @@ fn meta_of(label: &str, timestamp: &str, kind: BackupType, size: usize) -> Meta 
             duration_seconds: 0.5,
             snapshot_lsn: None,
             readback: Readback::Checked,
+            content: Content::All,
             encryption: None,
             sqlite: None,
             warnings: Vec::new(),

@@ -58,6 +58,9 @@ pub struct Details {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_lsn: Option<String>,
     pub readback: Readback,
+    /// Anything but `all` is no backup of the whole database: no tier counts it, and `latest` passes it over.
+    #[serde(default)]
+    pub content: Content,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +95,16 @@ pub enum Source {
     Postgres { server: String, port: String, database: String },
     Globals { server: String, port: String },
     Sqlite { host: String, path: String },
+}
+
+/// Which part of the source the archive holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    #[default]
+    All,
+    SchemaOnly,
+    DataOnly,
 }
 
 /// Whether the stored bytes were read again before the backup was published.
@@ -190,6 +203,11 @@ impl Meta {
     /// Indented, with a newline at the end: people read it, too.
     pub fn to_json(&self) -> Vec<u8> {
         pretty(self)
+    }
+
+    /// Whether the archive holds all of its source.
+    pub fn is_whole(&self) -> bool {
+        self.details.as_ref().is_none_or(|details| details.content == Content::All)
     }
 
     /// Written by the old system.

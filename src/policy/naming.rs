@@ -288,11 +288,13 @@ pub fn unpacked_from(name: &str) -> Option<&str> {
     u64::from_str_radix(number, 16).ok().map(|_| archive)
 }
 
-/// Whether we may have written this path of a tree: an archive, its `.meta` or a run manifest in a tier's folder.
+/// Whether we may have written this path of a tree: an archive, its `.meta`, what
+/// `verify` unpacked of it, or a run manifest in a tier's folder.
 pub fn is_ours(path: &str) -> bool {
     let Some((folder, file)) = path.rsplit_once('/') else { return false };
     let Some(tier) = tier_of(path) else { return false };
-    let kind = match ArchiveName::parse(file.strip_suffix(META_SUFFIX).unwrap_or(file)) {
+    let archive = file.strip_suffix(META_SUFFIX).or(unpacked_from(file)).unwrap_or(file);
+    let kind = match ArchiveName::parse(archive) {
         Some(name) => name.kind,
         None if ManifestName::parse(file).is_some() => ArchiveKind::Sqlite,
         None => return false,

@@ -14,7 +14,7 @@ use crate::archive::SourceKind;
 use crate::error::{Error, Kind, Result};
 use crate::job::{Context, RestoreJob};
 use crate::pg::connect::Server;
-use crate::pg::database;
+
 use crate::policy::ArchiveKind;
 use crate::sqlite::holders;
 use crate::units::StoredBytes;

@@ -166,6 +166,18 @@ fn a_lost_footer_costs_nothing() {
 }
 
 #[test]
+fn a_footer_of_another_archive_costs_nothing() {
+    let good = Sample::small().archive();
+    let mut other = Sample::small();
+    other.header.id = ArchiveId([7; 16]);
+    let footer = other.archive().split_off(good.len() - 134);
+    let bytes = [&good[..good.len() - 134], &footer].concat();
+    assert!(!check(bytes.as_slice(), &mut |_| {}).is_sound());
+    let (report, _) = salvaged(&bytes, &blocks_of(&good)).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+}
+
+#[test]
 fn a_lost_script_member_takes_its_objects_along_and_nothing_else() {
     let good = Sample::small().archive();
     let blocks = blocks_of(&good);

@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::program::Sandbox;
 use crate::sample;
-use crate::util::{TestDatabase, admin_url, psql, server_url, stock, unique};
+use crate::util::{TestDatabase, admin_url, psql, psql_output, server_url, stock, unique};
 
 /// One test a major for each function, so that a report names the major that fails.
 macro_rules! on_every_major {
@@ -26,7 +27,8 @@ macro_rules! on_every_major {
 on_every_major!(
     comes_back_into_a_new_and_an_empty_database,
     replaces_a_filled_database_and_keeps_the_old_one,
-    a_table_changed_before_its_turn_fails_the_run,
+    a_change_that_holds_a_table_is_waited_for_and_backed_up,
+    a_table_truncated_after_the_coordinators_death_fails_the_run,
 );
 
 /// Names of all databases of a server that begin like this, sorted.
@@ -57,7 +59,7 @@ fn comes_back_into_a_new_and_an_empty_database(major: u32) {
         let mode = file.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{} can be read by others", file.display());
     }
-    assert_eq!(sandbox.staging_files(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(sandbox.staging_files(), Vec::<PathBuf>::new());
     sandbox.run(&["list"]).expect(0).says(label);
     let listed = sandbox.run(&["list", "--json"]).expect(0).json().to_string();
     assert!(listed.contains(archive.file_name().unwrap().to_str().unwrap()), "{listed}");
@@ -175,7 +177,7 @@ fn errors_name_the_server_the_database_and_the_table() {
     // a port that was free a moment ago
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     backup(&format!("postgres://postgres@127.0.0.1:{port}/x")).expect(10).blames(&port.to_string()).hints();
-    assert_eq!(sandbox.files(".gz"), Vec::<std::path::PathBuf>::new());
+    assert_eq!(sandbox.files(".gz"), Vec::<PathBuf>::new());
     drop(database);
     psql(major, &admin_url(major), &format!("DROP ROLE {role}"));
 }
@@ -208,30 +210,54 @@ impl OpenTransaction {
     }
 }
 
-/// A change that commits between the snapshot and the table's lock: the snapshot knows the old table, the lock gets the
-/// new one. Read without a second look, a truncated table would come out empty and nobody would notice.
-fn a_table_changed_before_its_turn_fails_the_run(major: u32) {
+/// Another session changes a table, holds it while the backup arrives, and commits. A snapshot from before the change
+/// with locks from after it would read a truncated table as empty and an altered one by its old columns; what is backed
+/// up must be one state, here the later one.
+fn a_change_that_holds_a_table_is_waited_for_and_backed_up(major: u32) {
     let sandbox = Sandbox::new();
-    for change in [
-        "TRUNCATE orders_2025",
-        "ALTER TABLE orders_2025 ALTER total TYPE numeric(12, 3)",
-        "ALTER TABLE \"odd \"\"name\"\"\" DROP COLUMN \"select\"",
-        "DROP MATERIALIZED VIEW per_day; DROP TABLE \"odd \"\"name\"\"\"; CREATE TABLE \"odd \"\"name\"\"\" (other int)",
+    for (file, change) in [
+        ("truncated.sql.gz", "TRUNCATE orders_2025"),
+        ("rewritten.sql.gz", "ALTER TABLE orders_2025 ALTER total TYPE numeric(12, 3)"),
+        ("narrowed.sql.gz", "ALTER TABLE orders_2025 DROP COLUMN total, ADD COLUMN late text DEFAULT 'x'"),
+        ("renamed.sql.gz", "ALTER TABLE orders_2025 RENAME TO orders_renamed"),
+        ("dropped.sql.gz", "DROP TABLE orders_2025"),
+        ("remade.sql.gz", "DROP TABLE orders_2025; CREATE TABLE orders_2025 AS SELECT 7 AS other"),
     ] {
         let database = TestDatabase::new(major, "e2e_changed");
         sample::fill(&database, 50);
-        // a type cannot be changed below a view
+        // a type cannot be changed below a view, nor a column dropped from a partition alone
         database.psql("DROP VIEW big_spenders; ALTER TABLE orders DETACH PARTITION orders_2025");
         let open = OpenTransaction::with(&database, change);
-        let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--to", "changed"]);
-        let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted";
+        let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--output", file]);
+        let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         wait_until("the backup to stand before the lock", || database.psql(waits) == "t");
         open.commit();
-        let table = if change.contains("orders_2025") { "orders_2025" } else { "odd" };
-        run.wait().expect(20).blames(table);
-        assert_eq!(sandbox.files(".gz"), Vec::<std::path::PathBuf>::new(), "published after {change}");
-        assert_eq!(sandbox.staging_files(), Vec::<std::path::PathBuf>::new());
+        run.wait().expect(0);
+        let target = TestDatabase::planned(major, "e2e_changed_copy");
+        sandbox.run(&["restore", "--file", file, "--url", &target.url(), "--confirm"]).expect(0);
+        sample::assert_same(&database, &target);
     }
+}
+
+/// The coordinator's locks keep every table as the snapshot knows it; with the coordinator they go.
+fn a_table_truncated_after_the_coordinators_death_fails_the_run(major: u32) {
+    let sandbox = Sandbox::new();
+    let database = TestDatabase::new(major, "e2e_truncated");
+    sample::fill_slowly_read(&database, "large", 40);
+    database.psql("CREATE TABLE victim AS SELECT 1 AS a");
+    let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--jobs", "1"]);
+    let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    wait_until("the large table to be read", || {
+        database.psql(&format!("SELECT count(*) {others} AND state = 'active' AND query LIKE 'COPY%large%'")) == "1"
+    });
+    let held = database.psql("SET lock_timeout = '50ms'; SELECT 'reached'; BEGIN; LOCK TABLE victim IN ROW EXCLUSIVE MODE; ROLLBACK");
+    assert_eq!(held, "reached", "writers must not be held up");
+    let refused = psql_output(major, &database.url(), "SET lock_timeout = '50ms'; TRUNCATE victim");
+    assert!(!refused.status.success(), "a table of the running backup could be truncated");
+    database.psql(&format!("SELECT pg_terminate_backend(pid) {others} AND NOT query LIKE 'COPY%'; TRUNCATE victim"));
+    run.wait().expect(20).blames(&database.name);
+    assert_eq!(sandbox.files(".gz"), Vec::<PathBuf>::new());
+    assert_eq!(sandbox.staging_files(), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -253,8 +279,8 @@ fn the_coordinators_death_fails_the_run() {
     );
     assert_eq!(killed, "1", "expected one coordinator beside the one reader");
     run.wait().expect_failure().blames(&database.name);
-    assert_eq!(sandbox.files(".gz"), Vec::<std::path::PathBuf>::new());
-    assert_eq!(sandbox.staging_files(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(sandbox.files(".gz"), Vec::<PathBuf>::new());
+    assert_eq!(sandbox.staging_files(), Vec::<PathBuf>::new());
     assert_eq!(
         psql(major, &admin_url(major), &format!("SELECT count(*) {others}")),
         "0",
@@ -275,8 +301,8 @@ fn an_interrupted_run_leaves_nothing() {
         let sent = std::process::Command::new("kill").args(["-s", signal, &run.pid().to_string()]).status().unwrap();
         assert!(sent.success());
         run.wait().expect(code);
-        assert_eq!(sandbox.files(".gz"), Vec::<std::path::PathBuf>::new());
-        assert_eq!(sandbox.staging_files(), Vec::<std::path::PathBuf>::new());
+        assert_eq!(sandbox.files(".gz"), Vec::<PathBuf>::new());
+        assert_eq!(sandbox.staging_files(), Vec::<PathBuf>::new());
     }
 }
 

@@ -24,7 +24,7 @@ pub async fn run(args: &RestoreArgs, run: &mut Run<'_>) -> Result<u8> {
         let _bar = Bar::start(run.terminal, &run.context.progress);
         run.context.cancel.guard(restore::plan(&job, run.context)).await?
     };
-    run.terminal.show(&render::preview(&plan.preview));
+    run.terminal.show(&render::preview(&plan.preview), !args.confirm);
     plan.preview.warnings.iter().for_each(|warning| run.terminal.warning(warning));
     if !args.confirm {
         ask(&job, &plan.preview, run).await?;

@@ -27,6 +27,7 @@ fn sample() -> Meta {
             duration_seconds: 1.5,
             snapshot_lsn: Some("0/16B3748".to_owned()),
             readback: Readback::Checked,
+            content: Content::All,
             encryption: None,
             sqlite: None,
             warnings: Vec::new(),

@@ -67,8 +67,9 @@ pub async fn load(session: &Session) -> Result<Vec<Function>> {
     rows.iter().map(read).collect()
 }
 
-/// Which rows of `pg_proc`, joined with its namespace, are worth reading.
-pub(super) const WORTH_READING: &str = "n.nspname !~ '^pg_(toast|temp)' \
+/// Which rows of `pg_proc`, joined with its namespace, are worth reading: not those of the information schema, whose
+/// privileges initdb gives after it has noted what objects start with.
+pub(super) const WORTH_READING: &str = "n.nspname !~ '^(pg_toast|pg_temp|information_schema$)' \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i WHERE i.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
      AND i.objid = o.oid AND i.deptype = 'i') \
      AND (o.proacl IS DISTINCT FROM (SELECT p.initprivs FROM pg_catalog.pg_init_privs p WHERE p.objoid = o.oid \

@@ -170,7 +170,7 @@ fn types_sql(version: ServerVersion) -> String {
           WHERE c.oid = o.typcollation AND c.oid <> b.typcollation) AS collation, \
          ARRAY(SELECT e.enumlabel FROM pg_catalog.pg_enum e WHERE e.enumtypid = o.oid ORDER BY e.enumsortorder) AS labels \
          FROM pg_catalog.pg_type o JOIN pg_catalog.pg_namespace n ON n.oid = o.typnamespace \
-         WHERE o.typtype <> 'm' AND n.nspname !~ '^pg_(toast|temp)' \
+         WHERE o.typtype <> 'm' AND n.nspname !~ '^(pg_toast|pg_temp|information_schema$)' \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.oid = o.typelem AND e.typarray = o.oid) \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = o.typrelid AND c.relkind <> 'c') \
          ORDER BY n.nspname, o.typname"

@@ -60,9 +60,10 @@ pub async fn client(server: &Server, purpose: Purpose) -> Result<Control> {
     } else {
         login(server).await?
     };
-    let sql = pin(purpose);
-    let pinned = control.client.batch_execute(&sql).await;
-    pinned.map_err(|cause| Failure::from(cause).while_doing(Kind::Connect, "cannot set up the session"))?;
+    for sql in [NO_TIMEOUT, &pin(purpose)] {
+        let set_up = control.client.batch_execute(sql).await;
+        set_up.map_err(|cause| Failure::from(cause).while_doing(Kind::Connect, "cannot set up the session"))?;
+    }
     Ok(control)
 }
 

@@ -13,8 +13,8 @@ use crate::pg::piece::Piece;
 
 pub fn build(catalog: &Catalog, pieces: &[Piece]) -> Graph {
     let mut builder = Builder { graph: Graph::new(), catalog };
-    builder.add_pieces(pieces);
     builder.add_relations();
+    builder.add_pieces(pieces);
     builder.add_defaults();
     builder.add_constraints();
     builder.add_indexes();

@@ -71,6 +71,11 @@ impl Input {
         Input { buf: vec![0; READ_BYTES], start: 0, end: 0 }
     }
 
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.buf.capacity()
+    }
+
     fn ready(&self) -> &[u8] {
         self.buf.get(self.start..self.end).unwrap_or_default()
     }
