@@ -16,7 +16,7 @@ use tokio_postgres::Client;
 use crate::error::{Error, Kind, Result};
 
 use super::fault::Failure;
-use super::settings::{EMPTY_SEARCH_PATH, Purpose, pin};
+use super::settings::{EMPTY_SEARCH_PATH, NO_TIMEOUT, Purpose, pin};
 use super::stream::Stream;
 use super::tls;
 
@@ -26,6 +26,7 @@ pub use super::tls::Verified;
 
 mod control;
 mod dial;
+mod watched;
 
 pub(super) use control::{CANCEL_TIMEOUT, pinned};
 pub use control::{Control, Driver, cancel, client};

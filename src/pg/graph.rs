@@ -259,7 +259,18 @@ impl Graph {
         }
     }
 
+    /// What stands inside its owner's statement needs no owner before it. These loops of two are always the first to be
+    /// repaired, and a table of a thousand defaults has a thousand of them.
+    fn settle_inline(&mut self) {
+        let inline = |(id, node): (NodeId, &Node)| node.is_inline().then_some((id, node.owner?));
+        let pairs: Vec<(NodeId, NodeId)> = self.nodes.iter().enumerate().filter_map(inline).collect();
+        for (part, owner) in pairs {
+            self.forget(part, owner);
+        }
+    }
+
     pub fn order(mut self) -> Result<Ordered> {
+        self.settle_inline();
         self.add_boundaries();
         let mut sorted: Vec<NodeId> = (0..self.nodes.len()).collect();
         sorted.sort_by(|a, b| match (self.nodes.get(*a), self.nodes.get(*b)) {

@@ -6,6 +6,9 @@
 /// The first statement of every connection: nothing a user created may stand in for a system object.
 pub const EMPTY_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', '', false)";
 
+/// The second: a short timeout that a role carries must not stop us from setting the rest.
+pub const NO_TIMEOUT: &str = "SET statement_timeout = 0";
+
 /// What a session is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {

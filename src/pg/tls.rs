@@ -169,3 +169,7 @@ fn client_certificate(tls: &Tls) -> Result<Option<Identity>> {
     })?;
     Ok(Some((chain, key)))
 }
+
+#[cfg(test)]
+#[path = "tls/tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ use super::auth::{self, CancelKey, Welcome, unexpected};
 use super::connect::{CANCEL_TIMEOUT, Dialler, Reached, Server, pinned, within};
 use super::encoding::Codec;
 use super::fault::{Failure, ServerError};
-use super::settings::{EMPTY_SEARCH_PATH, Purpose, pin};
+use super::settings::{EMPTY_SEARCH_PATH, NO_TIMEOUT, Purpose, pin};
 use super::stream::Stream;
 
 pub mod input;
@@ -68,7 +68,7 @@ impl Conn {
             let (guard, host, deadline) = (link.guard, link.host.clone(), link.deadline);
             let started = within(deadline, async {
                 let mut stream = link.take_stream()?;
-                let mut input = Input::new();
+                let mut input = Input::default();
                 let welcome = auth::log_in(server, &link, &mut stream, &mut input).await?;
                 Ok((stream, input, welcome))
             });
@@ -80,7 +80,7 @@ impl Conn {
                 Err(failure) => dialler.refused(guard, failure)?,
             }
         };
-        for sql in [EMPTY_SEARCH_PATH, &pin(purpose)] {
+        for sql in [EMPTY_SEARCH_PATH, NO_TIMEOUT, &pin(purpose)] {
             let set_up = conn.execute(sql.as_bytes()).await;
             set_up.map_err(|failure| failure.while_doing(Kind::Connect, "cannot set up the session"))?;
         }
@@ -129,7 +129,7 @@ impl Conn {
                     }
                     rows.push(data_row(body).ok_or_else(|| Failure::protocol("a row whose fields do not fit it"))?);
                 }
-                b'E' => failed = Some(server_error(body)),
+                b'E' => failed = Some(survivable(body)?),
                 b'T' | b'C' | b'I' | b'N' | b'S' | b'A' => {}
                 b'Z' => return self.ready(rows, failed),
                 _ => return Err(unexpected(tag, "in the answer to a query")),
@@ -157,7 +157,7 @@ impl Conn {
                 b'C' if ended && count.is_none() => count = Some(copy_count(body)?),
                 b'E' => {
                     ended = true;
-                    failed = Some(server_error(body));
+                    failed = Some(survivable(body)?);
                 }
                 b'Z' if failed.is_some() || count.is_some() => {
                     return self.ready(CopyStep::Done(count.unwrap_or(0)), failed);
@@ -210,7 +210,7 @@ impl Conn {
             match tag {
                 b'N' | b'S' | b'A' => {}
                 b'C' if count.is_none() => count = Some(copy_count(body)?),
-                b'E' => failed = Some(server_error(body)),
+                b'E' => failed = Some(survivable(body)?),
                 b'Z' if failed.is_some() || count.is_some() => return self.ready(count.unwrap_or(0), failed),
                 _ => return Err(unexpected(tag, "at the end of a COPY")),
             }
@@ -247,7 +247,7 @@ impl Conn {
             let (tag, body) = self.input.message(&mut self.stream).await?;
             match tag {
                 b'N' | b'S' | b'A' => {}
-                b'E' => failed = Some(server_error(body)),
+                b'E' => failed = Some(survivable(body)?),
                 b'Z' if failed.is_some() => return self.ready((), failed),
                 tag if tag == wanted && failed.is_none() => {
                     // The first byte is the overall format: 0 is text.
@@ -346,6 +346,15 @@ fn data_row(body: &[u8]) -> Option<Row> {
         rest = after;
     }
     rest.is_empty().then_some(row)
+}
+
+/// An error after which the session goes on. One that ends it is final: nothing follows but the end of the stream.
+fn survivable(body: &[u8]) -> Result<ServerError, Failure> {
+    let error = server_error(body);
+    match error.severity.as_str() {
+        "FATAL" | "PANIC" => Err(Failure::Server(Box::new(error))),
+        _ => Ok(error),
+    }
 }
 
 /// `COPY 123`.

@@ -1,12 +1,18 @@
 //! One binary for all integration tests: real servers, real files, real signals. Nothing here skips.
 
+mod cmd;
 mod util;
 
 mod architecture;
 mod archive_damage;
 mod bad_archives;
+mod cli;
 mod format_golden;
+mod own_server;
 mod pg_capture;
+mod pg_connect;
+mod pg_copy;
+mod pg_leaf;
 mod servers;
 mod sqlite_live;
 mod store_local;
@@ -18,3 +24,4 @@ mod e2e_sqlite;
 mod e2e_stock_tools;
 mod program;
 mod sample;
+mod verify;

@@ -149,3 +149,67 @@ pub fn suggestion(section: Section, word: &str) -> Option<String> {
     let known = in_section(section).map(|key| key.name).chain(sections.map(|other| other.name()));
     nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::args::Args;
+
+    const DOCUMENT: &str = include_str!("../../../docs/CONFIGURATION.md");
+
+    /// The rows of the table below a section's heading.
+    fn rows_of(section: Section) -> impl Iterator<Item = &'static str> {
+        let heading = match section {
+            Section::Top => "## General".to_owned(),
+            section => format!("## `{}`", section.heading()),
+        };
+        let text = DOCUMENT.split("\n## ").find(|text| format!("## {text}").starts_with(&heading));
+        text.unwrap_or_else(|| panic!("{heading} is not documented")).lines().filter(|line| line.starts_with("| `"))
+    }
+
+    #[test]
+    fn every_key_and_its_variables_are_documented() {
+        for key in KEYS {
+            let cell = format!("| `{}` |", key.name);
+            let row = rows_of(key.section).find(|row| row.starts_with(&cell));
+            let row = row.unwrap_or_else(|| panic!("{} has no row in docs/CONFIGURATION.md", key.path()));
+            for name in key.environment() {
+                assert!(row.contains(&format!("`{name}`")), "{name} is missing in the row of {}", key.path());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_documented() {
+        for section in Section::ALL {
+            for row in rows_of(section) {
+                let name = row.split('`').nth(1).unwrap();
+                assert!(in_section(section).any(|key| key.name == name), "{name} of {} is unknown", section.heading());
+            }
+        }
+    }
+
+    #[test]
+    fn every_flag_is_documented() {
+        let command = Args::command();
+        let all = command.get_subcommands().flat_map(|sub| sub.get_arguments()).chain(command.get_arguments());
+        for flag in all.filter_map(|argument| argument.get_long()) {
+            assert!(DOCUMENT.contains(&format!("`--{flag}`")), "--{flag} is not in docs/CONFIGURATION.md");
+        }
+    }
+
+    #[test]
+    fn help_is_complete_and_every_command_has_examples() {
+        let mut command = Args::command();
+        command.build();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.contains("EXAMPLES"), "{} has no examples", sub.get_name());
+            for argument in sub.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} of {} has no help", argument.get_id(), sub.get_name());
+            }
+        }
+    }
+}

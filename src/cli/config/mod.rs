@@ -179,7 +179,6 @@ pub mod testing {
 #[cfg(test)]
 mod tests {
     use super::testing::config;
-    use super::*;
 
     #[test]
     fn levels_win_in_their_order() {

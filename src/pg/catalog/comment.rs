@@ -25,8 +25,10 @@ pub struct Notes {
 impl Notes {
     pub async fn load(session: &Session) -> Result<Self> {
         let mut notes = Notes::default();
-        let own =
-            format!("(o.objoid >= {FIRST_NORMAL_OID} OR o.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass)");
+        let own = format!(
+            "(o.objoid >= {FIRST_NORMAL_OID} OR o.classoid = ANY (ARRAY['pg_catalog.pg_namespace'::pg_catalog.regclass, \
+             'pg_catalog.pg_largeobject'::pg_catalog.regclass]::pg_catalog.oid[]))"
+        );
         let comments = format!(
             "SELECT o.classoid AS class, o.objoid AS oid, o.objsubid AS sub, o.description AS text \
              FROM pg_catalog.pg_description o WHERE {own}"

@@ -25,16 +25,17 @@ const BASE: BaseColumns = BaseColumns {
     acl: Some(("nspacl", "'n'")),
 };
 
-/// All schemas except those of temporary and TOAST tables.
+/// All schemas except those of temporary and TOAST tables and the information schema, whose privileges initdb gives
+/// after it has noted what objects start with.
 pub async fn load(session: &Session) -> Result<Vec<Schema>> {
     let sql = format!(
-        "SELECT {} FROM pg_catalog.pg_namespace o WHERE o.nspname !~ '^pg_(toast|temp)' ORDER BY o.nspname",
+        "SELECT {} FROM pg_catalog.pg_namespace o WHERE o.nspname !~ '^(pg_toast|pg_temp|information_schema$)' ORDER BY o.nspname",
         BASE.sql()
     );
     let mut schemas = Vec::new();
     for row in session.rows(&sql).await? {
         let mut base = Base::read(&row, class::PG_NAMESPACE)?;
-        base.in_system_schema = base.name.starts_with("pg_") || base.name == "information_schema";
+        base.in_system_schema = base.name.starts_with("pg_");
         let mut schema = Schema { base };
         if schema.is_public() {
             settle_public(&mut schema.base, session.version().has(Capability::PublicOwnedByDatabaseOwner));

@@ -111,12 +111,14 @@ async fn secure(conn: &mut Conn, task: &CopyTask) -> Result<()> {
          WHERE s.name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'; ",
         Literal(guarded)
     ));
+    // Most functions see what stands now, the plain columns what the snapshot saw.
     sql.push_str(&format!(
         "SELECT c.relkind::pg_catalog.text, c.relfilenode::pg_catalog.text, \
-         pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.text, \
-         pg_catalog.to_regclass({})::pg_catalog.oid::pg_catalog.text, \
-         (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0)).type \
-         FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) {}",
+         pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.text, n.oid::pg_catalog.text, \
+         CASE WHEN n.oid OPERATOR(pg_catalog.=) c.oid \
+         THEN (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0)).type END \
+         FROM pg_catalog.pg_class AS c, (SELECT pg_catalog.to_regclass({})::pg_catalog.oid AS oid) AS n \
+         WHERE c.oid OPERATOR(pg_catalog.=) {}",
         Literal(&quoted),
         task.oid
     ));

@@ -171,7 +171,8 @@ pub(super) fn explain(cause: io::Error, host: &str) -> Failure {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 refused("it is not valid yet", "is the clock here right?")
             }
-            CertificateError::UnknownIssuer => {
+            // A bad signature is what another authority of the same name leaves.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 refused("no root certificate of ours signed it", "does sslrootcert hold the authority of this server?")
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

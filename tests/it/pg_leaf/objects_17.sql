@@ -1,0 +1,5 @@
+CREATE COLLATION s.builtin (provider = builtin, locale = 'C.UTF-8');
+CREATE DOMAIN s.named AS int CONSTRAINT not_nothing NOT NULL;
+ALTER SUBSCRIPTION sub_UNIQUE SET (origin = none, run_as_owner = true);
+CREATE PUBLICATION maintained;
+ALTER DEFAULT PRIVILEGES FOR ROLE ROLE_OWNER GRANT MAINTAIN ON TABLES TO PUBLIC;
