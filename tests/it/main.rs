@@ -16,3 +16,4 @@ mod pg_leaf;
 mod servers;
 mod sqlite_live;
 mod store_local;
+mod verify;

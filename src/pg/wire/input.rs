@@ -60,7 +60,7 @@ pub enum Walk {
     Other,
 }
 
-pub struct Input {
+pub(in super::super) struct Input {
     buf: Vec<u8>,
     start: usize,
     end: usize,
