@@ -245,6 +245,22 @@ fn a_pattern_is_expanded_and_labels_may_not_clash() {
 }
 
 #[test]
+fn a_name_picks_among_the_configured_or_labels_the_one() {
+    let dir = Dir::new();
+    dir.write(
+        "miyabi-backup.toml",
+        "[[postgres]]\nhost = \"a\"\ndatabase = \"x\"\n[[sqlite]]\nname = \"app\"\npath = \"app.db\"\n",
+    );
+    let ran = dir.cmd("backup --dry-run --json --name app").run().exits(0);
+    assert_eq!(ran.json()["job"]["sources"].as_array().map(Vec::len), Some(1));
+    assert_eq!(ran.json()["job"]["sources"][0]["path"], "app.db");
+    dir.cmd("backup --name other").run().exits(5).reports("`other`", "there are: x, app");
+    let ran = dir.cmd("backup --dry-run --json --url postgres://u@h/d --name shop").run().exits(0);
+    assert_eq!(ran.json()["job"]["sources"][0]["name"], "shop");
+    dir.cmd("backup --file a.db --file b.db --name shop").run().exits(2).reports("exactly one", "");
+}
+
+#[test]
 fn variables_never_shorten_a_list_of_databases() {
     let dir = Dir::new();
     dir.write(

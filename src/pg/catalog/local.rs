@@ -158,6 +158,3 @@ fn plan_default(relation: &Relation, column: &Column, parents: &FromParents, pri
         DefaultPlan::Separate { oid, expression }
     }
 }
-
-#[cfg(test)]
-mod tests;
