@@ -4,15 +4,15 @@ mod cmd;
 mod util;
 
 mod architecture;
-mod own_server;
 mod archive_damage;
 mod bad_archives;
 mod cli;
 mod format_golden;
+mod own_server;
 mod pg_capture;
-mod pg_leaf;
 mod pg_connect;
 mod pg_copy;
+mod pg_leaf;
 mod servers;
 mod sqlite_live;
 mod store_local;
