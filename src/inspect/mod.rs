@@ -47,10 +47,6 @@ pub fn run(path: &Path, options: &Options, context: &Context) -> Result<Inspecte
     let (store, listing) = at_path(path, context.clock.zone()).map_err(doing)?;
     let row = listing.rows.into_iter().next().ok_or_else(|| Error::new(Kind::Nothing, "nothing to inspect"))?;
     let mut inspected = begin(path, &row);
-    if row.state == State::NoArchive {
-        inspected.trouble(Kind::Damaged, "its archive is gone: only the .meta is left");
-        return Ok(inspected);
-    }
     if let (State::Damaged, Some(note)) = (row.state, &row.note) {
         inspected.trouble(Kind::Damaged, note);
     }
@@ -66,7 +62,7 @@ pub fn run(path: &Path, options: &Options, context: &Context) -> Result<Inspecte
 fn begin(path: &Path, row: &Listed) -> Inspected {
     Inspected {
         path: path.to_owned(),
-        what: if row.state == State::NoArchive { What::Nothing } else { What::Unknown },
+        what: What::Unknown,
         foreign: false,
         size_bytes: StoredBytes(row.size),
         problems: Vec::new(),

@@ -56,8 +56,6 @@ pub enum What {
     Database,
     /// Nothing that this version can look into.
     Unknown,
-    /// A `.meta` without its archive.
-    Nothing,
 }
 
 #[derive(Clone, Debug, Serialize)]

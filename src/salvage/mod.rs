@@ -14,7 +14,7 @@ use crate::archive::{
 use crate::checksum::HashingWriter;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::Context;
-use crate::listing::{Listed, State, at_path};
+use crate::listing::{Listed, at_path};
 use crate::manifest::meta::{Content, FORMAT_VERSION};
 use crate::manifest::{BackupType, Details, Format, Meta, Moment, Readback, Source, TableFacts};
 use crate::store::{Bytes, Existing, Output, explain};
@@ -89,8 +89,7 @@ fn open(from: &Path, context: &Context) -> Result<(Listed, Box<dyn Bytes>)> {
         return Err(Error::new(Kind::Usage, "it is a folder").hint("name one archive"));
     }
     let (store, listing) = at_path(from, context.clock.zone())?;
-    let row = listing.rows.into_iter().next().filter(|row| row.state != State::NoArchive);
-    let row = row.ok_or_else(|| Error::new(Kind::Nothing, "there is only its .meta"))?;
+    let row = listing.rows.into_iter().next().ok_or_else(|| Error::new(Kind::Nothing, "there is no such file"))?;
     let bytes = stored::open(&store, &row)?;
     Ok((row, bytes))
 }
