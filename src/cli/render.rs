@@ -142,17 +142,17 @@ pub fn streams(streams: &[Stream]) -> String {
 
 pub fn verified(file: &FileReport) -> String {
     let verdict = match file.verdict {
-        Verdict::Sound if file.foreign => "sound (foreign)",
-        Verdict::Sound => "sound",
-        Verdict::Damaged => "DAMAGED",
-        Verdict::NotOurs => "NOT OURS",
-        Verdict::Unreadable => "UNREADABLE",
+        Verdict::Sound if file.foreign => "is sound (made by another tool)",
+        Verdict::Sound => "is sound",
+        Verdict::Damaged => "is damaged",
+        Verdict::NotOurs => "is not an archive of ours",
+        Verdict::Unreadable => "cannot be read",
     };
     let content = match file.tables {
         0 => String::new(),
         tables => format!(", {} rows in {} tables", human_count(file.rows), human_count(tables)),
     };
-    let mut text = format!("{verdict}  {}  {}{content}", file.path.display(), human_bytes(file.size.0));
+    let mut text = format!("{} {verdict}: {}{content}", file.path.display(), human_bytes(file.size.0));
     for finding in &file.findings {
         let at = finding.at.map_or_else(String::new, |at| format!(" at byte {}", human_count(at)));
         let stream = finding.stream.as_ref().map_or_else(String::new, |stream| format!(" in {stream}"));

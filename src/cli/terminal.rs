@@ -67,8 +67,13 @@ impl Terminal {
             say(PLAIN, "note", note);
         }
         if let Some(hint) = error.hint_text() {
-            say(CYAN, "hint", hint);
+            self.hint(hint);
         }
+    }
+
+    /// What may help with what was said before.
+    pub fn hint(&self, text: &str) {
+        say(CYAN, "hint", text);
     }
 
     pub fn warning(&self, text: &str) {

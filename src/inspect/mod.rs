@@ -53,7 +53,7 @@ pub fn run(path: &Path, options: &Options, context: &Context) -> Result<Inspecte
     let bytes = stored::open(&store, &row).map_err(doing)?;
     let source = stored::Stoppable::new(bytes.as_ref(), &context.cancel);
     let look = Look { path: store.root().join(&row.path), options, context };
-    let looked = look.into_file(&source, &mut inspected);
+    let looked = look.at(&source, &mut inspected);
     context.cancel.check()?;
     looked.map_err(doing)?;
     Ok(inspected)
@@ -95,7 +95,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn into_file(&self, source: &stored::Stoppable<'_>, into: &mut Inspected) -> Result<()> {
+    fn at(&self, source: &stored::Stoppable<'_>, into: &mut Inspected) -> Result<()> {
         let mut first = vec![0; SNIFF_BYTES.min(usize::try_from(source.len()).unwrap_or(SNIFF_BYTES))];
         source.read_at(0, &mut first).context(Kind::Place, || "its first bytes cannot be read".to_owned())?;
         match sniff(&first) {

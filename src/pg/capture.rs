@@ -113,8 +113,8 @@ async fn write(session: &Session, catalog: &Catalog, facts: &Facts, warnings: &m
     let tables = tables::plan(catalog, &found.conditions, &sizes, facts.in_recovery, warnings);
     let data = data::entries(session, catalog, &found, &tables, warnings).await?;
     let parts = script::Parts { catalog, pieces: &found.pieces, tables: &tables, data };
-    let entries = script::entries(parts, &ordered)?;
-    let roles = script::roles(catalog, &entries, &found.roles);
+    let entries = script::entries(&parts, &ordered)?;
+    let roles = script::roles(&parts, &entries, &found.roles);
     let large_objects = found.large_objects.iter().map(|one| one.base.id.oid).collect();
     let preamble = preamble::preamble(session.codec(), &roles);
     Ok(Script { preamble, entries, tables, large_objects, roles })

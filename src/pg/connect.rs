@@ -26,6 +26,7 @@ pub use super::tls::Verified;
 
 mod control;
 mod dial;
+mod watched;
 
 pub(super) use control::{CANCEL_TIMEOUT, pinned};
 pub use control::{Control, Driver, cancel, client};

@@ -186,8 +186,8 @@ fn server_hint(error: &ServerError) -> Option<String> {
         "28000" => "pg_hba.conf of the server decides who may log in from where, and with which sslmode",
         "3D000" => "list the server's databases with: psql -l",
         "53300" => "the server's max_connections is used up: run with fewer --jobs, or end idle sessions",
+        // Raised because row_security = off: else the server would hide rows.
         "42501" if error.message.contains("row-level security") => RLS_HINT,
-        // Raised when row_security = off would have hidden rows.
         "42501" => return Some(denied_hint(&error.message)),
         "55P03" => "another session waits for or holds a stronger lock: a migration, VACUUM FULL, TRUNCATE?",
         "53100" => "the server's disk is full",
@@ -224,4 +224,47 @@ fn denied_hint(message: &str) -> String {
     format!(
         "as its owner run: GRANT {grant} {name} TO the role that backs up; or GRANT pg_read_all_data (PostgreSQL 14+)"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(code: &str, message: &str) -> String {
+        let error = ServerError { code: code.into(), message: message.into(), ..ServerError::default() };
+        let error = Failure::Server(Box::new(error)).while_doing(Kind::Source, "cannot read rows of s.t");
+        assert_eq!(error.chain(), format!("cannot read rows of s.t: {message} (SQLSTATE {code})"));
+        error.hint_text().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_known_state_says_what_helps() {
+        assert!(hint("42501", "permission denied for table t").contains("GRANT SELECT ON TABLE t TO"));
+        assert!(hint("42501", "permission denied for schema s").contains("GRANT USAGE ON SCHEMA s TO"));
+        assert!(hint("42501", "permission denied for sequence q").contains("GRANT SELECT ON SEQUENCE q TO"));
+        assert!(hint("42501", "must be owner of x").contains("pg_read_all_data"));
+        assert!(hint("42501", "query would be affected by row-level security policy").contains("BYPASSRLS"));
+        assert!(hint("53200", "out of shared memory").contains("max_locks_per_transaction"));
+        assert!(hint("53100", "could not extend file").contains("disk is full"));
+        assert!(hint("57P01", "terminating connection").contains("administrator"));
+        assert!(hint("55P03", "could not obtain lock").contains("stronger lock"));
+        assert_eq!(hint("22P02", "invalid input syntax"), "");
+    }
+
+    #[test]
+    fn the_servers_own_hint_is_kept_where_we_know_nothing_better() {
+        let error = ServerError { code: "22023".into(), hint: Some("try x".into()), ..ServerError::default() };
+        let error = Failure::Server(Box::new(error)).while_doing(Kind::Target, "cannot run it");
+        assert_eq!(error.hint_text(), Some("try x"));
+    }
+
+    #[test]
+    fn a_cut_stream_is_told_apart_from_a_refusal() {
+        let hint =
+            |kind| Failure::from(io::Error::from(kind)).while_doing(Kind::Connect, "x").hint_text().map(str::to_owned);
+        assert!(hint(ErrorKind::UnexpectedEof).unwrap().contains("restart"));
+        assert!(hint(ErrorKind::ConnectionReset).unwrap().contains("restart"));
+        assert!(hint(ErrorKind::ConnectionRefused).unwrap().contains("running"));
+        assert!(matches!(Failure::from(io::Error::from(ErrorKind::UnexpectedEof)), Failure::Closed));
+    }
 }

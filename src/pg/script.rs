@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::ident::{Ident, QualifiedName};
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::object::ObjectId;
-use crate::pg::ddl::types;
+use crate::pg::ddl::{acl, types};
 use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
 use crate::pg::piece::Piece;
 
@@ -98,10 +98,10 @@ struct Draft {
     table: Option<u32>,
 }
 
-pub fn entries(parts: Parts, ordered: &Ordered) -> Result<Vec<Entry>> {
+pub fn entries(parts: &Parts, ordered: &Ordered) -> Result<Vec<Entry>> {
     let table_positions = parts.tables.iter().enumerate().map(|(position, table)| (table.oid, position)).collect();
     let mut emitter = Emitter {
-        parts: &parts,
+        parts,
         ordered,
         table_positions,
         entries: Vec::new(),
@@ -113,10 +113,24 @@ pub fn entries(parts: Parts, ordered: &Ordered) -> Result<Vec<Entry>> {
 }
 
 /// Roles that the script names: owners, grantees and grantors, those of policies, and `others`.
-pub fn roles(catalog: &Catalog, entries: &[Entry], others: &BTreeSet<String>) -> BTreeSet<String> {
+pub fn roles(parts: &Parts, entries: &[Entry], others: &BTreeSet<String>) -> BTreeSet<String> {
     let mut roles = others.clone();
     roles.extend(entries.iter().map(|entry| entry.owner.clone()).filter(|owner| !owner.is_empty()));
-    roles.extend(catalog.policies.iter().filter_map(|policy| policy.roles.clone()).flatten());
+    roles.extend(parts.catalog.policies.iter().filter_map(|policy| policy.roles.clone()).flatten());
+    let mut add = |acl: &Option<Vec<String>>, initial: &Option<Vec<String>>| {
+        if acl != initial {
+            roles.extend(acl.iter().flat_map(|items| acl::roles(items)));
+        }
+    };
+    for piece in parts.pieces.iter().filter(|piece| !piece.acl.is_empty()) {
+        add(&piece.base.acl, &None);
+    }
+    for relation in &parts.catalog.relations {
+        add(&relation.base.acl, &relation.base.init_acl);
+        for column in parts.catalog.columns_of(relation.oid()) {
+            add(&column.acl, &column.init_acl);
+        }
+    }
     roles
 }
 

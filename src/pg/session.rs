@@ -14,6 +14,7 @@ use crate::pg::connect::{self, Control, Driver, Reached, Server};
 use crate::pg::encoding::Codec;
 use crate::pg::settings::Purpose;
 use crate::pg::version::ServerVersion;
+use crate::script::{check_fragment, check_single_statement, without_variables};
 
 pub struct Session {
     client: Client,
@@ -127,6 +128,9 @@ pub struct Row {
     codec: Codec,
 }
 
+/// What a function's body is checked behind, so that `BEGIN ATOMIC` is read as one.
+const BODY_HEAD: &str = "CREATE FUNCTION f() ";
+
 /// One value as it came, with the type that says how to read it.
 struct Cell<'a> {
     raw: &'a [u8],
@@ -173,6 +177,57 @@ impl Row {
             Some(cell) => self.codec.decode(cell.raw).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Part of a statement that the server deparsed: an expression, a type, names. It is refused if it could end the
+    /// statement that it is put into, and changed where psql could put a variable in place of a name.
+    pub fn sql(&self, column: &str) -> Result<String> {
+        Row::present(column, self.opt_sql(column)?)
+    }
+
+    pub fn opt_sql(&self, column: &str) -> Result<Option<String>> {
+        let Some(text) = self.opt_text(column)? else { return Ok(None) };
+        check_fragment(&text).map_err(|cause| self.harmful(column).because(cause))?;
+        Ok(Some(without_variables(&text).into_owned()))
+    }
+
+    /// A `text[]` of such parts.
+    pub fn sql_array(&self, column: &str) -> Result<Vec<String>> {
+        let parts = self.text_array(column)?;
+        for part in &parts {
+            check_fragment(part).map_err(|cause| self.harmful(column).because(cause))?;
+        }
+        Ok(parts.iter().map(|part| without_variables(part).into_owned()).collect())
+    }
+
+    /// A whole statement that the server deparsed, without its `;`. It must be a single one and begin with one of `verbs`.
+    pub fn opt_statement(&self, column: &str, verbs: &[&str]) -> Result<Option<String>> {
+        let Some(text) = self.opt_text(column)? else { return Ok(None) };
+        let text = text.trim_end();
+        let text = text.strip_suffix(';').unwrap_or(text);
+        check_single_statement(text, verbs).map_err(|cause| self.harmful(column).because(cause))?;
+        Ok(Some(without_variables(text).into_owned()))
+    }
+
+    pub fn statement(&self, column: &str, verbs: &[&str]) -> Result<String> {
+        Row::present(column, self.opt_statement(column, verbs)?)
+    }
+
+    /// The body of an SQL function, `RETURN …` or `BEGIN ATOMIC …`.
+    pub fn opt_sql_body(&self, column: &str) -> Result<Option<String>> {
+        let Some(body) = self.opt_text(column)? else { return Ok(None) };
+        let whole = format!("{BODY_HEAD}{body}");
+        check_single_statement(&whole, &["CREATE FUNCTION"]).map_err(|cause| self.harmful(column).because(cause))?;
+        Ok(Some(without_variables(&whole).into_owned().split_off(BODY_HEAD.len())))
+    }
+
+    /// Names the object by the row's columns of type `name`: the schema and its own, as a rule.
+    fn harmful(&self, column: &str) -> Error {
+        let names = self.row.columns().iter().filter(|one| *one.type_() == Type::NAME);
+        let names: Vec<String> = names.filter_map(|one| self.opt_text(one.name()).ok().flatten()).collect();
+        let what = format!("cannot use catalog column `{column}` of {}", names.join("."));
+        Error::new(Kind::Source, what)
+            .hint("its text would run as more than one statement when restored: look at the object")
     }
 
     pub fn bool(&self, column: &str) -> Result<bool> {

@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_postgres::tls::{ChannelBinding, TlsStream};
 use tokio_rustls::client::TlsStream as RustlsStream;
 
 pub struct Stream {
@@ -75,16 +74,6 @@ impl AsyncWrite for Stream {
             Carrier::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
-/// So that tokio-postgres can bind SCRAM to the TLS session that was negotiated before it saw the stream.
-impl TlsStream for Stream {
-    fn channel_binding(&self) -> ChannelBinding {
-        match &self.end_point {
-            Some(hash) => ChannelBinding::tls_server_end_point(hash.clone()),
-            None => ChannelBinding::none(),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Conn {
             let (guard, host, deadline) = (link.guard, link.host.clone(), link.deadline);
             let started = within(deadline, async {
                 let mut stream = link.take_stream()?;
-                let mut input = Input::new();
+                let mut input = Input::default();
                 let welcome = auth::log_in(server, &link, &mut stream, &mut input).await?;
                 Ok((stream, input, welcome))
             });

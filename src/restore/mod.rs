@@ -133,16 +133,21 @@ impl Plan {
     pub async fn run(self, job: &RestoreJob, context: &Context) -> Result<RestoreOutcome> {
         let now = context.clock.zoned();
         let archive = self.found.named.clone();
-        let mut outcome = match self.target {
+        let restored = match self.target {
             Target::Postgres(server) => {
                 let stamp = now.strftime("%Y%m%d_%H%M%S").to_string();
-                into_database(self.found, &server, job, context, &stamp).await?
+                into_database(self.found, &server, job, context, &stamp).await
             }
             Target::Sqlite(path) => {
                 let stamp = now.strftime("%Y%m%d-%H%M%S").to_string();
-                into_file(self.found.opened, path, job, context, stamp).await?
+                into_file(self.found.opened, path, job, context, stamp).await
             }
         };
+        // Readers of an archive know offsets, not the file's name.
+        let mut outcome = restored.map_err(|error| match error.kind() {
+            Kind::Damaged => error.while_doing(format!("cannot restore from {archive}")),
+            _ => error,
+        })?;
         outcome.archive = archive;
         outcome.duration_seconds = context.clock.now().duration_since(now.timestamp()).as_secs_f64().max(0.0);
         Ok(outcome)

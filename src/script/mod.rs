@@ -2,7 +2,7 @@
 //!
 //! Pure and bounded: [`Lexer`] is fed bytes and holds at most one statement, so a script of any length can be
 //! read from a pipe. [`check_single_statement`] is what stands between a hostile source server and whoever
-//! restores the script with psql. Both run the same scanner. Nothing here executes anything.
+//! restores the script with psql; [`check_fragment`] does the same for expressions. All run the same scanner. Nothing here executes anything.
 
 mod check;
 mod fault;
@@ -10,7 +10,7 @@ mod lexer;
 mod restrict;
 mod scan;
 
-pub use self::check::{check_single_statement, without_variables};
+pub use self::check::{check_fragment, check_single_statement, without_variables};
 pub use self::fault::{Fault, ScriptError};
 pub use self::lexer::{Item, Lexer, Markers};
 pub use self::restrict::Restrict;

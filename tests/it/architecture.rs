@@ -57,7 +57,7 @@ fn imports_only_point_down() {
             let line = line.strip_prefix("pub ").unwrap_or(line);
             let Some(rest) = line.strip_prefix("use crate::") else {
                 assert!(
-                    line.starts_with("//") || !line.contains("crate::"),
+                    line.starts_with("//") || !line.replace("pub(in crate::", "").contains("crate::"),
                     "{}: an inline `crate::` path hides an import: {line}",
                     path.display()
                 );
@@ -79,7 +79,8 @@ fn files_stay_readable() {
     for (_, path, text) in sources() {
         let lines = text.lines().count();
         assert!(lines <= 600, "{} has {lines} lines: split it", path.display());
-        assert!(text.starts_with("//!"), "{} does not open with its contract", path.display());
+        let is_test = path.ends_with("tests.rs");
+        assert!(is_test || text.starts_with("//!"), "{} does not open with its contract", path.display());
     }
 }
 

@@ -26,20 +26,20 @@ fn help_works_whatever_the_configuration_says() {
     let dir = Dir::new();
     dir.write("miyabi-backup.toml", "this is = = no toml");
     dir.cmd("backup --help").run().exits(0).prints("EXAMPLES");
-    dir.cmd("backup").run().exits(2).is_error("cannot read miyabi-backup.toml, line 1", "");
+    dir.cmd("backup").run().exits(2).reports("cannot read miyabi-backup.toml, line 1", "");
 }
 
 #[test]
 fn what_is_misspelt_is_named_with_what_was_meant() {
     let dir = Dir::new();
-    dir.cmd("bakcup").run().exits(2).is_error("bakcup", "did you mean `backup`?").prints_nothing();
-    dir.cmd("backup --jbos 3").run().exits(2).is_error("--jbos", "did you mean `--jobs`?");
-    dir.cmd("").run().exits(2).is_error("no command", "--help");
+    dir.cmd("bakcup").run().exits(2).reports("bakcup", "did you mean `backup`?").prints_nothing();
+    dir.cmd("backup --jbos 3").run().exits(2).reports("--jbos", "did you mean `--jobs`?");
+    dir.cmd("").run().exits(2).reports("no command", "--help");
     dir.write("miyabi-backup.toml", "zone = \"UTC\"\n\n[[postgres]]\nhost = \"db\"\nuserr = \"u\"\n");
     dir.cmd("backup")
         .run()
         .exits(2)
-        .is_error("unknown key `userr` in [[postgres]] (miyabi-backup.toml, line 5)", "did you mean `user`?");
+        .reports("unknown key `userr` in [[postgres]] (miyabi-backup.toml, line 5)", "did you mean `user`?");
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn restore_refuses_two_servers_and_lists_both() {
         .env("PGHOST", "two.example")
         .run()
         .exits(4)
-        .is_error("one.example", "--url")
-        .is_error("two.example", "");
+        .reports("one.example", "--url")
+        .reports("two.example", "");
     // The same server by two families is no conflict, and a flag decides any.
     dir.cmd("restore --type postgres --file x.sql.gz --database d --dry-run")
         .env("DATABASE_HOST", "one.example")
@@ -150,12 +150,12 @@ fn restore_needs_one_configured_server() {
     dir.cmd("restore --type postgres --file x.sql.gz --database d")
         .run()
         .exits(5)
-        .is_error("no PostgreSQL server", "--url");
+        .reports("no PostgreSQL server", "--url");
     dir.write(
         "miyabi-backup.toml",
         "[[postgres]]\nhost=\"a\"\ndatabase=\"x\"\n[[postgres]]\nhost=\"b\"\ndatabase=\"y\"\n",
     );
-    dir.cmd("restore --type postgres --file x.sql.gz --database z").run().exits(4).is_error("several servers", "--url");
+    dir.cmd("restore --type postgres --file x.sql.gz --database z").run().exits(4).reports("several servers", "--url");
     let ran = dir.cmd("restore --type postgres --file x.sql.gz --database y --dry-run --json").run().exits(0);
     assert_eq!(ran.json()["job"]["postgres"]["hosts"], json!(["b:5432"]));
     assert_eq!(ran.json()["job"]["postgres"]["database"], "y");
@@ -173,14 +173,14 @@ fn secrets_are_never_shown() {
         .exits(0)
         .says("warning: the password in --url")
         .never_shows(secret);
-    dir.cmd("backup -vv").arg("--url").arg(&url).run().exits(10).is_error("127.0.0.1:1", "").never_shows(secret);
+    dir.cmd("backup -vv").arg("--url").arg(&url).run().exits(10).reports("127.0.0.1:1", "").never_shows(secret);
     dir.cmd("backup --json -vv").arg("--url").arg(&url).run().exits(10).never_shows(secret);
     dir.cmd("restore --file nothing.sql.gz").arg("--url").arg(&url).run().never_shows(secret);
     let broken = format!("postgres://u:{secret}@h:port/d?sslmode");
     dir.cmd("backup").arg("--url").arg(&broken).run().exits(2).never_shows(secret);
     dir.cmd("backup postgres").env("DATABASE_URL", &broken).run().exits(2).says("DATABASE_URL").never_shows(secret);
     dir.write(".env", &format!("DATABASE_PASSWORD '{secret}\n"));
-    dir.cmd("backup").run().exits(2).is_error("cannot read .env", "single quotes").never_shows(secret);
+    dir.cmd("backup").run().exits(2).reports("cannot read .env", "single quotes").never_shows(secret);
     dir.write(".env", &format!("DATABASE_NAME=d\nDATABASE_PASSWORD={secret}\n"));
     let ran = dir.cmd("backup --dry-run --json").run().exits(0).never_shows(secret);
     assert_eq!(server(&ran, 0)["has_password"], true);
@@ -194,23 +194,23 @@ fn a_password_file_is_read_and_not_shown() {
     let ran = dir.cmd("backup --config conf/m.toml --dry-run --json").run().exits(0).never_shows("file-secret-1");
     assert_eq!(server(&ran, 0)["has_password"], true);
     dir.write("conf/pw", "");
-    dir.cmd("backup --config conf/m.toml").run().exits(2).is_error("is empty", "");
+    dir.cmd("backup --config conf/m.toml").run().exits(2).reports("is empty", "");
 }
 
 #[test]
 fn nothing_to_do_is_a_failure() {
     let dir = Dir::new();
-    dir.cmd("backup").run().exits(5).is_error("nothing is configured", "--url");
-    dir.cmd("backup postgres").run().exits(5).is_error("no PostgreSQL database is configured", "--url");
-    dir.cmd("backup sqlite").run().exits(5).is_error("no SQLite file is configured", "--file");
-    dir.cmd("verify").run().exits(5).is_error("backups", "");
-    dir.cmd("list").run().exits(5).is_error("backups", "");
+    dir.cmd("backup").run().exits(5).reports("nothing is configured", "--url");
+    dir.cmd("backup postgres").run().exits(5).reports("no PostgreSQL database is configured", "--url");
+    dir.cmd("backup sqlite").run().exits(5).reports("no SQLite file is configured", "--file");
+    dir.cmd("verify").run().exits(5).reports("backups", "");
+    dir.cmd("list").run().exits(5).reports("backups", "");
     std::fs::create_dir(dir.join("backups")).unwrap();
-    dir.cmd("verify").run().exits(5).is_error("no archive to verify in backups", "");
-    dir.cmd("list").run().exits(5).is_error("no backup in backups", "");
+    dir.cmd("verify").run().exits(5).reports("no archive to verify in backups", "");
+    dir.cmd("list").run().exits(5).reports("no backup in backups", "");
     dir.write("miyabi-backup.toml", "[[sqlite]]\npath = \"data/*.db\"\n");
-    dir.cmd("backup").run().exits(5).is_error("data/*.db of sqlite.path (miyabi-backup.toml, line 2)", "");
-    dir.cmd("backup sqlite").env("SQLITE_DATABASES", "*.nope").run().exits(5).is_error("*.nope", "");
+    dir.cmd("backup").run().exits(5).reports("data/*.db of sqlite.path (miyabi-backup.toml, line 2)", "");
+    dir.cmd("backup sqlite").env("SQLITE_DATABASES", "*.nope").run().exits(5).reports("*.nope", "");
 }
 
 #[test]
@@ -239,9 +239,25 @@ fn a_pattern_is_expanded_and_labels_may_not_clash() {
     dir.cmd("backup sqlite --dry-run --file */app.db")
         .run()
         .exits(2)
-        .is_error("one/app.db and two/app.db would both be backed up as `app`", "name");
+        .reports("one/app.db and two/app.db would both be backed up as `app`", "name");
     dir.write("m.toml", "[[sqlite]]\nname = \"x\"\npath = \"one/*.db\"\n[[sqlite]]\npath = \"two/app.db\"\n");
     assert_eq!(labels(dir.cmd("backup --config m.toml --dry-run --json").run()), ["x-app", "x-other", "app"]);
+}
+
+#[test]
+fn a_name_picks_among_the_configured_or_labels_the_one() {
+    let dir = Dir::new();
+    dir.write(
+        "miyabi-backup.toml",
+        "[[postgres]]\nhost = \"a\"\ndatabase = \"x\"\n[[sqlite]]\nname = \"app\"\npath = \"app.db\"\n",
+    );
+    let ran = dir.cmd("backup --dry-run --json --name app").run().exits(0);
+    assert_eq!(ran.json()["job"]["sources"].as_array().map(Vec::len), Some(1));
+    assert_eq!(ran.json()["job"]["sources"][0]["path"], "app.db");
+    dir.cmd("backup --name other").run().exits(5).reports("`other`", "there are: x, app");
+    let ran = dir.cmd("backup --dry-run --json --url postgres://u@h/d --name shop").run().exits(0);
+    assert_eq!(ran.json()["job"]["sources"][0]["name"], "shop");
+    dir.cmd("backup --file a.db --file b.db --name shop").run().exits(2).reports("exactly one", "");
 }
 
 #[test]
@@ -256,7 +272,7 @@ fn variables_never_shorten_a_list_of_databases() {
         .env("DATABASE_HOST", "elsewhere")
         .run()
         .exits(2)
-        .is_error("elsewhere", "--url");
+        .reports("elsewhere", "--url");
     let ran =
         dir.cmd("backup --dry-run --json").env("DATABASE_NAME", "y").env("DATABASE_USER", "only_y").run().exits(0);
     assert_eq!(server(&ran, 1)["user"], "only_y");
@@ -278,20 +294,17 @@ fn settings_that_cannot_be_are_named_with_their_place() {
         ("--output b --to c", "cannot be used with"),
         ("--schema-only --data-only", "cannot be used with"),
     ] {
-        dir.cmd(&format!("backup {url} {flag}")).run().exits(2).is_error(expected, "");
+        dir.cmd(&format!("backup {url} {flag}")).run().exits(2).reports(expected, "");
     }
-    dir.cmd("backup --url http://h/d").run().exits(2).is_error("--url", "postgres://");
+    dir.cmd("backup --url http://h/d").run().exits(2).reports("--url", "postgres://");
     dir.cmd("backup --url postgres://u@h/d")
         .env("MIYABI_BACKUP_JOBS", "x")
         .run()
         .exits(2)
-        .is_error("MIYABI_BACKUP_JOBS (environment)", "");
-    dir.cmd("backup --url postgres://u@h/d").env("PGSERVICE", "s").run().exits(2).is_error("PGSERVICE", "");
+        .reports("MIYABI_BACKUP_JOBS (environment)", "");
+    dir.cmd("backup --url postgres://u@h/d").env("PGSERVICE", "s").run().exits(2).reports("PGSERVICE", "");
     dir.write("miyabi-backup.toml", "[retention]\ndaily = 0\n");
-    dir.cmd("backup --url postgres://u@h/d")
-        .run()
-        .exits(2)
-        .is_error("retention.daily (miyabi-backup.toml, line 2)", "");
+    dir.cmd("backup --url postgres://u@h/d").run().exits(2).reports("retention.daily (miyabi-backup.toml, line 2)", "");
 }
 
 #[test]
@@ -303,7 +316,7 @@ fn a_bucket_is_refused_never_skipped() {
         .env(bucket, "b")
         .run()
         .exits(2)
-        .is_error("S3 is not supported by this version", "--to");
+        .reports("S3 is not supported by this version", "--to");
     dir.cmd("backup sqlite --file a.db --to here").env(bucket, "b").run().exits(0);
     dir.cmd("list --from here").env(bucket, "b").run().exits(0).prints("sqlite/daily/");
 }
@@ -327,7 +340,7 @@ fn without_a_terminal_a_restore_needs_confirm() {
     dir.cmd("restore --file a.db.gz --database b.db")
         .run()
         .exits(4)
-        .is_error("without a confirmation", "--confirm")
+        .reports("without a confirmation", "--confirm")
         .says("b.db");
     assert!(!dir.join("b.db").exists());
     dir.cmd("restore --file a.db.gz --database b.db --confirm").run().exits(0).prints("restored");
@@ -345,7 +358,7 @@ fn commands_around_a_restore_run_in_order_and_stop_it() {
     let dir = Dir::new();
     dir.sqlite("a.db", 1);
     dir.cmd("backup sqlite --file a.db --output a.db.gz").run().exits(0);
-    dir.write("good.toml", "[restore]\nbefore_restore = \"echo before >> log; ls b.db >> log 2>&1\"\nafter_restore = \"ls b.db >> log; echo said\"\n");
+    dir.write("good.toml", "[restore]\nbefore_restore = \"echo before >> log; ls b.db >> log 2>&1; true\"\nafter_restore = \"ls b.db >> log; echo said\"\n");
     dir.cmd("restore --config good.toml --file a.db.gz --database b.db --confirm --json")
         .run()
         .exits(0)
@@ -361,13 +374,13 @@ fn commands_around_a_restore_run_in_order_and_stop_it() {
     dir.cmd("restore --config bad.toml --file a.db.gz --database c.db --confirm")
         .run()
         .exits(1)
-        .is_error("before_restore", "");
+        .reports("before_restore", "");
     assert!(!dir.join("c.db").exists());
     dir.write("late.toml", "[restore]\nafter_restore = \"exit 3\"\n");
     dir.cmd("restore --config late.toml --file a.db.gz --database d.db --confirm")
         .run()
         .exits(1)
-        .is_error("after_restore", "complete");
+        .reports("after_restore", "complete");
     assert!(dir.join("d.db").exists());
 }
 
@@ -380,17 +393,17 @@ fn a_backup_is_listed_inspected_and_salvaged() {
     assert!(path.starts_with("backups/sqlite/daily/sqlite-shop-"), "{path}");
     dir.cmd("list").run().exits(0).prints("shop").prints("complete");
     assert_eq!(dir.cmd("list --json --name shop").run().exits(0).json()["backups"].as_array().map(Vec::len), Some(3));
-    dir.cmd("list --name other").run().exits(5).is_error("no backup of `other`", "");
+    dir.cmd("list --name other").run().exits(5).reports("no backup of `other`", "");
     let inspected = dir.cmd("inspect --json").arg(&path).run().exits(0).json();
     assert_eq!(inspected["streams"][0]["kind"], "pages");
     assert_eq!(inspected["meta"]["format"], "sqlite");
-    dir.cmd("inspect backups").run().exits(2).is_error("is a folder", "");
-    dir.cmd("inspect nothing.db.gz").run().exits(5).is_error("nothing.db.gz does not exist", "");
+    dir.cmd("inspect backups").run().exits(2).reports("is a folder", "");
+    dir.cmd("inspect nothing.db.gz").run().exits(5).reports("nothing.db.gz does not exist", "");
     dir.cmd("verify").run().exits(0).prints("3 of 3 sound");
     dir.cmd("verify --quiet").run().exits(0).prints_nothing();
     let salvaged = dir.cmd("salvage --json --output s.db.gz").arg(&path).run().exits(0).json();
     assert_eq!(salvaged["complete"], true);
-    dir.cmd("salvage --output s.db.gz").arg(&path).run().exits(4).is_error("s.db.gz", "");
+    dir.cmd("salvage --output s.db.gz").arg(&path).run().exits(4).reports("s.db.gz", "");
     dir.cmd("salvage --force --output s.db.gz").arg(&path).run().exits(0).prints("everything was kept");
 }
 
@@ -403,7 +416,7 @@ fn damage_is_an_error_even_when_quiet() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(dir.join("a.db.gz"), bytes).unwrap();
-    dir.cmd("verify --quiet a.db.gz").run().exits(30).is_error("DAMAGED  a.db.gz", "").prints_nothing();
+    dir.cmd("verify --quiet a.db.gz").run().exits(30).reports("a.db.gz is damaged", "salvage").prints_nothing();
     let ran = dir.cmd("verify --json a.db.gz").run().exits(30);
     assert_eq!(ran.json()["files"][0]["verdict"], "damaged");
 }

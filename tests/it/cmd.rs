@@ -157,7 +157,7 @@ impl Ran<'_> {
 
     /// Has a line `error: …` and, if wanted, one `hint: …`.
     #[track_caller]
-    pub fn is_error(self, error: &str, hint: &str) -> Self {
+    pub fn reports(self, error: &str, hint: &str) -> Self {
         let stderr = self.stderr();
         let has = |start: &str, text: &str| stderr.lines().any(|line| line.starts_with(start) && line.contains(text));
         if !has("error: ", error) {

@@ -233,6 +233,7 @@ fn a_change_that_holds_a_table_is_waited_for_and_backed_up(major: u32) {
         wait_until("the backup to stand before the lock", || database.psql(waits) == "t");
         open.commit();
         run.wait().expect(0);
+        database.psql("REFRESH MATERIALIZED VIEW per_day");
         let target = TestDatabase::planned(major, "e2e_changed_copy");
         sandbox.run(&["restore", "--file", file, "--url", &target.url(), "--confirm"]).expect(0);
         sample::assert_same(&database, &target);
@@ -250,7 +251,8 @@ fn a_table_truncated_after_the_coordinators_death_fails_the_run(major: u32) {
     wait_until("the large table to be read", || {
         database.psql(&format!("SELECT count(*) {others} AND state = 'active' AND query LIKE 'COPY%large%'")) == "1"
     });
-    let held = database.psql("SET lock_timeout = '50ms'; SELECT 'reached'; BEGIN; LOCK TABLE victim IN ROW EXCLUSIVE MODE; ROLLBACK");
+    let held = database
+        .psql("SET lock_timeout = '50ms'; SELECT 'reached'; BEGIN; LOCK TABLE victim IN ROW EXCLUSIVE MODE; ROLLBACK");
     assert_eq!(held, "reached", "writers must not be held up");
     let refused = psql_output(major, &database.url(), "SET lock_timeout = '50ms'; TRUNCATE victim");
     assert!(!refused.status.success(), "a table of the running backup could be truncated");

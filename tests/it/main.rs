@@ -18,4 +18,12 @@ mod salvage;
 mod servers;
 mod sqlite_live;
 mod store_local;
+
+mod e2e_foreign;
+mod e2e_kill;
+mod e2e_postgres;
+mod e2e_sqlite;
+mod e2e_stock_tools;
+mod program;
+mod sample;
 mod verify;

@@ -27,6 +27,9 @@ pub fn run(args: &VerifyArgs, run: &mut Run<'_>) -> Result<u8> {
             _ => run.terminal.failure(&shown),
         }
     }
+    if outcome.files.iter().any(|file| file.verdict == Verdict::Damaged && !file.foreign) {
+        run.terminal.hint("`miyabi-backup salvage FILE --output NEW` keeps every member that is sound");
+    }
     run.terminal.result(&render::verify_summary(&outcome, run.took()))?;
     run.terminal.json(&json::outcome(&outcome, outcome.exit_code(), &run.notes)?);
     Ok(outcome.exit_code())

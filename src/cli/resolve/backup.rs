@@ -4,7 +4,7 @@ use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, machine, pl
 use crate::cli::args::{BackupArgs, What};
 use crate::cli::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::job::{BackupJob, Content, Limits, Place, Source};
+use crate::job::{BackupJob, Content, Limits, Place, PostgresSource, Source, SqliteSource};
 
 pub struct Backup {
     /// `None` if every source failed already.
@@ -91,56 +91,76 @@ fn check_flags(args: &BackupArgs) -> Result<()> {
     Ok(())
 }
 
+/// Sources of both kinds, before they become one list.
+struct Found {
+    postgres: Vec<PostgresSource>,
+    sqlite: Vec<SqliteSource>,
+    failures: Vec<Failure>,
+}
+
 /// `--url` and `--file` name everything that is wanted; without them it is what is configured.
 fn all_sources(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<(Vec<Source>, Vec<Failure>)> {
-    let named = !args.urls.is_empty() || !args.files.is_empty();
+    let is_named = !args.urls.is_empty() || !args.files.is_empty();
     let limits = Limits {
         yield_limit: values::duration(config, "sqlite_yield", SQLITE_YIELD)?,
         busy_limit: values::duration(config, "sqlite_busy", SQLITE_BUSY)?,
     };
-    let mut postgres = match (named, args.what) {
-        (true, _) => sources::postgres_by_url(config, &args.urls, notes)?,
-        (false, What::Sqlite) => Vec::new(),
-        (false, _) => sources::postgres_configured(config, notes)?,
+    let postgres = match args.what {
+        _ if is_named => sources::postgres_by_url(config, &args.urls, notes)?,
+        What::Sqlite => Vec::new(),
+        What::All | What::Postgres => sources::postgres_configured(config, notes)?,
     };
-    let (mut sqlite, mut failures) = match (named, args.what) {
-        (true, _) if args.files.is_empty() => (Vec::new(), Vec::new()),
-        (false, What::Postgres) => (Vec::new(), Vec::new()),
-        _ => sources::sqlite(config, &args.files, limits, notes)?,
-    };
-    if named {
-        if let (Some(name), more) = (args.names.first(), args.names.len() > 1) {
-            let mut labels = postgres.iter_mut().map(|source| &mut source.label);
-            let mut labels = labels.by_ref().chain(sqlite.iter_mut().map(|source| &mut source.label));
-            match (labels.next(), labels.next(), more) {
-                (Some(label), None, false) => label.clone_from(name),
-                _ => return Err(Error::new(Kind::Usage, "--name names the backups of exactly one --url or --file")),
-            }
-        }
-    } else if !args.names.is_empty() {
-        let known: Vec<&str> = postgres
-            .iter()
-            .map(|source| source.label.as_str())
-            .chain(sqlite.iter().map(|source| source.label.as_str()))
-            .collect();
-        refuse_unknown_names(&args.names, &known)?;
-        postgres.retain(|source| args.names.contains(&source.label));
-        sqlite.retain(|source| args.names.contains(&source.label));
-        failures.retain(|failure| args.names.contains(&failure.label));
+    let wants_sqlite = if is_named { !args.files.is_empty() } else { args.what != What::Postgres };
+    let (sqlite, failures) =
+        if wants_sqlite { sources::sqlite(config, &args.files, limits, notes)? } else { (Vec::new(), Vec::new()) };
+    let mut found = Found { postgres, sqlite, failures };
+    match args.names.as_slice() {
+        [] => {}
+        names if is_named => found.label(names)?,
+        names => found.select(names)?,
     }
-    sources::refuse_clashes(postgres.iter().map(|source| (source.label.as_str(), source.server.describe())))?;
-    sources::refuse_clashes(sqlite.iter().map(|source| (source.label.as_str(), source.path.display().to_string())))?;
-    let all = postgres
-        .into_iter()
-        .map(|source| Source::Postgres(Box::new(source)))
-        .chain(sqlite.into_iter().map(Source::Sqlite));
-    Ok((all.collect(), failures))
+    found.into_sources()
 }
 
-fn refuse_unknown_names(wanted: &[String], known: &[&str]) -> Result<()> {
-    let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
-    let error = Error::new(Kind::Nothing, format!("no configured source is named `{unknown}`"));
-    Err(if known.is_empty() { error } else { error.hint(format!("there are: {}", known.join(", "))) })
+impl Found {
+    fn labels(&mut self) -> Vec<&mut String> {
+        let postgres = self.postgres.iter_mut().map(|source| &mut source.label);
+        let sqlite = self.sqlite.iter_mut().map(|source| &mut source.label);
+        postgres.chain(sqlite).chain(self.failures.iter_mut().map(|failure| &mut failure.label)).collect()
+    }
+
+    /// `--name` beside `--url` or `--file`: what the one backup is called.
+    fn label(&mut self, names: &[String]) -> Result<()> {
+        match (names, self.labels().as_mut_slice()) {
+            ([name], [label]) => {
+                label.clone_from(name);
+                Ok(())
+            }
+            _ => Err(Error::new(Kind::Usage, "--name names the backups of exactly one --url or --file")),
+        }
+    }
+
+    /// `--name` alone: which of the configured sources.
+    fn select(&mut self, names: &[String]) -> Result<()> {
+        let known: Vec<String> = self.labels().into_iter().map(|label| label.clone()).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+            let error = Error::new(Kind::Nothing, format!("no configured source is named `{unknown}`"));
+            return Err(if known.is_empty() { error } else { error.hint(format!("there are: {}", known.join(", "))) });
+        }
+        self.postgres.retain(|source| names.contains(&source.label));
+        self.sqlite.retain(|source| names.contains(&source.label));
+        self.failures.retain(|failure| names.contains(&failure.label));
+        Ok(())
+    }
+
+    fn into_sources(self) -> Result<(Vec<Source>, Vec<Failure>)> {
+        let databases = self.postgres.iter().map(|source| (source.label.as_str(), source.server.describe()));
+        sources::refuse_clashes(databases)?;
+        let files = self.sqlite.iter().map(|source| (source.label.as_str(), source.path.display().to_string()));
+        sources::refuse_clashes(files)?;
+        let postgres = self.postgres.into_iter().map(|source| Source::Postgres(Box::new(source)));
+        Ok((postgres.chain(self.sqlite.into_iter().map(Source::Sqlite)).collect(), self.failures))
+    }
 }
 
 fn nothing(args: &BackupArgs) -> Error {

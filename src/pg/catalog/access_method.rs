@@ -27,7 +27,7 @@ pub async fn load(session: &Session) -> Result<Vec<AccessMethod>> {
         methods.push(AccessMethod {
             base: Base::read(&row, class::PG_AM)?,
             is_table: row.bool("is_table")?,
-            handler: row.text("handler")?,
+            handler: row.sql("handler")?,
         });
     }
     Ok(methods)

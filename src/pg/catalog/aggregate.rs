@@ -80,21 +80,21 @@ fn read(row: &Row) -> Result<Aggregate> {
     let moving = function(row, "aggmtransfn")?.map(|name| transition(row, name, "m")).transpose()?;
     Ok(Aggregate {
         base: Base::read(row, class::PG_PROC)?,
-        arguments: row.text("arguments")?,
-        identity_arguments: row.text("identity_arguments")?,
-        argument_types: row.text_array("argument_types")?,
+        arguments: row.sql("arguments")?,
+        identity_arguments: row.sql("identity_arguments")?,
+        argument_types: row.sql_array("argument_types")?,
         kind: match row.char("aggkind")? {
             'o' => AggregateKind::OrderedSet,
             'h' => AggregateKind::Hypothetical,
             _ => AggregateKind::Normal,
         },
-        transition: transition(row, row.text("aggtransfn")?, "")?,
+        transition: transition(row, row.sql("aggtransfn")?, "")?,
         moving,
         combine: function(row, "aggcombinefn")?,
         serialize: function(row, "aggserialfn")?,
         deserialize: function(row, "aggdeserialfn")?,
         inverse: function(row, "aggminvtransfn")?,
-        sort_operator: row.opt_text("sortop")?,
+        sort_operator: row.opt_sql("sortop")?,
         parallel: row.char("proparallel")?,
     })
 }
@@ -103,7 +103,7 @@ fn read(row: &Row) -> Result<Aggregate> {
 fn transition(row: &Row, name: String, m: &str) -> Result<Transition> {
     Ok(Transition {
         function: name,
-        state_type: row.text(&format!("{m}transtype"))?,
+        state_type: row.sql(&format!("{m}transtype"))?,
         space: row.i32(&format!("agg{m}transspace"))?,
         initial: row.opt_text(&format!("agg{m}initval"))?,
         last: function(row, &format!("agg{m}finalfn"))?,

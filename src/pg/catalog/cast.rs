@@ -43,15 +43,15 @@ pub async fn load(session: &Session) -> Result<Vec<Cast>> {
     );
     let mut casts = Vec::new();
     for row in session.rows(&sql).await? {
-        let method = match (row.char("castmethod")?, row.opt_text("function")?) {
+        let method = match (row.char("castmethod")?, row.opt_sql("function")?) {
             ('f', Some(function)) => Method::Function(function),
             ('i', _) => Method::InOut,
             _ => Method::Binary,
         };
         casts.push(Cast {
             base: Base::read(&row, class::PG_CAST)?,
-            source: row.text("source")?,
-            target: row.text("target")?,
+            source: row.sql("source")?,
+            target: row.sql("target")?,
             method,
             context: row.char("castcontext")?,
         });

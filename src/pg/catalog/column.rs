@@ -95,14 +95,14 @@ fn read(row: &Row) -> Result<Column> {
         (Some(schema), Some(name)) => Some(QualifiedName::new(schema, name)),
         _ => None,
     };
-    let default = match (row.opt_u32("default_oid")?, row.opt_text("default_expression")?) {
+    let default = match (row.opt_u32("default_oid")?, row.opt_sql("default_expression")?) {
         (Some(oid), Some(expression)) => Some(ColumnDefault { oid, expression }),
         _ => None,
     };
     Ok(Column {
         number: row.i16("attnum")?,
         name: row.text("attname")?,
-        type_name: row.text("type_name")?,
+        type_name: row.sql("type_name")?,
         not_null: row.bool("attnotnull")?,
         is_local: row.bool("attislocal")?,
         identity: row.char("attidentity")?,

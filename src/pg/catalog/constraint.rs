@@ -70,7 +70,7 @@ fn read(row: &Row) -> Result<Option<Constraint>> {
         kind,
         name: row.text("conname")?,
         relation: row.u32("conrelid")?,
-        definition: row.text("definition")?,
+        definition: row.sql("definition")?,
         is_local: row.bool("conislocal")?,
         validated: row.bool("convalidated")?,
         no_inherit: row.bool("connoinherit")?,

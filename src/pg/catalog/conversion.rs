@@ -31,7 +31,7 @@ pub async fn load(session: &Session) -> Result<Vec<Conversion>> {
             base: Base::read(&row, class::PG_CONVERSION)?,
             from: row.text("from_encoding")?,
             to: row.text("to_encoding")?,
-            function: row.text("conproc")?,
+            function: row.sql("conproc")?,
             is_default: row.bool("condefault")?,
         });
     }

@@ -31,7 +31,7 @@ pub async fn load(session: &Session) -> Result<Vec<EventTrigger>> {
             base: Base::read(&row, class::PG_EVENT_TRIGGER)?,
             event: row.text("evtevent")?,
             tags: row.opt_text_array("evttags")?.unwrap_or_default(),
-            function: row.text("function")?,
+            function: row.sql("function")?,
             enabled: row.char("evtenabled")?,
         });
     }

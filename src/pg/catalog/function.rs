@@ -105,7 +105,7 @@ fn functions_sql(version: ServerVersion) -> String {
 
 fn read(row: &Row) -> Result<Function> {
     let source = row.text("prosrc")?;
-    let body = match (row.opt_text("sql_body")?, row.opt_text("probin")?) {
+    let body = match (row.opt_sql_body("sql_body")?, row.opt_text("probin")?) {
         (Some(sql), _) => Body::Sql(sql),
         (None, Some(file)) => Body::Library { file, symbol: source },
         (None, None) => Body::Source(source),
@@ -117,13 +117,13 @@ fn read(row: &Row) -> Result<Function> {
             'w' => FunctionKind::Window,
             _ => FunctionKind::Function,
         },
-        arguments: row.text("arguments")?,
-        identity_arguments: row.text("identity_arguments")?,
-        argument_types: row.text_array("argument_types")?,
-        result: row.opt_text("result")?,
+        arguments: row.sql("arguments")?,
+        identity_arguments: row.sql("identity_arguments")?,
+        argument_types: row.sql_array("argument_types")?,
+        result: row.opt_sql("result")?,
         returns_set: row.bool("proretset")?,
         language: row.text("lanname")?,
-        transforms: row.text_array("transforms")?,
+        transforms: row.sql_array("transforms")?,
         volatility: row.char("provolatile")?,
         strict: row.bool("proisstrict")?,
         security_definer: row.bool("prosecdef")?,

@@ -85,7 +85,7 @@ fn read(row: &Row) -> Result<Index> {
         schema: row.text("nspname")?,
         name: row.text("relname")?,
         table: row.u32("indrelid")?,
-        definition: row.text("definition")?,
+        definition: row.statement("definition", &["CREATE INDEX", "CREATE UNIQUE INDEX"])?,
         parent: row.opt_u32("parent")?.unwrap_or(0),
         clustered: row.bool("indisclustered")?,
         replica_identity: row.bool("indisreplident")?,

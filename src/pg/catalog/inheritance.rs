@@ -33,7 +33,7 @@ pub async fn load(session: &Session) -> Result<Inheritance> {
          FROM pg_catalog.pg_partitioned_table p ORDER BY p.partrelid";
     for row in session.rows(sql).await? {
         let table = row.u32("partrelid")?;
-        inheritance.keys.insert(table, row.text("key")?);
+        inheritance.keys.insert(table, row.sql("key")?);
         if row.bool("unstable")? {
             inheritance.unstable_hash.push(table);
         }
@@ -41,7 +41,7 @@ pub async fn load(session: &Session) -> Result<Inheritance> {
     let sql = "SELECT c.oid, pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound FROM pg_catalog.pg_class c
          WHERE c.relispartition AND c.relkind = ANY ('{r,p,f}'::\"char\"[]) ORDER BY c.oid";
     for row in session.rows(sql).await? {
-        inheritance.bounds.insert(row.u32("oid")?, row.text("bound")?);
+        inheritance.bounds.insert(row.u32("oid")?, row.sql("bound")?);
     }
     Ok(inheritance)
 }

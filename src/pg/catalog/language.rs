@@ -44,9 +44,9 @@ pub async fn load(session: &Session) -> Result<Vec<Language>> {
         languages.push(Language {
             base: Base::read(&row, class::PG_LANGUAGE)?,
             trusted: row.bool("lanpltrusted")?,
-            handler: row.opt_text("handler")?,
-            inline: row.opt_text("inline")?,
-            validator: row.opt_text("validator")?,
+            handler: row.opt_sql("handler")?,
+            inline: row.opt_sql("inline")?,
+            validator: row.opt_sql("validator")?,
         });
     }
     Ok(languages)

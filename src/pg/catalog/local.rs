@@ -90,7 +90,7 @@ impl Locals<'_> {
             return ColumnPlan { print: true, default, not_null: NotNullPlan::None };
         }
         let print = column.is_local || relation.is_partition;
-        let parents = self.from_parents(relation, column);
+        let parents = self.inherited_by(relation, column);
         ColumnPlan {
             print,
             default: plan_default(relation, column, &parents, print),
@@ -98,7 +98,7 @@ impl Locals<'_> {
         }
     }
 
-    fn from_parents(&self, relation: &Relation, column: &Column) -> FromParents {
+    fn inherited_by(&self, relation: &Relation, column: &Column) -> FromParents {
         let mut found = FromParents::default();
         let (mut valid, mut invalid) = (false, false);
         for parent in self.inheritance.parents_of(relation.oid()) {
@@ -158,6 +158,3 @@ fn plan_default(relation: &Relation, column: &Column, parents: &FromParents, pri
         DefaultPlan::Separate { oid, expression }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -46,11 +46,11 @@ pub async fn load(session: &Session) -> Result<Vec<Operator>> {
     for row in session.rows(&sql).await? {
         operators.push(Operator {
             base: Base::read(&row, class::PG_OPERATOR)?,
-            left: row.opt_text("left_type")?,
-            right: row.opt_text("right_type")?,
-            function: row.text("oprcode")?,
-            commutator: row.opt_text("commutator")?,
-            negator: row.opt_text("negator")?,
+            left: row.opt_sql("left_type")?,
+            right: row.opt_sql("right_type")?,
+            function: row.sql("oprcode")?,
+            commutator: row.opt_sql("commutator")?,
+            negator: row.opt_sql("negator")?,
             merges: row.bool("oprcanmerge")?,
             hashes: row.bool("oprcanhash")?,
             restrict: function(&row, "oprrest")?,

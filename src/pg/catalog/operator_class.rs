@@ -77,9 +77,9 @@ pub async fn load_classes(session: &Session) -> Result<Vec<OperatorClass>> {
             base,
             access_method: row.text("amname")?,
             is_default: row.bool("opcdefault")?,
-            data_type: row.text("data_type")?,
-            family: row.text("family")?,
-            storage: row.opt_text("storage")?,
+            data_type: row.sql("data_type")?,
+            family: row.sql("family")?,
+            storage: row.opt_sql("storage")?,
         });
     }
     Ok(classes)
@@ -122,8 +122,8 @@ async fn members(session: &Session, of: &str) -> Result<HashMap<u32, Vec<Member>
     for row in session.rows(&sql).await? {
         found.entry(row.u32("refobjid")?).or_default().push(Member::Operator {
             strategy: row.i16("amopstrategy")?,
-            operator: row.text("operator")?,
-            order_by: row.opt_text("order_by")?,
+            operator: row.sql("operator")?,
+            order_by: row.opt_sql("order_by")?,
         });
     }
     let sql = format!(
@@ -136,9 +136,9 @@ async fn members(session: &Session, of: &str) -> Result<HashMap<u32, Vec<Member>
     for row in session.rows(&sql).await? {
         found.entry(row.u32("refobjid")?).or_default().push(Member::Function {
             number: row.i16("amprocnum")?,
-            left: row.text("left_type")?,
-            right: row.text("right_type")?,
-            function: row.text("function")?,
+            left: row.sql("left_type")?,
+            right: row.sql("right_type")?,
+            function: row.sql("function")?,
         });
     }
     Ok(found)

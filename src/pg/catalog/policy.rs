@@ -39,8 +39,8 @@ pub async fn load(session: &Session) -> Result<Vec<Policy>> {
             command: row.char("polcmd")?,
             permissive: row.bool("polpermissive")?,
             roles: row.opt_text_array("roles")?,
-            using: row.opt_text("using")?,
-            check: row.opt_text("check")?,
+            using: row.opt_sql("using")?,
+            check: row.opt_sql("check")?,
         });
     }
     Ok(policies)

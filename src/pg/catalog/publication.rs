@@ -79,7 +79,7 @@ pub async fn load_tables(session: &Session) -> Result<Vec<PublicationTable>> {
             relation: row.u32("prrelid")?,
             table: QualifiedName::new(row.text("table_schema")?, row.text("table_name")?),
             columns: row.opt_text_array("columns")?,
-            filter: row.opt_text("filter")?,
+            filter: row.opt_sql("filter")?,
         });
     }
     Ok(tables)

@@ -126,7 +126,7 @@ fn read(row: &Row) -> Result<Option<Relation>> {
         kind,
         unlogged: row.char("relpersistence")? == 'u',
         row_type: row.u32("reltype")?,
-        of_type: row.opt_text("of_type")?,
+        of_type: row.opt_sql("of_type")?,
         options: row.opt_text_array("reloptions")?.unwrap_or_default(),
         toast_options: row.opt_text_array("toast_options")?.unwrap_or_default(),
         tablespace: row.opt_text("tablespace")?,

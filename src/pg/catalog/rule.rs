@@ -29,7 +29,7 @@ pub async fn load(session: &Session) -> Result<Vec<Rule>> {
             oid: row.u32("oid")?,
             relation: row.u32("ev_class")?,
             name: row.text("rulename")?,
-            definition: row.opt_text("definition")?,
+            definition: row.opt_statement("definition", &["CREATE RULE"])?,
             enabled: row.char("ev_enabled")?,
         });
     }

@@ -57,7 +57,7 @@ pub async fn load(session: &Session) -> Result<Vec<Sequence>> {
         };
         sequences.push(Sequence {
             oid: row.u32("seqrelid")?,
-            type_name: row.text("type_name")?,
+            type_name: row.sql("type_name")?,
             start: row.i64("seqstart")?,
             increment: row.i64("seqincrement")?,
             min: row.i64("seqmin")?,

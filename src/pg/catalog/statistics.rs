@@ -32,7 +32,7 @@ pub async fn load(session: &Session) -> Result<Vec<Statistics>> {
         statistics.push(Statistics {
             base: Base::read(&row, class::PG_STATISTIC_EXT)?,
             table: row.u32("stxrelid")?,
-            definition: row.text("definition")?,
+            definition: row.statement("definition", &["CREATE STATISTICS"])?,
             target: row.opt_i16("target")?,
         });
     }

@@ -71,11 +71,11 @@ pub async fn load_parsers(session: &Session) -> Result<Vec<Parser>> {
     let read = |row: &Row| {
         Ok(Parser {
             base: Base::read(row, class::PG_TS_PARSER)?,
-            start: row.text("prsstart")?,
-            get_token: row.text("prstoken")?,
-            end: row.text("prsend")?,
+            start: row.sql("prsstart")?,
+            get_token: row.sql("prstoken")?,
+            end: row.sql("prsend")?,
             headline: function(row, "prsheadline")?,
-            lex_types: row.text("prslextype")?,
+            lex_types: row.sql("prslextype")?,
         })
     };
     rows(session, base("pg_ts_parser", "prsname", None), "prsnamespace", more).await?.iter().map(read).collect()
@@ -87,7 +87,7 @@ pub async fn load_templates(session: &Session) -> Result<Vec<Template>> {
         Ok(Template {
             base: Base::read(row, class::PG_TS_TEMPLATE)?,
             init: function(row, "tmplinit")?,
-            lexize: row.text("tmpllexize")?,
+            lexize: row.sql("tmpllexize")?,
         })
     };
     rows(session, base("pg_ts_template", "tmplname", None), "tmplnamespace", more).await?.iter().map(read).collect()
@@ -100,8 +100,8 @@ pub async fn load_dictionaries(session: &Session) -> Result<Vec<Dictionary>> {
     let read = |row: &Row| {
         Ok(Dictionary {
             base: Base::read(row, class::PG_TS_DICT)?,
-            template: row.text("template")?,
-            options: row.opt_text("dictinitoption")?,
+            template: row.sql("template")?,
+            options: row.opt_sql("dictinitoption")?,
         })
     };
     let columns = base("pg_ts_dict", "dictname", Some("dictowner"));
@@ -116,7 +116,7 @@ pub async fn load_configurations(session: &Session) -> Result<Vec<Configuration>
     let read = |row: &Row| {
         let base = Base::read(row, class::PG_TS_CONFIG)?;
         let mappings = mappings.remove(&base.id.oid).unwrap_or_default();
-        Ok(Configuration { base, parser: row.text("parser")?, mappings })
+        Ok(Configuration { base, parser: row.sql("parser")?, mappings })
     };
     let columns = base("pg_ts_config", "cfgname", Some("cfgowner"));
     rows(session, columns, "cfgnamespace", more).await?.iter().map(read).collect()
@@ -132,7 +132,7 @@ async fn mappings(session: &Session) -> Result<HashMap<u32, Vec<Mapping>>> {
                WHERE c.oid >= 16384 GROUP BY m.mapcfg, m.maptokentype, t.alias ORDER BY m.mapcfg, m.maptokentype";
     let mut found: HashMap<u32, Vec<Mapping>> = HashMap::new();
     for row in session.rows(sql).await? {
-        let mapping = Mapping { token: row.text("alias")?, dictionaries: row.text_array("dictionaries")? };
+        let mapping = Mapping { token: row.text("alias")?, dictionaries: row.sql_array("dictionaries")? };
         found.entry(row.u32("mapcfg")?).or_default().push(mapping);
     }
     Ok(found)

@@ -31,10 +31,10 @@ pub async fn load(session: &Session) -> Result<Vec<Transform>> {
     for row in session.rows(&sql).await? {
         transforms.push(Transform {
             base: Base::read(&row, class::PG_TRANSFORM)?,
-            data_type: row.text("data_type")?,
+            data_type: row.sql("data_type")?,
             language: row.text("lanname")?,
-            from_sql: row.opt_text("from_sql")?,
-            to_sql: row.opt_text("to_sql")?,
+            from_sql: row.opt_sql("from_sql")?,
+            to_sql: row.opt_sql("to_sql")?,
         });
     }
     Ok(transforms)

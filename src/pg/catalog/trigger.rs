@@ -43,7 +43,7 @@ pub async fn load(session: &Session) -> Result<Vec<Trigger>> {
             oid: row.u32("oid")?,
             table: row.u32("tgrelid")?,
             name: row.text("tgname")?,
-            definition: row.opt_text("definition")?,
+            definition: row.opt_statement("definition", &["CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER"])?,
             enabled: row.char("tgenabled")?,
             extensions: row.text_array("extensions")?,
         });

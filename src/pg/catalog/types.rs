@@ -179,7 +179,7 @@ fn types_sql(version: ServerVersion) -> String {
 
 /// `-` is how the server prints no function.
 pub(super) fn function(row: &Row, column: &str) -> Result<Option<String>> {
-    Ok(Some(row.text(column)?).filter(|name| name != "-"))
+    Ok(Some(row.sql(column)?).filter(|name| name != "-"))
 }
 
 fn base_type(row: &Row) -> Result<BaseType> {
@@ -196,12 +196,12 @@ fn base_type(row: &Row) -> Result<BaseType> {
     }
     Ok(BaseType {
         length: row.i16("typlen")?,
-        input: row.text("typinput")?,
-        output: row.text("typoutput")?,
+        input: row.sql("typinput")?,
+        output: row.sql("typoutput")?,
         functions,
         collatable: row.bool("collatable")?,
         default: default(row)?,
-        element: row.opt_text("element")?,
+        element: row.opt_sql("element")?,
         category: row.char("typcategory")?,
         preferred: row.bool("typispreferred")?,
         delimiter: row.char("typdelim")?,
@@ -212,7 +212,7 @@ fn base_type(row: &Row) -> Result<BaseType> {
 }
 
 fn default(row: &Row) -> Result<Option<Default>> {
-    Ok(match row.opt_text("default_expression")? {
+    Ok(match row.opt_sql("default_expression")? {
         Some(expression) => Some(Default::Expression(expression)),
         None => row.opt_text("typdefault")?.map(Default::Literal),
     })
@@ -220,8 +220,8 @@ fn default(row: &Row) -> Result<Option<Default>> {
 
 fn domain(row: &Row, constraints: Vec<DomainConstraint>) -> Result<Domain> {
     Ok(Domain {
-        of: row.text("base_type")?,
-        collation: row.opt_text("collation")?,
+        of: row.sql("base_type")?,
+        collation: row.opt_sql("collation")?,
         default: default(row)?,
         not_null: row.bool("not_null")?,
         constraints,
@@ -241,8 +241,8 @@ async fn attributes(session: &Session) -> Result<HashMap<u32, Vec<Attribute>>> {
         found.entry(row.u32("attrelid")?).or_default().push(Attribute {
             number: row.i16("attnum")?,
             name: row.text("attname")?,
-            data_type: row.text("data_type")?,
-            collation: row.opt_text("collation")?,
+            data_type: row.sql("data_type")?,
+            collation: row.opt_sql("collation")?,
         });
     }
     Ok(found)
@@ -259,7 +259,7 @@ async fn domain_constraints(session: &Session) -> Result<HashMap<u32, Vec<Domain
             name: row.text("conname")?,
             is_not_null: row.char("contype")? == 'n',
             validated: row.bool("convalidated")?,
-            definition: row.text("definition")?,
+            definition: row.sql("definition")?,
         });
     }
     Ok(found)
@@ -287,10 +287,10 @@ async fn ranges(session: &Session) -> Result<HashMap<u32, Range>> {
     let mut found = HashMap::new();
     for row in session.rows(&sql).await? {
         let range = Range {
-            subtype: row.text("subtype")?,
-            multirange: row.opt_text("multirange")?,
-            operator_class: row.opt_text("operator_class")?,
-            collation: row.opt_text("collation")?,
+            subtype: row.sql("subtype")?,
+            multirange: row.opt_sql("multirange")?,
+            operator_class: row.opt_sql("operator_class")?,
+            collation: row.opt_sql("collation")?,
             canonical: function(&row, "rngcanonical")?,
             subtype_diff: function(&row, "rngsubdiff")?,
         };

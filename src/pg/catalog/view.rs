@@ -7,17 +7,14 @@ use crate::pg::session::Session;
 
 /// The SELECT by view, without its final semicolon.
 pub async fn load(session: &Session) -> Result<HashMap<u32, String>> {
-    let sql = "SELECT o.oid, pg_catalog.pg_get_viewdef(o.oid) AS definition
+    let sql = "SELECT o.oid, pg_catalog.rtrim(pg_catalog.pg_get_viewdef(o.oid), ';') AS definition
          FROM pg_catalog.pg_class o JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
          WHERE o.relkind = ANY ('{v,m}'::\"char\"[]) AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema'
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.objid = o.oid AND e.deptype = 'e'
              AND e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass)";
     let mut views = HashMap::new();
     for row in session.rows(sql).await? {
-        let definition = row.text("definition")?;
-        let definition = definition.trim_end();
-        let definition = definition.strip_suffix(';').unwrap_or(definition);
-        views.insert(row.u32("oid")?, definition.to_owned());
+        views.insert(row.u32("oid")?, row.sql("definition")?);
     }
     Ok(views)
 }

@@ -8,10 +8,11 @@ use tokio_postgres::tls::TlsConnect;
 use tokio_postgres::{CancelToken, Config};
 
 use super::dial::within;
+use super::watched::Watched;
 use super::*;
 
 /// How long a request to cancel may take before the connection is simply dropped.
-pub(in crate::pg) const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(in super::super) const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client whose session is pinned, with what is needed to keep it and to open more to the same server.
 pub struct Control {
@@ -83,7 +84,7 @@ async fn login(server: &Server) -> Result<Control> {
 }
 
 /// The same login, to this one host.
-pub(in crate::pg) fn pinned(server: &Server, host: Host) -> Server {
+pub(in super::super) fn pinned(server: &Server, host: Host) -> Server {
     Server { hosts: vec![host], target: Target::Any, ..server.clone() }
 }
 
@@ -138,12 +139,12 @@ async fn check_role(target: Target, client: &Client) -> Result<(), Failure> {
 struct Negotiated;
 
 impl TlsConnect<Stream> for Negotiated {
-    type Stream = Stream;
+    type Stream = Watched;
     type Error = io::Error;
-    type Future = Ready<io::Result<Stream>>;
+    type Future = Ready<io::Result<Watched>>;
 
     fn connect(self, stream: Stream) -> Self::Future {
-        ready(Ok(stream))
+        ready(Ok(Watched::new(stream)))
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::pg::pgpass::{self, Found};
 
 /// A stream that is ready for a startup message.
-pub(in crate::pg) struct Link {
+pub(in super::super) struct Link {
     stream: Option<Stream>,
     pub host: Host,
     pub guard: Guard,
@@ -48,7 +48,7 @@ struct Attempt {
     way: Way,
 }
 
-pub(in crate::pg) struct Dialler<'a> {
+pub(in super::super) struct Dialler<'a> {
     server: &'a Server,
     tls: Option<tls::Client>,
     hosts_left: VecDeque<&'a Host>,
@@ -257,7 +257,7 @@ fn keep_alive(stream: &TcpStream) -> Result<(), Failure> {
         .map_err(|errno| Failure::Io(errno.into()))
 }
 
-pub(in crate::pg) async fn within<T>(
+pub(in super::super) async fn within<T>(
     deadline: Option<Instant>,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {

@@ -214,6 +214,16 @@ fn role(text: &str, end: char) -> Option<(String, &str)> {
     }
 }
 
+/// The roles that these items name, as grantees or grantors.
+pub fn roles(items: &[String]) -> Vec<String> {
+    let of_item = |item: &String| {
+        let (grantee, rest) = role(item, '=')?;
+        let (grantor, _) = role(rest.split_once('/')?.1, '\0')?;
+        Some([grantee, grantor])
+    };
+    items.iter().filter_map(of_item).flatten().filter(|name| !name.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,5 +287,10 @@ mod tests {
     fn no_privileges_at_all_differ_from_the_defaults() {
         let text = between(AclKind::Function, "f()", Some("o"), &items(&["=X/o", "o=X/o"]), &[]).unwrap();
         assert_eq!(text, "REVOKE ALL ON FUNCTION f() FROM PUBLIC;\nREVOKE ALL ON FUNCTION f() FROM \"o\";\n");
+    }
+
+    #[test]
+    fn roles_are_grantees_and_grantors() {
+        assert_eq!(roles(&items(&["=r/own", "\"a/b=c\"=r*/\"d\"\"e\""])), ["own", "a/b=c", "d\"e"]);
     }
 }

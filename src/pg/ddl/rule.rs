@@ -8,7 +8,7 @@ use crate::pg::catalog::rule::Rule;
 use crate::pg::ddl::trigger::state;
 
 pub fn create(rule: &Rule, definition: &str, relation: &Relation) -> String {
-    let mut sql = format!("{definition}\n");
+    let mut sql = format!("{definition};\n");
     if rule.enabled != 'O' {
         let name = Ident::new(rule.name.as_str());
         let _ = writeln!(sql, "ALTER TABLE {} {} RULE {name};", relation.qualified(), state(rule.enabled));

@@ -134,7 +134,9 @@ pub fn settings(relation: &Relation, columns: &[Column]) -> String {
             let _ = writeln!(sql, "{alter} ONLY {name} ALTER COLUMN {} {change};", Ident::new(column.name.as_str()));
         }
     }
+    // A foreign table has `n` in its catalog row, and no statement to say so.
     match relation.replica_identity {
+        _ if relation.kind == RelationKind::Foreign => {}
         'n' => _ = writeln!(sql, "{alter} ONLY {name} REPLICA IDENTITY NOTHING;"),
         'f' => _ = writeln!(sql, "{alter} ONLY {name} REPLICA IDENTITY FULL;"),
         _ => {}

@@ -212,6 +212,7 @@ impl Found {
                 in_system_schema: false,
             };
             let create = ddl::default_acl::create(&one)?;
+            self.roles.extend(ddl::acl::roles(&one.acl));
             let mut new = New::named(&base, NodeKind::DefaultAcl, "DEFAULT ACL", String::new(), create);
             new.tie.clone_from(&one.role);
             self.pieces.push(new.with(String::new(), String::new(), String::new()));

@@ -1,3 +1,5 @@
+//! URLs as libpq takes them, and refusals that never repeat a password.
+
 use std::path::PathBuf;
 use std::time::Duration;
 

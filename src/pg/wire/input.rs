@@ -60,17 +60,19 @@ pub enum Walk {
     Other,
 }
 
-pub struct Input {
+pub(in super::super) struct Input {
     buf: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl Input {
-    pub fn new() -> Self {
+impl Default for Input {
+    fn default() -> Self {
         Input { buf: vec![0; READ_BYTES], start: 0, end: 0 }
     }
+}
 
+impl Input {
     #[cfg(test)]
     pub fn capacity(&self) -> usize {
         self.buf.capacity()

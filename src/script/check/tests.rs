@@ -60,6 +60,34 @@ fn each_known_attack_is_refused() {
 }
 
 #[test]
+fn only_rules_list_statements_in_parentheses() {
+    let rule = "CREATE RULE r AS ON INSERT TO s.t DO ALSO ( INSERT INTO s.u VALUES (1); UPDATE s.u SET a = ';')";
+    assert_eq!(check_single_statement(rule, &["CREATE RULE"]), Ok(()));
+    assert_eq!(
+        check_single_statement(&format!("{rule}; DROP TABLE t"), &["CREATE RULE"]).unwrap_err().fault,
+        Fault::Several
+    );
+    assert_eq!(check_fragment("f(1; 2)").unwrap_err().fault, Fault::Several);
+}
+
+#[test]
+fn fragments_cannot_end_their_statement() {
+    for good in [
+        "integer",
+        "s.\"a;b\"",
+        "(x > 1) AND (y ~ '^\\d;'::text)",
+        "s.===(s.bt,integer)",
+        "a text DEFAULT 'x', b int",
+        "",
+    ] {
+        assert_eq!(check_fragment(good), Ok(()), "{good}");
+    }
+    for bad in ["x;", "x; DROP TABLE t", "x)", "(x", "'x", "x \\! id", "x --", "x /*", "E'a'\n'b'"] {
+        assert!(check_fragment(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn the_line_of_a_fault_is_named() {
     let error = check_single_statement("SELECT 1,\n2,\n\\! x", &["SELECT"]).unwrap_err();
     assert_eq!(error.to_string(), "line 3: a backslash stands outside of quotes");

@@ -1,6 +1,7 @@
 //! Kinds of objects outside of relations, on every major: made by SQL, read, written, made again from what was
 //! written; then our own reading and stock pg_dump must find the same in both databases.
 
+use miyabi_backup::error::Kind;
 use miyabi_backup::pg::catalog::comment::Notes;
 use miyabi_backup::pg::catalog::function::Function;
 use miyabi_backup::pg::catalog::object::Base;
@@ -384,4 +385,25 @@ async fn objects_of_every_kind_come_back_on_every_major() {
     for major in MAJORS {
         round_trip(major).await;
     }
+}
+
+#[tokio::test]
+async fn text_of_a_hostile_server_stops_the_capture_and_names_the_object() {
+    let session = session(18, "postgres").await;
+    let sql = "SELECT 's'::name AS nspname, 't'::name AS relname, d.text AS definition FROM (VALUES \
+               ('EXTRACT(x FROM now()); DROP TABLE t'), (E'x\n\\\\! touch y'), ('CREATE VIEW v AS SELECT ''a'), \
+               ('CREATE INDEX i ON t (a); SELECT 1')) d (text)";
+    for row in session.rows(sql).await.unwrap() {
+        let statement = row.statement("definition", &["CREATE INDEX"]).unwrap_err();
+        for error in [row.sql("definition").unwrap_err(), statement, row.opt_sql_body("definition").unwrap_err()] {
+            assert_eq!(error.kind(), Kind::Source);
+            assert!(error.to_string().ends_with("`definition` of s.t"), "{error}");
+        }
+    }
+    let sql = "SELECT 'CREATE INDEX i ON t ((a[1:\"HOST\"]))' AS definition, 'BEGIN ATOMIC SELECT 1; END' AS body";
+    let row = session.row(sql).await.unwrap();
+    let statement = row.statement("definition", &["CREATE INDEX"]).unwrap();
+    assert_eq!(statement, "CREATE INDEX i ON t ((a[1: \"HOST\"]))", "psql would have put a variable there");
+    assert_eq!(row.opt_sql_body("body").unwrap().as_deref(), Some("BEGIN ATOMIC SELECT 1; END"));
+    assert!(row.sql("body").is_err());
 }

@@ -32,6 +32,7 @@ impl Found {
         for one in large_object::load(session).await? {
             let (identity, owner) = (ddl::large_object::identity(&one), ddl::large_object::alter_owner(&one));
             let acl = ddl::large_object::acl(&one)?;
+            self.roles.extend(ddl::acl::roles(one.base.acl.as_deref().unwrap_or_default()));
             let text = ddl::comment::notes(notes, one.base.id, 0, &identity);
             self.large_objects.push(LargeObjectTexts { base: one.base, owner, notes: text, acl });
         }
