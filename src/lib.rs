@@ -34,7 +34,9 @@ pub mod job;
 
 // floor 5: the only floor where sources, archive and store meet
 pub mod backup;
+pub mod inspect;
 pub mod restore;
+pub mod salvage;
 pub mod verify;
 
 // floor 7: arguments, environment, clock, stdout

@@ -105,6 +105,8 @@ pub enum Content {
     All,
     SchemaOnly,
     DataOnly,
+    /// What was left of a damaged archive.
+    Salvaged,
 }
 
 /// Whether the stored bytes were read again before the backup was published.

@@ -33,7 +33,12 @@ pub struct Site<'a> {
 pub fn gzip<R: ReadAt>(source: R, site: Site<'_>, seen: &mut Seen) -> Result<()> {
     let (mut inflated, first) = match inflate(&source) {
         Ok(begun) => begun,
-        Err(cause) => return stopped_or_damaged(seen, site.cancel, 0, &cause),
+        Err(cause) => {
+            site.cancel.check()?;
+            seen.foreign = true;
+            seen.damage(not_inflated(0, &cause));
+            return Ok(());
+        }
     };
     match sniff(&first) {
         _ if first.is_empty() => {
@@ -69,18 +74,8 @@ pub fn script<R: Read>(reader: R, compressed: bool, cancel: &Cancel, seen: &mut 
     match trouble {
         None => {}
         Some(Trouble::Read(cause)) if compressed => seen.damage(not_inflated(script.raw, &cause)),
-        Some(Trouble::Read(cause)) => seen.damage(format!("it cannot be read: {cause}")),
-        Some(Trouble::Unreadable(fault)) if script.started => seen.damage(format!("the script is damaged: {fault}")),
-        Some(Trouble::Unreadable(fault)) => seen.not_ours(format!("not a script that pg_dump wrote: {fault}")),
-        Some(Trouble::Unfinished) => {
-            seen.damage("the script ends early: pg_dump's last line, `PostgreSQL database dump complete`, is missing");
-        }
-        Some(Trouble::Command { line, text }) => {
-            seen.not_ours(format!("line {line} is the psql command {text}: `restore` refuses such scripts"));
-        }
-        Some(Trouble::Unmarked) => {
-            seen.not_ours("not a script that pg_dump wrote: nothing in it says that it is complete");
-        }
+        Some(trouble) if trouble.is_damage() => seen.damage(trouble.to_string()),
+        Some(trouble) => seen.not_ours(trouble.to_string()),
     }
     Ok(())
 }
@@ -113,25 +108,15 @@ pub fn unmerged_journal(database: &Path) -> Option<PathBuf> {
 fn database(inflated: &mut impl Read, needed: u64, site: Site<'_>, seen: &mut Seen) -> Result<()> {
     seen.foreign = true;
     seen.format = Some(Format::Sqlite);
-    let mut copy = match Unpacked::begin(site.path, site.staging, needed) {
-        Ok(copy) => copy,
-        Err(error) => return seen.failed(error),
-    };
-    let mut piece = vec![0; BUFFER_BYTES];
-    loop {
-        site.cancel.check()?;
-        let taken = match inflated.read(&mut piece) {
-            Ok(0) => break,
-            Ok(taken) => taken,
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
-            Err(cause) => return stopped_or_damaged(seen, site.cancel, seen.raw, &cause),
-        };
-        seen.raw += taken as u64;
-        if let Err(error) = copy.write(piece.get(..taken).unwrap_or_default()) {
-            return seen.failed(error);
+    let unpacked = Unpacked::begin(site.path, site.staging, needed)
+        .and_then(|mut copy| copy.fill(inflated, site.cancel).map(|raw| (copy, raw)));
+    match unpacked {
+        Ok((copy, raw)) => {
+            seen.raw = raw;
+            sqlite::check(copy.path(), site.cancel, seen)
         }
+        Err(error) => seen.failed(error),
     }
-    sqlite::check(copy.path(), site.cancel, seen)
 }
 
 /// The inflated bytes from the first on, and a look at them.
@@ -150,14 +135,7 @@ pub fn inflated_size<R: ReadAt>(source: &R) -> Option<u32> {
     Some(u32::from_le_bytes(last))
 }
 
-fn stopped_or_damaged(seen: &mut Seen, cancel: &Cancel, raw: u64, cause: &io::Error) -> Result<()> {
-    cancel.check()?;
-    seen.foreign = true;
-    seen.damage(not_inflated(raw, cause));
-    Ok(())
-}
-
-fn not_inflated(raw: u64, cause: &io::Error) -> String {
+pub(super) fn not_inflated(raw: u64, cause: &io::Error) -> String {
     format!("the gzip stream is damaged, cut, or followed by other bytes, after {raw} inflated bytes: {cause}")
 }
 

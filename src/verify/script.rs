@@ -1,5 +1,6 @@
 //! A plain script of pg_dump, read to its end as psql would read it, without running anything.
 
+use std::fmt;
 use std::io::{self, Read};
 
 use crate::cancel::Cancel;
@@ -17,8 +18,6 @@ pub struct Script {
     pub statements: u64,
     /// In the order in which their rows come.
     pub tables: Vec<Table>,
-    /// What pg_dump writes first.
-    pub started: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +34,10 @@ pub struct Table {
 pub enum Trouble {
     /// The bytes could not be had: a file that cannot be read, or a gzip stream that cannot be inflated.
     Read(io::Error),
-    Unreadable(ScriptError),
+    Unreadable {
+        started: bool,
+        fault: ScriptError,
+    },
     /// No `dump complete`, or an open `\restrict`.
     Unfinished,
     /// A psql command that no restore of ours would run.
@@ -45,6 +47,34 @@ pub enum Trouble {
     },
     /// Nothing in it says that pg_dump wrote it, so nothing says where it ends.
     Unmarked,
+}
+
+impl Trouble {
+    /// Whether bytes are missing or changed; else it is only not what pg_dump writes.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Trouble::Read(_) | Trouble::Unfinished => true,
+            Trouble::Unreadable { started, .. } => *started,
+            Trouble::Command { .. } | Trouble::Unmarked => false,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Read(cause) => write!(f, "it cannot be read or inflated to its end: {cause}"),
+            Trouble::Unreadable { started: true, fault } => write!(f, "the script is damaged: {fault}"),
+            Trouble::Unreadable { started: false, fault } => write!(f, "not a script that pg_dump wrote: {fault}"),
+            Trouble::Unfinished => f.write_str(
+                "the script ends early: pg_dump's last line, `PostgreSQL database dump complete`, is missing",
+            ),
+            Trouble::Command { line, text } => {
+                write!(f, "line {line} is the psql command {text}: `restore` refuses such scripts")
+            }
+            Trouble::Unmarked => f.write_str("not a script that pg_dump wrote: nothing in it says that it is complete"),
+        }
+    }
 }
 
 /// What was read up to the first trouble, and that trouble. An error is returned only if the run is stopped.
@@ -77,7 +107,6 @@ pub fn read<R: Read>(mut reader: R, cancel: &Cancel) -> Result<(Script, Option<T
     };
     // A stopped run must not look like a file that cannot be read.
     cancel.check()?;
-    scan.script.started = scan.lexer.markers().started;
     Ok((scan.script, trouble))
 }
 
@@ -90,7 +119,11 @@ struct Scan {
 impl Scan {
     fn drain(&mut self) -> std::result::Result<(), Trouble> {
         loop {
-            let Some(item) = self.lexer.next().map_err(Trouble::Unreadable)? else { return Ok(()) };
+            let item = match self.lexer.next() {
+                Ok(Some(item)) => item,
+                Ok(None) => return Ok(()),
+                Err(fault) => return Err(Trouble::Unreadable { started: self.lexer.markers().started, fault }),
+            };
             match item {
                 Item::Statement(_) => self.script.statements += 1,
                 Item::CopyIn { statement } => {
@@ -163,12 +196,9 @@ mod tests {
     fn no_cut_passes_for_whole() {
         let sure = WHOLE.find("dump\n").unwrap() + "dump".len();
         for end in 0..WHOLE.trim_end().len() {
-            let (script, trouble) = look(&WHOLE[..end]);
+            let (_, trouble) = look(&WHOLE[..end]);
             let trouble = trouble.unwrap_or_else(|| panic!("cut at {end} passes"));
-            assert_eq!(script.started, end >= sure, "cut at {end}");
-            if end >= sure {
-                assert!(matches!(trouble, Trouble::Unfinished | Trouble::Unreadable(_)), "cut at {end}: {trouble:?}");
-            }
+            assert_eq!(trouble.is_damage(), end >= sure, "cut at {end}: {trouble:?}");
         }
     }
 

@@ -50,11 +50,35 @@ impl ReadAt for Joined {
     }
 }
 
+/// Bytes that can be read until the run is asked to stop.
+pub struct Stoppable<'a> {
+    bytes: &'a dyn Bytes,
+    cancel: &'a Cancel,
+}
+
+impl<'a> Stoppable<'a> {
+    pub fn new(bytes: &'a dyn Bytes, cancel: &'a Cancel) -> Self {
+        Stoppable { bytes, cancel }
+    }
+}
+
+impl ReadAt for Stoppable<'_> {
+    fn len(&self) -> u64 {
+        self.bytes.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(io::Error::other("stopped"));
+        }
+        self.bytes.read_at(offset, buf)
+    }
+}
+
 /// Bytes under check. Whoever reads them about in order reads them for the hash as well, so that a large file passes
 /// through memory once.
 pub struct Watched<'a> {
-    bytes: &'a dyn Bytes,
-    cancel: &'a Cancel,
+    bytes: Stoppable<'a>,
     hashed: Mutex<Hashed>,
 }
 
@@ -66,7 +90,7 @@ struct Hashed {
 
 impl<'a> Watched<'a> {
     pub fn new(bytes: &'a dyn Bytes, cancel: &'a Cancel) -> Self {
-        Watched { bytes, cancel, hashed: Mutex::new(Hashed { sha256: Sha256::new(), next: 0 }) }
+        Watched { bytes: Stoppable::new(bytes, cancel), hashed: Mutex::new(Hashed { sha256: Sha256::new(), next: 0 }) }
     }
 
     /// The SHA-256 of all bytes in hex; what was not read yet is read now.
@@ -92,9 +116,6 @@ impl ReadAt for Watched<'_> {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        if self.cancel.is_cancelled() {
-            return Err(io::Error::other("stopped"));
-        }
         self.bytes.read_at(offset, buf)?;
         self.hashed.lock().unwrap_or_else(PoisonError::into_inner).take(offset, buf);
         Ok(())

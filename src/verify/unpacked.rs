@@ -2,15 +2,19 @@
 //!
 //! It is a store's unfinished file that never gets its final name: locked while we live, swept when we die.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::policy::naming::unpacked_name;
 use crate::store::{LocalStore, Name, Store, Upload, explain};
 use crate::units::human_bytes;
 
+use super::foreign::not_inflated;
+
+const PIECE_BYTES: usize = 128 << 10;
 const HINT: &str = "--staging names another folder for the unpacked copy";
 
 pub struct Unpacked {
@@ -39,6 +43,27 @@ impl Unpacked {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Everything that `reader` yields; how many bytes that was. `Kind::Damaged` if it cannot be had.
+    pub fn fill(&mut self, reader: &mut impl Read, cancel: &Cancel) -> Result<u64> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut raw = 0;
+        loop {
+            cancel.check()?;
+            match reader.read(&mut piece) {
+                Ok(0) => return Ok(raw),
+                Ok(taken) => {
+                    self.write(piece.get(..taken).unwrap_or_default())?;
+                    raw += taken as u64;
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => {
+                    cancel.check()?;
+                    return Err(Error::new(Kind::Damaged, not_inflated(raw, &cause)));
+                }
+            }
+        }
     }
 
     pub fn write(&mut self, pages: &[u8]) -> Result<()> {

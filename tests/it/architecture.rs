@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["pg", "sqlite", "listing"],
     &["job"],
     &["verify"],
-    &["backup", "restore"],
+    &["backup", "restore", "inspect", "salvage"],
     &["drill", "ops"],
     &["cli"],
 ];

@@ -86,7 +86,7 @@ pub fn meta_of(archive: &[u8]) -> Meta {
             duration_seconds: 0.5,
             snapshot_lsn: None,
             readback: Readback::Checked,
-            content: miyabi_backup::manifest::meta::Content::All,
+            content: meta::Content::All,
             encryption: None,
             sqlite: None,
             warnings: Vec::new(),
