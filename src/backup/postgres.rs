@@ -68,7 +68,7 @@ async fn record(capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: 
     write_section(&mut contents, StreamKind::PostData, streams.post_data, schema, feed).await?;
 
     let toc = contents.into_toc();
-    let properties = capture.facts().properties.clone();
+    let properties = capture.facts().properties.to_json()?;
     capture.commit().await?;
     Ok(Trailer { toc, properties })
 }
