@@ -4,12 +4,13 @@
 # FIDELITY=FOLDER runs another harness instead: that folder's load.sh and roundtrip.py on the databases named in
 # $DATABASES (default: miyabi torture hostile dump_test regression) on the majors given (default: 15 18), once with our
 # restore and once with `gunzip -c | psql`. Ceilings that the folder has for a database are applied.
+# BINARY=FILE measures that binary in place of a fresh release build.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 majors=("$@")
 
-(cd "$root" && cargo build --release --quiet)
-binary=$root/target/release/miyabi-backup
+binary=${BINARY:-$root/target/release/miyabi-backup}
+[ -n "${BINARY:-}" ] || (cd "$root" && cargo build --release --quiet)
 
 if [ -z "${FIDELITY:-}" ]; then
   [ ${#majors[@]} -gt 0 ] || majors=(13 14 15 16 17 18)
