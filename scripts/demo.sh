@@ -85,9 +85,9 @@ different=0
 compare() { # compare OBJECT SOURCE COPY, each "rows|digest"
   local verdict=DIFFERENT
   if [ "$2" = "$3" ] && [ "${2%%|*}" -gt 0 ]; then verdict=same; else different=1; fi
-  printf '  %-42s %9s %9s   %s\n' "$1" "${2%%|*}" "${3%%|*}" "$verdict"
+  printf '  %-45s %9s %9s   %s\n' "$1" "${2%%|*}" "${3%%|*}" "$verdict"
 }
-printf '  %-42s %9s %9s\n' "" source restored
+printf '  %-45s %9s %9s\n' "" source restored
 pg_digest() { psql "$1" -c "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM public.$2 t"; }
 for table in users repositories workflows agent_executions line_messages websocket_connections agent_totals; do
   compare "postgres  $table" "$(pg_digest miyabi $table)" "$(pg_digest miyabi_restored $table)"

@@ -17,7 +17,6 @@ use crate::pg::capture::{self, Capture, CaptureOptions, Facts};
 use crate::pg::copy_out::{self, CopyTask};
 use crate::pg::script::{Script, TableData};
 use crate::policy::ArchiveKind;
-use crate::progress::Progress;
 
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
@@ -125,8 +124,7 @@ async fn copy_rows(
         connections: NonZeroUsize::new(job.jobs).unwrap_or(NonZeroUsize::MIN),
     };
     let tasks = capture.script().tables.iter().zip(tables).map(|(table, stream)| task(table, *stream)).collect();
-    let counted_by_packers = Progress::new();
-    let copying = copy_out::run(&source, tasks, recorder.feed(), &counted_by_packers, cancel);
+    let copying = copy_out::run(&source, tasks, recorder.feed(), cancel);
     tokio::pin!(copying);
     loop {
         tokio::select! {

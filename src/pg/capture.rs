@@ -51,6 +51,7 @@ pub async fn open(server: &Server, options: &CaptureOptions, cancel: &Cancel) ->
         let opened = cancel.guard(try_open(server, options)).await;
         match opened {
             Err(error) if attempt < ATTEMPTS && is_transient(&error) => attempt += 1,
+            Err(error) if error.kind() == Kind::Connect => return Err(error),
             Err(error) => return Err(error.while_doing(doing())),
             Ok(capture) => return Ok(capture),
         }

@@ -15,7 +15,6 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::ident::{QualifiedName, StreamId};
 use crate::pipeline::FeedSender;
-use crate::progress::Progress;
 
 use super::connect::Server;
 
@@ -60,19 +59,12 @@ pub struct Copied {
 }
 
 /// Copies every task's rows into `feed`, largest first, and ends each stream with the server's count.
-pub async fn run(
-    source: &Source,
-    tasks: Vec<CopyTask>,
-    feed: &FeedSender,
-    progress: &Progress,
-    cancel: &Cancel,
-) -> Result<Copied> {
+pub async fn run(source: &Source, tasks: Vec<CopyTask>, feed: &FeedSender, cancel: &Cancel) -> Result<Copied> {
     let workers = source.connections.get().min(tasks.len());
     let shared = Arc::new(Shared {
         source: source.clone(),
         queue: Mutex::new(Queue::new(tasks)),
         feed: feed.clone(),
-        progress: progress.clone(),
         stop: cancel.child(),
         oversize: Semaphore::new(1),
     });
@@ -107,7 +99,6 @@ struct Shared {
     source: Source,
     queue: Mutex<Queue>,
     feed: FeedSender,
-    progress: Progress,
     stop: Cancel,
     /// One row larger than a block is held at a time, whatever the number of connections.
     oversize: Semaphore,

@@ -1,6 +1,6 @@
 //! Which server, as whom, how guarded: one value that every connection is made from.
 //!
-//! The environment is never read here; `cli` fills a [`Params`](super::params::Params) and turns it into a [`Server`].
+//! The environment is never read here; `cli` fills a [`Params`] and turns it into a [`Server`].
 //! A password is a [`Secret`]: it cannot be printed, and no error of this module holds it.
 
 use std::fmt;

@@ -92,6 +92,27 @@ impl Session {
         &self.client
     }
 
+    /// Text as a literal that is ASCII whatever it holds: the client can only send UTF-8, which the bytes of a
+    /// `SQL_ASCII` database need not be.
+    pub fn literal(&self, text: &str) -> Result<String> {
+        let mut literal = String::from("E'");
+        for byte in self.codec.encode(text)? {
+            match byte {
+                b'\'' => literal.push_str("''"),
+                b'\\' => literal.push_str("\\\\"),
+                0..=0x7f => literal.push(char::from(byte)),
+                _ => literal.push_str(&format!("\\{byte:03o}")),
+            }
+        }
+        literal.push('\'');
+        Ok(literal)
+    }
+
+    /// Whether a statement can hold this name as it is.
+    pub fn can_send(&self, name: &str) -> bool {
+        self.codec == Codec::Utf8 || name.is_ascii()
+    }
+
     /// All rows of a query of ours.
     pub async fn rows(&self, sql: &str) -> Result<Vec<Row>> {
         self.query(sql, &[]).await

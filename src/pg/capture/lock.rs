@@ -19,9 +19,16 @@ const LISTED: &str = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
      WHERE c.relkind = ANY ('{r,p}'::\"char\"[]) AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema'
      ORDER BY c.oid";
 
+/// Tables that can be locked before the snapshot; `complete` sees to the rest.
 pub async fn list(session: &Session) -> Result<Vec<QualifiedName>> {
-    let rows = session.rows(LISTED).await?;
-    rows.iter().map(|row| Ok(QualifiedName::new(row.text("nspname")?, row.text("relname")?))).collect()
+    let mut names = Vec::new();
+    for row in session.rows(LISTED).await? {
+        let name = QualifiedName::new(row.text("nspname")?, row.text("relname")?);
+        if session.can_send(&name.to_string()) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 pub async fn take(session: &Session, tables: &[QualifiedName], timeout: Duration) -> Result<()> {
@@ -45,7 +52,12 @@ pub async fn take(session: &Session, tables: &[QualifiedName], timeout: Duration
 
 async fn lock(session: &Session, batch: &mut String) -> Result<()> {
     batch.push_str(" IN ACCESS SHARE MODE");
-    let locked = session.execute(batch).await;
+    let locked = if session.can_send(batch) {
+        session.execute(batch).await
+    } else {
+        // A block of code takes a snapshot, LOCK TABLE itself does not: this way is only for names that need it.
+        session.execute(&format!("DO {}", session.literal(&format!("BEGIN {batch}; END"))?)).await
+    };
     batch.clear();
     locked.map_err(|error| {
         error.while_doing("cannot lock all tables for reading").hint(
@@ -77,9 +89,12 @@ pub async fn complete(session: &Session, relations: &[Relation], timeout: Durati
 /// A name may have gone to another table, or the table got new files: the snapshot's rows would be missing.
 async fn check(session: &Session, relation: &Relation) -> Result<()> {
     let name = relation.qualified().to_string();
-    let sql = "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid AS oid, \
-               pg_catalog.pg_relation_filenode($2::pg_catalog.oid) AS filenode";
-    let rows = session.query(sql, &[&name, &relation.oid()]).await?;
+    let sql = format!(
+        "SELECT pg_catalog.to_regclass({})::pg_catalog.oid AS oid, pg_catalog.pg_relation_filenode({}) AS filenode",
+        session.literal(&name)?,
+        relation.oid()
+    );
+    let rows = session.rows(&sql).await?;
     if let Some(row) = rows.first() {
         let file = (relation.filenode != 0).then_some(relation.filenode);
         if row.opt_u32("oid")? == Some(relation.oid()) && row.opt_u32("filenode")? == file {

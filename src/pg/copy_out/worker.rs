@@ -80,7 +80,6 @@ async fn send(shared: &Shared, task: &CopyTask, assembler: &mut Assembler, copie
     let Some((bytes, span)) = assembler.take() else { return Ok(()) };
     let (size, rows) = (bytes.len() as u64, span.count);
     shared.feed.block(task.stream, bytes, Some(span)).await?;
-    shared.progress.add_raw(size, rows);
     copied.rows = copied.rows.saturating_add(rows);
     copied.bytes = copied.bytes.saturating_add(size);
     Ok(())
