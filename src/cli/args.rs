@@ -268,11 +268,21 @@ pub struct ListArgs {
 #[command(after_help = "\
 EXAMPLES
     miyabi-backup inspect shop.sql.gz
-    miyabi-backup inspect shop.sql.gz --json | jq '.streams[] | {schema, name, rows}'")]
+    miyabi-backup inspect shop.sql.gz --json | jq '.streams[] | {schema, name, rows}'
+    miyabi-backup inspect shop.sql.gz --properties")]
 pub struct InspectArgs {
-    /// The archive
+    /// The archive, or a file of another tool
     #[arg(value_name = "F")]
     pub file: PathBuf,
+    /// List every object of the script
+    #[arg(long)]
+    pub objects: bool,
+    /// Show the database's own properties as SQL: owner, settings, privileges, limits
+    #[arg(long)]
+    pub properties: bool,
+    /// Folder for the unpacked copy of another tool's SQLite file [default: beside it]
+    #[arg(long, value_name = "DIR")]
+    pub staging: Option<PathBuf>,
 }
 
 /// Write all sound members of a damaged archive as a sound one; names what was lost

@@ -6,11 +6,14 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::archive::{ArchiveHeader, Stream};
+use crate::archive::ArchiveHeader;
 use crate::backup::{BackedUp, BackupOutcome};
+use crate::inspect::{Inspected, StreamFacts, What};
 use crate::listing::Listed;
 use crate::pg::database;
 use crate::restore::outcome::{Preview, RestoreOutcome, TargetPreview};
+use crate::salvage::SalvageOutcome;
+use crate::sqlite::Facts;
 use crate::units::{human_bytes, human_count, human_duration};
 use crate::verify::outcome::{FileReport, Verdict, VerifyOutcome};
 
@@ -111,7 +114,45 @@ pub fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-pub fn header(header: &ArchiveHeader) -> String {
+/// Everything about one stored file, as sections with a blank line between.
+pub fn inspected(seen: &Inspected) -> String {
+    let mut sections = vec![match &seen.header {
+        Some(header) => self::header(header),
+        None => {
+            let what = match seen.what {
+                What::Archive => "a damaged archive of ours",
+                What::Script => "an SQL script of another tool",
+                What::Database => "a SQLite database file of another tool",
+                What::Unknown => "not an archive of ours",
+            };
+            format!("{}: {what}, {}\n", seen.path.display(), human_bytes(seen.size_bytes.0))
+        }
+    }];
+    if !seen.streams.is_empty() {
+        sections.push(streams(&seen.streams));
+    }
+    if let Some(facts) = &seen.sqlite {
+        sections.push(sqlite_facts(facts));
+    }
+    if !seen.object_kinds.is_empty() {
+        let kinds: Vec<String> =
+            seen.object_kinds.iter().map(|(kind, count)| format!("{} {kind}", human_count(*count))).collect();
+        sections.push(format!("{} objects: {}\n", human_count(seen.objects), kinds.join(", ")));
+    }
+    if let Some(objects) = &seen.object_list {
+        let mut table = table(&["SECTION", "OBJECT", "SCHEMA", "NAME", "OWNER"]);
+        for object in objects {
+            table.add_row(vec![object.section, &object.kind, &object.schema, &object.name, &object.owner]);
+        }
+        sections.push(format!("{}\n", table.trim_fmt()));
+    }
+    if let Some(statements) = &seen.properties_sql {
+        sections.push(statements.iter().map(|statement| format!("{statement};\n")).collect());
+    }
+    sections.join("\n").trim_end().to_owned()
+}
+
+fn header(header: &ArchiveHeader) -> String {
     let mut lines = vec![
         ("archive".to_owned(), header.id.to_string()),
         ("created".to_owned(), header.created.to_string()),
@@ -123,21 +164,56 @@ pub fn header(header: &ArchiveHeader) -> String {
     lines.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{key:width$}  {value}\n")).collect()
 }
 
-pub fn streams(streams: &[Stream]) -> String {
+fn streams(streams: &[StreamFacts]) -> String {
     let mut table = table(&["STREAM", "KIND", "ROWS", "RAW", "STORED", "MEMBERS", "DIGEST"]);
     align_right(&mut table, &[2, 3, 4, 5]);
+    let bytes = |count: Option<u64>| count.map(human_bytes).unwrap_or_default();
     for stream in streams {
         table.add_row(vec![
-            stream.spec.label(),
-            stream.spec.kind.name().to_owned(),
+            stream.label.clone(),
+            stream.kind.to_owned(),
             human_count(stream.rows),
-            human_bytes(stream.raw.0),
-            human_bytes(stream.stored.0),
+            bytes(stream.raw_bytes),
+            bytes(stream.stored_bytes),
             human_count(stream.members),
-            stream.digest.to_string(),
+            stream.digest.map(|digest| digest.to_string()).unwrap_or_default(),
         ]);
     }
-    table.trim_fmt()
+    format!("{}\n", table.trim_fmt())
+}
+
+fn sqlite_facts(facts: &Facts) -> String {
+    let mut text = format!(
+        "{} pages of {} bytes, {}, journal mode {}\n",
+        human_count(facts.page_count),
+        facts.page_size,
+        facts.encoding,
+        facts.journal_mode
+    );
+    for table in &facts.tables {
+        let rows = table.rows.map_or_else(String::new, |rows| format!(", {} rows", human_count(rows)));
+        text.push_str(&format!("    {}{rows}\n", table.name));
+    }
+    text
+}
+
+/// Kept and lost of each stream, and where the rest is now.
+pub fn salvaged(outcome: &SalvageOutcome) -> String {
+    let mut table = table(&["STREAM", "ROWS KEPT", "ROWS LOST", "MEMBERS KEPT", "MEMBERS LOST"]);
+    align_right(&mut table, &[1, 2, 3, 4]);
+    for stream in &outcome.streams {
+        let at_least = if stream.exact { "" } else { "at least " };
+        table.add_row(vec![
+            stream.label.clone(),
+            human_count(stream.rows_kept),
+            format!("{at_least}{}", human_count(stream.rows_lost)),
+            human_count(stream.members_kept),
+            format!("{at_least}{}", human_count(stream.members_lost)),
+        ]);
+    }
+    let verdict = if outcome.complete { "everything was kept" } else { "some was lost" };
+    let size = human_bytes(outcome.size_bytes.0);
+    format!("{}\n{verdict}; wrote {} ({size}) and its .meta", table.trim_fmt(), outcome.path.display())
 }
 
 pub fn verified(file: &FileReport) -> String {

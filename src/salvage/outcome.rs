@@ -35,6 +35,8 @@ pub struct SalvageOutcome {
 #[derive(Clone, Debug, Serialize)]
 pub struct StreamOutcome {
     pub kind: &'static str,
+    /// How messages name it: `public.orders`.
+    pub label: String,
     pub schema: String,
     pub name: String,
     pub rows_kept: u64,
@@ -60,6 +62,7 @@ impl From<&SalvagedStream> for StreamOutcome {
     fn from(stream: &SalvagedStream) -> Self {
         StreamOutcome {
             kind: stream.spec.kind.name(),
+            label: stream.spec.label(),
             schema: stream.spec.schema.clone(),
             name: stream.spec.name.clone(),
             rows_kept: stream.rows_kept,

@@ -74,8 +74,10 @@ fn look(
     if !state_allows_a_look(store, row, origin, seen) {
         return Ok(());
     }
-    let watched = Watched::new(bytes.as_ref(), site.cancel);
-    contents(&watched, site, context, seen)?;
+    let watched = Watched::new(bytes.as_ref(), site.cancel, &context.progress);
+    contents(&watched, site, seen)?;
+    // What a stopped run could not read says nothing about the file.
+    site.cancel.check()?;
     let Some(meta) = &row.meta else { return Ok(()) };
     let sha256 = match &meta.details {
         Some(_) => watched.sha256().map(Some),
@@ -133,27 +135,23 @@ fn read_meta(store: &LocalStore, row: &Listed) -> Result<Option<Meta>> {
     Meta::parse(&json).map(Some).map_err(|error| error.while_doing(reading()))
 }
 
-fn contents(watched: &Watched<'_>, site: Site<'_>, context: &Context, seen: &mut Seen) -> Result<()> {
+fn contents(watched: &Watched<'_>, site: Site<'_>, seen: &mut Seen) -> Result<()> {
     let mut first = vec![0; SNIFF_BYTES.min(usize::try_from(watched.len()).unwrap_or(SNIFF_BYTES))];
     if let Err(cause) = watched.read_at(0, &mut first) {
         seen.unreadable(&Error::new(Kind::Place, "its first bytes cannot be read").because(cause));
         return Ok(());
     }
-    let passed = |seen: Result<()>| {
-        context.progress.add_raw(watched.len(), 0);
-        seen
-    };
     match sniff(&first) {
-        kind @ (Sniff::Ours | Sniff::ForeignGzip | Sniff::Unknown) => archive(watched, kind, site, context, seen),
-        Sniff::PlainSql => passed(foreign::script(Sequential::new(watched), false, site.cancel, seen)),
-        Sniff::PlainSqlite => passed(foreign::plain_database(site.path, watched.len(), site.cancel, seen)),
-        closed @ (Sniff::Zstd | Sniff::Age) => passed(seen.failed(foreign::closed(closed))),
+        kind @ (Sniff::Ours | Sniff::ForeignGzip | Sniff::Unknown) => archive(watched, kind, site, seen),
+        Sniff::PlainSql => foreign::script(Sequential::new(watched), false, site.cancel, seen),
+        Sniff::PlainSqlite => foreign::plain_database(site.path, watched.len(), site.cancel, seen),
+        closed @ (Sniff::Zstd | Sniff::Age) => seen.failed(foreign::closed(closed)),
     }
 }
 
 /// An archive of ours or, once that is ruled out, another gzip file: a flipped bit makes no stranger of ours.
-fn archive(watched: &Watched<'_>, kind: Sniff, site: Site<'_>, context: &Context, seen: &mut Seen) -> Result<()> {
-    let report = archive::check(watched, &mut |passed| context.progress.add_raw(passed, 0));
+fn archive(watched: &Watched<'_>, kind: Sniff, site: Site<'_>, seen: &mut Seen) -> Result<()> {
+    let report = archive::check(watched, &mut |_| {});
     site.cancel.check()?;
     match (report.kind(), kind) {
         (Some(Kind::Unsupported), Sniff::ForeignGzip) => return foreign::gzip(watched, site, seen),

@@ -9,6 +9,7 @@ use crate::cancel::Cancel;
 use crate::checksum::hex;
 use crate::error::Result;
 use crate::listing::Listed;
+use crate::progress::Progress;
 use crate::read_at::ReadAt;
 use crate::store::{Bytes, LocalStore, Name, Store};
 
@@ -75,10 +76,11 @@ impl ReadAt for Stoppable<'_> {
     }
 }
 
-/// Bytes under check. Whoever reads them about in order reads them for the hash as well, so that a large file passes
-/// through memory once.
+/// Bytes under check. Whoever reads them about in order reads them for the hash and the progress line as well, so that
+/// a large file passes through memory once.
 pub struct Watched<'a> {
     bytes: Stoppable<'a>,
+    progress: &'a Progress,
     hashed: Mutex<Hashed>,
 }
 
@@ -89,8 +91,9 @@ struct Hashed {
 }
 
 impl<'a> Watched<'a> {
-    pub fn new(bytes: &'a dyn Bytes, cancel: &'a Cancel) -> Self {
-        Watched { bytes: Stoppable::new(bytes, cancel), hashed: Mutex::new(Hashed { sha256: Sha256::new(), next: 0 }) }
+    pub fn new(bytes: &'a dyn Bytes, cancel: &'a Cancel, progress: &'a Progress) -> Self {
+        let hashed = Mutex::new(Hashed { sha256: Sha256::new(), next: 0 });
+        Watched { bytes: Stoppable::new(bytes, cancel), progress, hashed }
     }
 
     /// The SHA-256 of all bytes in hex; what was not read yet is read now.
@@ -117,17 +120,20 @@ impl ReadAt for Watched<'_> {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.bytes.read_at(offset, buf)?;
-        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).take(offset, buf);
+        let fresh = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).take(offset, buf);
+        self.progress.add_raw(fresh, 0);
         Ok(())
     }
 }
 
 impl Hashed {
-    fn take(&mut self, offset: u64, bytes: &[u8]) {
-        let Some(known) = self.next.checked_sub(offset) else { return };
-        let fresh = usize::try_from(known).ok().and_then(|known| bytes.get(known..)).unwrap_or_default();
+    /// How many of these bytes were not in the hash yet and now are.
+    fn take(&mut self, offset: u64, bytes: &[u8]) -> u64 {
+        let known = self.next.checked_sub(offset).and_then(|known| usize::try_from(known).ok());
+        let fresh = known.and_then(|known| bytes.get(known..)).unwrap_or_default();
         self.sha256.update(fresh);
         self.next += fresh.len() as u64;
+        fresh.len() as u64
     }
 }
 
@@ -150,20 +156,23 @@ mod tests {
             &[(0, 20_000), (0, 20_000)],
         ];
         for order in orders {
-            let watched = Watched::new(&bytes, &cancel);
+            let progress = Progress::new();
+            let watched = Watched::new(&bytes, &cancel, &progress);
             for (at, len) in order {
                 let mut piece = vec![0; *len];
                 watched.read_at(*at, &mut piece).unwrap();
                 assert_eq!(piece, bytes[*at as usize..][..*len]);
             }
             assert_eq!(watched.sha256().unwrap(), hex(&Sha256::digest(&bytes)));
+            assert_eq!(progress.read().raw_bytes, bytes.len() as u64, "some bytes count twice, or not at all");
         }
     }
 
     #[test]
     fn a_cancelled_check_reads_nothing_more() {
         let (bytes, cancel) = (bytes(), Cancel::new());
-        let watched = Watched::new(&bytes, &cancel);
+        let progress = Progress::new();
+        let watched = Watched::new(&bytes, &cancel, &progress);
         cancel.cancel();
         assert!(watched.read_at(0, &mut [0; 1]).is_err() && watched.sha256().is_err());
     }

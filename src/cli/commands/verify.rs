@@ -27,6 +27,9 @@ pub fn run(args: &VerifyArgs, run: &mut Run<'_>) -> Result<u8> {
             _ => run.terminal.failure(&shown),
         }
     }
+    for nothing in &outcome.nothing {
+        run.terminal.failure(&format!("nothing to verify in {}: {}", nothing.path.display(), nothing.why));
+    }
     if outcome.files.iter().any(|file| file.verdict == Verdict::Damaged && !file.foreign) {
         run.terminal.hint("`miyabi-backup salvage FILE --output NEW` keeps every member that is sound");
     }
