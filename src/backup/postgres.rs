@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, Trailer};
 use crate::cancel::Cancel;
@@ -23,9 +22,6 @@ use super::publish::{Described, Shelf};
 use super::recorder::{Packing, Recorder};
 use super::sections::{Contents, write_large_objects, write_section};
 use super::{TOOL_VERSION, joined, new_id};
-
-/// Between two signs of life of the coordinator while rows are copied.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context) -> Result<BackedUp> {
     let cancel = context.cancel.child();
@@ -110,7 +106,7 @@ fn streams(script: &Script) -> Vec<StreamSpec> {
     sections.into_iter().map(section).chain(script.tables.iter().map(table)).collect()
 }
 
-/// Rows by data connections, while the coordinator shows signs of life: if it dies, the snapshot is gone.
+/// Rows by data connections, for as long as the coordinator stands: if it dies, nobody vouches for the snapshot.
 async fn copy_rows(
     capture: &Capture,
     job: &BackupJob,
@@ -125,12 +121,9 @@ async fn copy_rows(
     };
     let tasks = capture.script().tables.iter().zip(tables).map(|(table, stream)| task(table, *stream)).collect();
     let copying = copy_out::run(&source, tasks, recorder.feed(), cancel);
-    tokio::pin!(copying);
-    loop {
-        tokio::select! {
-            copied = &mut copying => return copied.map(drop),
-            () = tokio::time::sleep(KEEP_ALIVE) => capture.keep_alive().await?,
-        }
+    tokio::select! {
+        copied = copying => copied.map(drop),
+        error = capture.lost() => Err(error),
     }
 }
 

@@ -41,6 +41,10 @@ pub struct Capture {
     warnings: Vec<String>,
 }
 
+/// Between two looks at whether the session still stands, and how many of them to a query: one every 30 seconds.
+const LOOK: Duration = Duration::from_millis(500);
+const LOOKS_PER_QUERY: u32 = 60;
+
 /// A change of the schema under our hands is rare; three of them in a row are somebody's migration.
 const ATTEMPTS: u32 = 3;
 
@@ -163,9 +167,30 @@ impl Capture {
         &self.snapshot
     }
 
-    /// A query every now and then, so that nothing between us and the server takes the session for dead.
-    pub async fn keep_alive(&self) -> Result<()> {
-        self.session.execute("SELECT 1").await
+    /// Runs until the session that holds the snapshot is lost, and says so. A query every now and then keeps whatever
+    /// stands between us and the server from taking it for dead.
+    pub async fn lost(&self) -> Error {
+        loop {
+            for _ in 0..LOOKS_PER_QUERY {
+                tokio::time::sleep(LOOK).await;
+                if self.session.client().is_closed() {
+                    return self.gone(None);
+                }
+            }
+            if let Err(cause) = self.session.execute("SELECT 1").await {
+                return self.gone(Some(cause));
+            }
+        }
+    }
+
+    fn gone(&self, cause: Option<Error>) -> Error {
+        let what = format!("lost the session that holds the snapshot of {}", self.reached.server.describe());
+        let error = Error::new(Kind::Source, what)
+            .hint("did the server restart, or was the session terminated? nothing was published");
+        match cause {
+            Some(cause) => error.because(cause),
+            None => error,
+        }
     }
 
     /// Ends the transaction. Only now it is certain that the snapshot was there to the end.
