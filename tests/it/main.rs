@@ -8,6 +8,7 @@ mod archive_damage;
 mod bad_archives;
 mod cli;
 mod format_golden;
+mod fuzz_corpus;
 mod own_server;
 mod pg_capture;
 mod pg_connect;
