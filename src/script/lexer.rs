@@ -295,10 +295,12 @@ impl Lexer {
         let rest = self.rest();
         let line = match memchr(b'\n', rest) {
             Some(at) => at,
-            None if self.finished => rest.len(),
-            None if rest.len() <= LONGEST_LINE => return Ok(Step::More),
-            None => return Err(self.fault(Fault::TooLong, 0)),
+            None if self.finished || rest.len() > LONGEST_LINE => rest.len(),
+            None => return Ok(Step::More),
         };
+        if line > LONGEST_LINE {
+            return Err(self.fault(Fault::TooLong, 0));
+        }
         let text = line - usize::from(rest[..line].ends_with(b"\r"));
         Ok(Step::Meta { text, skip: line })
     }
