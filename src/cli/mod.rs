@@ -28,6 +28,9 @@ use commands::Run;
 use config::{Config, Variables};
 use terminal::Terminal;
 
+#[cfg(any(test, feature = "testkit"))]
+pub use config::fuzz_config;
+
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::job::Context;

@@ -12,10 +12,15 @@
     )
 )]
 
+#[cfg(any(test, feature = "testkit"))]
+#[allow(clippy::expect_used)]
+mod fuzz;
 pub mod meta;
 pub mod moment;
 pub mod run;
 
+#[cfg(any(test, feature = "testkit"))]
+pub use fuzz::fuzz_manifest;
 pub use meta::{BackupType, Details, Encryption, Format, Meta, Readback, Source, SqliteFacts, TableFacts};
 pub use moment::Moment;
 pub use run::{FileResult, RunFile, RunManifest};

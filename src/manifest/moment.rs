@@ -35,9 +35,7 @@ impl Moment {
 impl From<&Zoned> for Moment {
     /// Offsets with seconds (before 1972, or invented) are rounded: RFC 3339 has only minutes.
     fn from(at: &Zoned) -> Self {
-        let minutes = at.offset().seconds().div_euclid(60);
-        let offset = Offset::from_seconds(minutes.saturating_mul(60)).unwrap_or(Offset::UTC);
-        Moment { instant: at.timestamp(), offset }
+        Moment { instant: at.timestamp(), offset: whole_minutes(at.offset()) }
     }
 }
 
@@ -79,8 +77,14 @@ impl FromStr for Moment {
         let offset = pieces.to_numeric_offset().ok_or_else(wrong)?;
         let time = pieces.time().ok_or_else(wrong)?;
         let instant = offset.to_timestamp(pieces.date().to_datetime(time)).map_err(|_| wrong())?;
-        Ok(Moment { instant, offset })
+        Ok(Moment { instant, offset: whole_minutes(offset) })
     }
+}
+
+/// What can be written down again without moving the instant.
+fn whole_minutes(offset: Offset) -> Offset {
+    let minutes = offset.seconds().div_euclid(60);
+    Offset::from_seconds(minutes.saturating_mul(60)).unwrap_or(Offset::UTC)
 }
 
 impl Serialize for Moment {
@@ -109,6 +113,13 @@ mod tests {
         assert_eq!(tokyo, utc);
         let zoned: Zoned = "2025-10-26T02:30:00.5+01:00[Europe/Berlin]".parse().unwrap();
         assert_eq!(Moment::from(&zoned).to_string(), "2025-10-26T02:30:00.5+01:00");
+    }
+
+    #[test]
+    fn an_offset_with_seconds_does_not_move_the_instant() {
+        let odd: Moment = "1960-01-01T00:00:00+09:18:59".parse().unwrap();
+        assert_eq!(odd.to_string(), "1959-12-31T23:59:01+09:18");
+        assert_eq!(odd.to_string().parse::<Moment>().unwrap(), odd);
     }
 
     #[test]

@@ -19,7 +19,12 @@ use crate::pipeline::FeedSender;
 use super::connect::Server;
 
 mod assemble;
+#[cfg(any(test, feature = "testkit"))]
+mod fuzz;
 mod worker;
+
+#[cfg(any(test, feature = "testkit"))]
+pub use fuzz::fuzz_copy_framing;
 
 /// One COPY: a whole table, or one range of it. Several tasks may belong to one stream.
 #[derive(Clone, Debug)]

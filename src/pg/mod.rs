@@ -24,3 +24,6 @@ mod tls;
 mod url;
 pub mod version;
 pub mod wire;
+
+#[cfg(any(test, feature = "testkit"))]
+pub use url::fuzz_url;

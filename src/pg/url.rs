@@ -10,6 +10,11 @@ use crate::error::{Error, Kind, Result};
 
 use super::params::Params;
 
+#[cfg(any(test, feature = "testkit"))]
+mod fuzz;
+#[cfg(any(test, feature = "testkit"))]
+pub use fuzz::fuzz_url;
+
 const FORM: &str = "the form is postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…";
 
 pub(super) fn parse(url: &str) -> Result<Params> {

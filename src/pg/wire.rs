@@ -145,25 +145,9 @@ impl Conn {
 
     /// Gives rows to `sink` until it is full or all have come.
     pub async fn copy_read(&mut self, sink: &mut impl CopySink) -> Result<CopyStep, Failure> {
-        let (mut ended, mut count, mut failed) = (false, None, None);
-        loop {
-            if !ended && self.input.copy(&mut self.stream, sink).await? == Walk::Full {
-                return Ok(CopyStep::Full);
-            }
-            let (tag, body) = self.input.message(&mut self.stream).await?;
-            match tag {
-                b'N' | b'S' | b'A' => {}
-                b'c' if !ended => ended = true,
-                b'C' if ended && count.is_none() => count = Some(copy_count(body)?),
-                b'E' => {
-                    ended = true;
-                    failed = Some(survivable(body)?);
-                }
-                b'Z' if failed.is_some() || count.is_some() => {
-                    return self.ready(CopyStep::Done(count.unwrap_or(0)), failed);
-                }
-                _ => return Err(unexpected(tag, "among the rows of a COPY")),
-            }
+        match read_rows(&mut self.input, &mut self.stream, sink).await? {
+            (CopyStep::Full, _) => Ok(CopyStep::Full),
+            (done, failed) => self.ready(done, failed),
         }
     }
 
@@ -312,6 +296,32 @@ impl Conn {
         .await?;
         out.clear();
         Ok(())
+    }
+}
+
+/// What the server sends between `COPY … TO STDOUT` and ReadyForQuery, and the error that it may have ended with.
+pub(super) async fn read_rows<S: AsyncRead + Unpin>(
+    input: &mut Input,
+    stream: &mut S,
+    sink: &mut impl CopySink,
+) -> Result<(CopyStep, Option<ServerError>), Failure> {
+    let (mut ended, mut count, mut failed) = (false, None, None);
+    loop {
+        if !ended && input.copy(stream, sink).await? == Walk::Full {
+            return Ok((CopyStep::Full, None));
+        }
+        let (tag, body) = input.message(stream).await?;
+        match tag {
+            b'N' | b'S' | b'A' => {}
+            b'c' if !ended => ended = true,
+            b'C' if ended && count.is_none() => count = Some(copy_count(body)?),
+            b'E' => {
+                ended = true;
+                failed = Some(survivable(body)?);
+            }
+            b'Z' if failed.is_some() || count.is_some() => return Ok((CopyStep::Done(count.unwrap_or(0)), failed)),
+            _ => return Err(unexpected(tag, "among the rows of a COPY")),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::scan::{Event, Scan};
 /// top-level `;`, quotes and parentheses balanced under `standard_conforming_strings = on`, no backslash outside of
 /// quotes, no NUL, no comment that could swallow the `;` we add, nothing that psql versions read differently.
 pub fn check_single_statement(sql: &str, verbs: &[&str]) -> Result<(), ScriptError> {
-    check(sql, begins_with(sql, "CREATE RULE"))?;
+    check(sql, Scan::default(), begins_with(sql, "CREATE RULE"))?;
     if verbs.iter().any(|verb| begins_with(sql, verb)) {
         Ok(())
     } else {
@@ -25,13 +25,12 @@ pub fn check_single_statement(sql: &str, verbs: &[&str]) -> Result<(), ScriptErr
 /// `sql` is a part of a statement, such as an expression, a type or a list of names, and cannot end the statement that
 /// it is put into: the same rules, without a verb.
 pub fn check_fragment(sql: &str) -> Result<(), ScriptError> {
-    check(sql, false)
+    check(sql, Scan::inside(), false)
 }
 
 /// The actions of a rule are the only place where the server takes a `;` in parentheses.
-fn check(sql: &str, lists_actions: bool) -> Result<(), ScriptError> {
+fn check(sql: &str, mut scan: Scan, lists_actions: bool) -> Result<(), ScriptError> {
     let text = sql.as_bytes();
-    let mut scan = Scan::default();
     let event = scan.run(text, true);
     let fail = |fault| Err(ScriptError { fault, line: line_of(text, scan.pos()) });
     match event {

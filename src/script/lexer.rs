@@ -12,9 +12,9 @@ use super::scan::{Event, Scan};
 /// PostgreSQL takes no longer statement than this in one message.
 const LONGEST_STATEMENT: usize = 1 << 30;
 /// A backslash line or a comment between statements is looked at up to this length.
-const LONGEST_LINE: usize = 8 << 10;
+pub(super) const LONGEST_LINE: usize = 8 << 10;
 /// COPY bytes without a line break are passed on once there are this many.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 /// A buffer that grew over this for one statement is given back after it.
 const KEEP: usize = 4 << 20;
 
@@ -179,6 +179,12 @@ impl Lexer {
         }
     }
 
+    /// Bytes that were fed and are not done with.
+    #[cfg(any(test, feature = "testkit"))]
+    pub(super) fn held(&self) -> usize {
+        self.rest().len()
+    }
+
     fn rest(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
@@ -289,10 +295,12 @@ impl Lexer {
         let rest = self.rest();
         let line = match memchr(b'\n', rest) {
             Some(at) => at,
-            None if self.finished => rest.len(),
-            None if rest.len() <= LONGEST_LINE => return Ok(Step::More),
-            None => return Err(self.fault(Fault::TooLong, 0)),
+            None if self.finished || rest.len() > LONGEST_LINE => rest.len(),
+            None => return Ok(Step::More),
         };
+        if line > LONGEST_LINE {
+            return Err(self.fault(Fault::TooLong, 0));
+        }
         let text = line - usize::from(rest[..line].ends_with(b"\r"));
         Ok(Step::Meta { text, skip: line })
     }

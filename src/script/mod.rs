@@ -6,11 +6,15 @@
 
 mod check;
 mod fault;
+#[cfg(any(test, feature = "testkit"))]
+mod fuzz;
 mod lexer;
 mod restrict;
 mod scan;
 
 pub use self::check::{check_fragment, check_single_statement, without_variables};
 pub use self::fault::{Fault, ScriptError};
+#[cfg(any(test, feature = "testkit"))]
+pub use self::fuzz::fuzz_sql_framing;
 pub use self::lexer::{Item, Lexer, Markers};
 pub use self::restrict::Restrict;

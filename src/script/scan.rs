@@ -10,6 +10,9 @@ use memchr::{memchr, memchr2};
 /// Tags are names; a longer one would be searched for again and again.
 const LONGEST_TAG: usize = 1024;
 
+/// `CREATE OR REPLACE FUNCTION`.
+const OPENING_WORDS: usize = 4;
+
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Event {
     /// Everything was read and the statement has not ended.
@@ -72,6 +75,12 @@ pub(super) struct Scan {
 impl Scan {
     pub fn new(plain_escapes: bool) -> Self {
         Scan { plain_escapes, ..Scan::default() }
+    }
+
+    /// For text that stands inside a statement: whatever its words are, they begin neither a function nor a COPY.
+    pub fn inside() -> Self {
+        let words = Words { count: OPENING_WORDS, ..Words::default() };
+        Scan { words, ..Scan::default() }
     }
 
     /// Goes on where it stopped. `text` is the statement from its first byte, grown by what has come;
@@ -351,7 +360,7 @@ fn is_word(byte: u8) -> bool {
 struct Words {
     count: usize,
     /// The first letters of the first words, of those that `CREATE OR REPLACE FUNCTION` is made of.
-    opening: [u8; 4],
+    opening: [u8; OPENING_WORDS],
     is_copy: bool,
     after_from: bool,
     after_begin: bool,

@@ -9,6 +9,7 @@ mod bad_archives;
 mod cli;
 mod format_golden;
 mod inspect;
+mod fuzz_corpus;
 mod own_server;
 mod pg_capture;
 mod pg_connect;

@@ -13,10 +13,14 @@ use crate::error::{Context, Error, Kind, Result};
 mod environment;
 mod file;
 mod flags;
+#[cfg(any(test, feature = "testkit"))]
+mod fuzz;
 pub mod keys;
 
 pub use environment::Variables;
 pub use file::{Entry, FileConfig};
+#[cfg(any(test, feature = "testkit"))]
+pub use fuzz::fuzz_config;
 
 /// Where a setting was found, as messages name it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -73,7 +73,7 @@ impl Default for Input {
 }
 
 impl Input {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testkit"))]
     pub fn capacity(&self) -> usize {
         self.buf.capacity()
     }

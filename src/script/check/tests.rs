@@ -85,6 +85,9 @@ fn fragments_cannot_end_their_statement() {
     for bad in ["x;", "x; DROP TABLE t", "x)", "(x", "'x", "x \\! id", "x --", "x /*", "E'a'\n'b'"] {
         assert!(check_fragment(bad).is_err(), "{bad}");
     }
+    // Only at the start of a statement do these words begin a body that holds a `;`.
+    let body = "CREATE FUNCTION f() BEGIN ATOMIC; DROP TABLE t; END";
+    assert_eq!(check_fragment(body).unwrap_err().fault, Fault::Several);
 }
 
 #[test]

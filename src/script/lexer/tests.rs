@@ -220,6 +220,7 @@ fn limits_hold() {
     assert_eq!(lexer.next(), Ok(Some(Item::Statement(b"SELECT 1;"))), "comments do not count");
     assert_eq!(fault(&format!("SELECT ${}$", "t".repeat(5000))), Fault::TooLong);
     assert_eq!(fault(&format!("\\{}", "t".repeat(50_000))), Fault::TooLong);
+    assert_eq!(fault(&format!("\\{}\nSELECT 1;", "t".repeat(50_000))), Fault::TooLong);
 }
 
 #[test]
