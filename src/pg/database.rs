@@ -26,6 +26,8 @@ pub struct Shape {
     /// Of the ICU or builtin provider.
     pub locale: String,
     pub icu_rules: String,
+    /// Empty: the server's default. Never the source's, which this server may lack.
+    pub tablespace: String,
 }
 
 impl Shape {
@@ -39,6 +41,7 @@ impl Shape {
             ctype: fact("lc_ctype"),
             locale: fact("locale"),
             icu_rules: fact("icu_rules"),
+            tablespace: String::new(),
         }
     }
 
@@ -67,6 +70,9 @@ impl Shape {
                 _ => {}
             }
         }
+        if !self.tablespace.is_empty() {
+            sql.push_str(&format!(" TABLESPACE {}", Ident::new(self.tablespace.as_str())));
+        }
         sql
     }
 }
@@ -94,10 +100,40 @@ pub struct Filled {
     pub logical_slots: u64,
 }
 
-/// Whether a database of this name exists; `admin` is connected to another one.
-pub async fn exists(admin: &Session, name: &str) -> Result<bool> {
-    let sql = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", Literal(name));
-    Ok(!admin.rows(&sql).await?.is_empty())
+/// Whether the database of this name lets anybody in; `None` if there is none. `admin` is connected to another one.
+pub async fn accepts_connections(admin: &Session, name: &str) -> Result<Option<bool>> {
+    let sql = format!("SELECT datallowconn AS open FROM pg_catalog.pg_database WHERE datname = {}", Literal(name));
+    admin.rows(&sql).await?.first().map(|row| row.bool("open")).transpose()
+}
+
+/// How an existing database was created. Columns that a version lacks count as empty.
+pub async fn shape_of(admin: &Session, name: &str) -> Result<Shape> {
+    let sql = format!(
+        "SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text AS encoding, d.datcollate::text AS collate, d.datctype::text AS ctype,
+                COALESCE(j ->> 'datlocprovider', '') AS provider, COALESCE(j ->> 'datlocale', j ->> 'daticulocale', '') AS locale,
+                COALESCE(j ->> 'daticurules', '') AS icu_rules, t.spcname::text AS tablespace
+           FROM pg_catalog.pg_database d
+           JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
+          CROSS JOIN LATERAL pg_catalog.to_jsonb(d) AS j
+          WHERE d.datname = {}",
+        Literal(name)
+    );
+    let row = admin.row(&sql).await?;
+    let provider = match row.text("provider")?.as_str() {
+        "i" => "icu",
+        "b" => "builtin",
+        "c" => "libc",
+        _ => "",
+    };
+    Ok(Shape {
+        encoding: row.text("encoding")?,
+        provider: provider.to_owned(),
+        collate: row.text("collate")?,
+        ctype: row.text("ctype")?,
+        locale: row.text("locale")?,
+        icu_rules: row.text("icu_rules")?,
+        tablespace: row.text("tablespace")?,
+    })
 }
 
 /// The number of objects of the connected database that no extension and no `initdb` made.
@@ -179,6 +215,11 @@ pub async fn create(admin: &Session, name: &Ident, shape: &Shape) -> Result<()> 
 
 /// Drops a database that this process created.
 pub async fn drop_own(admin: &Session, name: &Ident) -> Result<()> {
+    let is_template =
+        format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {} AND datistemplate", Literal(name.as_str()));
+    if !admin.rows(&is_template).await?.is_empty() {
+        admin.execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false")).await?;
+    }
     admin.execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
 }
 
@@ -270,10 +311,11 @@ mod tests {
             ctype: "C".into(),
             locale: "und".into(),
             icu_rules: String::new(),
+            tablespace: "fast".into(),
         };
         assert_eq!(
             shape.create_statement(&Ident::new("a\"b"), true),
-            "CREATE DATABASE \"a\"\"b\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' ICU_LOCALE 'und' LOCALE_PROVIDER icu"
+            "CREATE DATABASE \"a\"\"b\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' ICU_LOCALE 'und' LOCALE_PROVIDER icu TABLESPACE \"fast\""
         );
         assert!(!shape.create_statement(&Ident::new("x"), false).contains("PROVIDER"));
     }
