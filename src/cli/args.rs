@@ -163,7 +163,7 @@ EXAMPLES
         miyabi-backup restore --file 'before:2026-11-21 20:00' --name shop --database shop
     To another server, from a pipe:
         ssh vault cat shop.sql.gz | miyabi-backup restore --file - --url postgres://postgres@db2/shop --confirm
-    One table into a schema of its own:
+    One table, into a database of its own:
         miyabi-backup restore --file shop.sql.gz --database shop_rescued --table public.orders
     A SQLite file, into the live file; the old content stays as app.db.before-restore-<time>:
         miyabi-backup restore --file latest --type sqlite --name app --database /var/lib/app/app.db")]
