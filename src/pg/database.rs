@@ -111,7 +111,8 @@ pub async fn shape_of(admin: &Session, name: &str) -> Result<Shape> {
     let sql = format!(
         "SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text AS encoding, d.datcollate::text AS collate, d.datctype::text AS ctype,
                 COALESCE(j ->> 'datlocprovider', '') AS provider, COALESCE(j ->> 'datlocale', j ->> 'daticulocale', '') AS locale,
-                COALESCE(j ->> 'daticurules', '') AS icu_rules, t.spcname::text AS tablespace
+                COALESCE(j ->> 'daticurules', '') AS icu_rules,
+                CASE t.spcname WHEN 'pg_default' THEN '' ELSE t.spcname::text END AS tablespace
            FROM pg_catalog.pg_database d
            JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
           CROSS JOIN LATERAL pg_catalog.to_jsonb(d) AS j
@@ -206,7 +207,7 @@ async fn sessions(admin: &Session, name: &str) -> Result<Vec<String>> {
 pub async fn create(admin: &Session, name: &Ident, shape: &Shape) -> Result<()> {
     let sql = shape.create_statement(name, admin.version().has(Capability::DatabaseIcuLocale));
     admin.execute(&sql).await.map_err(|error| {
-        error.while_doing(format!("cannot create database {}", name.as_str())).hint(format!(
+        error.of_kind(Kind::Target).while_doing(format!("cannot create database {}", name.as_str())).hint(format!(
             "the source has encoding {}, collation {}: does the server have this locale, and may the user create databases?",
             shape.encoding, shape.collate
         ))
@@ -221,6 +222,21 @@ pub async fn drop_own(admin: &Session, name: &Ident) -> Result<()> {
         admin.execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false")).await?;
     }
     admin.execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+}
+
+/// A name of this kind that no database bears: of two restores within a second the later one counts on.
+pub async fn free_name(admin: &Session, database: &str, suffix: &str, stamp: &str) -> Result<Ident> {
+    let mut count = 1;
+    loop {
+        let name = match count {
+            1 => kept_name(database, suffix, stamp),
+            more => kept_name(database, suffix, &format!("{stamp}_{more}")),
+        };
+        if accepts_connections(admin, name.as_str()).await?.is_none() {
+            return Ok(name);
+        }
+        count += 1;
+    }
 }
 
 /// `<database>_before_restore_<stamp>`, shortened with a hash where the server would cut the stamp off.
@@ -241,7 +257,8 @@ pub fn kept_name(database: &str, suffix: &str, stamp: &str) -> Ident {
 /// Puts `fresh` in the place of `live`, which stays as `kept`. On any failure `live` is open again under its name.
 /// Returns a warning if the exchange is done but the kept database could not be opened again.
 pub async fn swap(admin: &Session, live: &Ident, fresh: &Ident, kept: &Ident) -> Result<Option<String>> {
-    admin.execute(&format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS false")).await?;
+    let closed = admin.execute(&format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS false")).await;
+    closed.map_err(|error| error.of_kind(Kind::Target))?;
     let renamed = end_sessions_and_rename(admin, live, fresh, kept).await;
     let reopened = match &renamed {
         Ok(()) => kept,
@@ -267,7 +284,11 @@ async fn end_sessions_and_rename(admin: &Session, live: &Ident, fresh: &Ident, k
         // One message of two statements is one transaction, and leaves none open when it fails.
         .execute(&format!("ALTER DATABASE {live} RENAME TO {kept}; ALTER DATABASE {fresh} RENAME TO {live}"))
         .await
-        .map_err(|error| error.while_doing(format!("cannot exchange {} for the restored database", live.as_str())))
+        .map_err(|error| {
+            error
+                .of_kind(Kind::Target)
+                .while_doing(format!("cannot exchange {} for the restored database", live.as_str()))
+        })
 }
 
 /// Ends every session of the database and waits, bounded, until they are gone.

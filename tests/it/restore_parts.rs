@@ -8,7 +8,7 @@ CREATE SCHEMA sales; CREATE TYPE mood AS ENUM ('calm', 'tense');
 CREATE TABLE customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE, mood mood DEFAULT 'calm');
 CREATE TABLE sales.orders (id bigserial, customer bigint NOT NULL REFERENCES customers, placed date NOT NULL, PRIMARY KEY (id, placed)) PARTITION BY RANGE (placed);
 CREATE TABLE sales.orders_2025 PARTITION OF sales.orders FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
-CREATE TABLE sales.orders_later PARTITION OF sales.orders DEFAULT PARTITION BY LIST (customer);
+CREATE TABLE sales.orders_later PARTITION OF sales.orders DEFAULT PARTITION BY RANGE (id);
 CREATE TABLE sales.orders_rest PARTITION OF sales.orders_later DEFAULT;
 CREATE INDEX by_customer ON sales.orders (customer);
 CREATE TABLE sales.notes (id serial PRIMARY KEY, text text CHECK (text <> ''), author int REFERENCES sales.notes);

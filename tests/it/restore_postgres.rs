@@ -32,7 +32,7 @@ fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
 }
 
 const PROPERTIES: &str = "
-SELECT pg_get_userbyid(datdba), datacl, datconnlimit, shobj_description(oid, 'pg_database'), datallowconn,
+SELECT pg_get_userbyid(datdba), (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a), datconnlimit, shobj_description(oid, 'pg_database'), datallowconn,
        (SELECT string_agg(coalesce(r.rolname, '-') || ':' || s.setconfig::text, ';' ORDER BY r.rolname)
           FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid)
   FROM pg_database d WHERE datname = ";

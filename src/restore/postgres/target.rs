@@ -84,8 +84,8 @@ impl Prepared {
                     true => live,
                     false => Shape { tablespace: live.tablespace, ..shape.clone() },
                 };
-                let temporary = database::kept_name(name.as_str(), "restoring", stamp);
-                let kept = database::kept_name(name.as_str(), "before_restore", stamp);
+                let temporary = database::free_name(&admin, name.as_str(), "restoring", stamp).await?;
+                let kept = database::free_name(&admin, name.as_str(), "before_restore", stamp).await?;
                 database::create(&admin, &temporary, &shape).await?;
                 Working::Beside { temporary, kept }
             }
