@@ -123,6 +123,12 @@ impl Error {
         Error(Box::new(Inner { kind, doing: doing.into(), hint, notes, source }))
     }
 
+    /// The same error under another kind: a query fails as [`Kind::Target`] where it was to change the target.
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     pub fn kind(&self) -> Kind {
         self.0.kind
     }

@@ -163,8 +163,8 @@ EXAMPLES
         miyabi-backup restore --file 'before:2026-11-21 20:00' --name shop --database shop
     To another server, from a pipe:
         ssh vault cat shop.sql.gz | miyabi-backup restore --file - --url postgres://postgres@db2/shop --confirm
-    One table into a schema of its own:
-        miyabi-backup restore --file shop.sql.gz --database shop --table public.orders --into-schema rescued
+    One table, into a database of its own:
+        miyabi-backup restore --file shop.sql.gz --database shop_rescued --table public.orders
     A SQLite file, into the live file; the old content stays as app.db.before-restore-<time>:
         miyabi-backup restore --file latest --type sqlite --name app --database /var/lib/app/app.db")]
 pub struct RestoreArgs {
@@ -198,9 +198,6 @@ pub struct RestoreArgs {
     /// Only this table, with its sequences, indexes and constraints; may be repeated
     #[arg(long = "table", value_name = "S.T")]
     pub tables: Vec<String>,
-    /// Put what is restored into this schema, which must not hold tables of these names
-    #[arg(long, value_name = "SCHEMA")]
-    pub into_schema: Option<String>,
     /// Definitions without rows
     #[arg(long, conflicts_with = "data_only")]
     pub schema_only: bool,

@@ -176,7 +176,6 @@ fn restore_job(job: &RestoreJob) -> Value {
         "sqlite": job.sqlite,
         "tables": job.selection.tables.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "content": job.selection.content.name(),
-        "into_schema": job.selection.into_schema,
         "jobs": job.jobs,
         "threads": job.threads,
         "state_dir": job.state_dir,

@@ -76,13 +76,12 @@ pub struct Selection {
     /// Empty means the whole archive.
     pub tables: Vec<TableName>,
     pub content: Content,
-    pub into_schema: Option<String>,
 }
 
 impl Selection {
     /// Only a whole archive may take a database's place.
     pub fn is_whole(&self) -> bool {
-        self.tables.is_empty() && self.content == Content::All && self.into_schema.is_none()
+        self.tables.is_empty() && self.content == Content::All
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Shape {
     /// Of the ICU or builtin provider.
     pub locale: String,
     pub icu_rules: String,
+    /// Empty: the server's default. Never the source's, which this server may lack.
+    pub tablespace: String,
 }
 
 impl Shape {
@@ -39,6 +41,7 @@ impl Shape {
             ctype: fact("lc_ctype"),
             locale: fact("locale"),
             icu_rules: fact("icu_rules"),
+            tablespace: String::new(),
         }
     }
 
@@ -67,6 +70,9 @@ impl Shape {
                 _ => {}
             }
         }
+        if !self.tablespace.is_empty() {
+            sql.push_str(&format!(" TABLESPACE {}", Ident::new(self.tablespace.as_str())));
+        }
         sql
     }
 }
@@ -94,10 +100,41 @@ pub struct Filled {
     pub logical_slots: u64,
 }
 
-/// Whether a database of this name exists; `admin` is connected to another one.
-pub async fn exists(admin: &Session, name: &str) -> Result<bool> {
-    let sql = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", Literal(name));
-    Ok(!admin.rows(&sql).await?.is_empty())
+/// Whether the database of this name lets anybody in; `None` if there is none. `admin` is connected to another one.
+pub async fn accepts_connections(admin: &Session, name: &str) -> Result<Option<bool>> {
+    let sql = format!("SELECT datallowconn AS open FROM pg_catalog.pg_database WHERE datname = {}", Literal(name));
+    admin.rows(&sql).await?.first().map(|row| row.bool("open")).transpose()
+}
+
+/// How an existing database was created. Columns that a version lacks count as empty.
+pub async fn shape_of(admin: &Session, name: &str) -> Result<Shape> {
+    let sql = format!(
+        "SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text AS encoding, d.datcollate::text AS collate, d.datctype::text AS ctype,
+                COALESCE(j ->> 'datlocprovider', '') AS provider, COALESCE(j ->> 'datlocale', j ->> 'daticulocale', '') AS locale,
+                COALESCE(j ->> 'daticurules', '') AS icu_rules,
+                CASE t.spcname WHEN 'pg_default' THEN '' ELSE t.spcname::text END AS tablespace
+           FROM pg_catalog.pg_database d
+           JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
+          CROSS JOIN LATERAL pg_catalog.to_jsonb(d) AS j
+          WHERE d.datname = {}",
+        Literal(name)
+    );
+    let row = admin.row(&sql).await?;
+    let provider = match row.text("provider")?.as_str() {
+        "i" => "icu",
+        "b" => "builtin",
+        "c" => "libc",
+        _ => "",
+    };
+    Ok(Shape {
+        encoding: row.text("encoding")?,
+        provider: provider.to_owned(),
+        collate: row.text("collate")?,
+        ctype: row.text("ctype")?,
+        locale: row.text("locale")?,
+        icu_rules: row.text("icu_rules")?,
+        tablespace: row.text("tablespace")?,
+    })
 }
 
 /// The number of objects of the connected database that no extension and no `initdb` made.
@@ -170,7 +207,7 @@ async fn sessions(admin: &Session, name: &str) -> Result<Vec<String>> {
 pub async fn create(admin: &Session, name: &Ident, shape: &Shape) -> Result<()> {
     let sql = shape.create_statement(name, admin.version().has(Capability::DatabaseIcuLocale));
     admin.execute(&sql).await.map_err(|error| {
-        error.while_doing(format!("cannot create database {}", name.as_str())).hint(format!(
+        error.of_kind(Kind::Target).while_doing(format!("cannot create database {}", name.as_str())).hint(format!(
             "the source has encoding {}, collation {}: does the server have this locale, and may the user create databases?",
             shape.encoding, shape.collate
         ))
@@ -179,7 +216,27 @@ pub async fn create(admin: &Session, name: &Ident, shape: &Shape) -> Result<()> 
 
 /// Drops a database that this process created.
 pub async fn drop_own(admin: &Session, name: &Ident) -> Result<()> {
+    let is_template =
+        format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {} AND datistemplate", Literal(name.as_str()));
+    if !admin.rows(&is_template).await?.is_empty() {
+        admin.execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false")).await?;
+    }
     admin.execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+}
+
+/// A name of this kind that no database bears: of two restores within a second the later one counts on.
+pub async fn free_name(admin: &Session, database: &str, suffix: &str, stamp: &str) -> Result<Ident> {
+    let mut count = 1;
+    loop {
+        let name = match count {
+            1 => kept_name(database, suffix, stamp),
+            more => kept_name(database, suffix, &format!("{stamp}_{more}")),
+        };
+        if accepts_connections(admin, name.as_str()).await?.is_none() {
+            return Ok(name);
+        }
+        count += 1;
+    }
 }
 
 /// `<database>_before_restore_<stamp>`, shortened with a hash where the server would cut the stamp off.
@@ -200,7 +257,8 @@ pub fn kept_name(database: &str, suffix: &str, stamp: &str) -> Ident {
 /// Puts `fresh` in the place of `live`, which stays as `kept`. On any failure `live` is open again under its name.
 /// Returns a warning if the exchange is done but the kept database could not be opened again.
 pub async fn swap(admin: &Session, live: &Ident, fresh: &Ident, kept: &Ident) -> Result<Option<String>> {
-    admin.execute(&format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS false")).await?;
+    let closed = admin.execute(&format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS false")).await;
+    closed.map_err(|error| error.of_kind(Kind::Target))?;
     let renamed = end_sessions_and_rename(admin, live, fresh, kept).await;
     let reopened = match &renamed {
         Ok(()) => kept,
@@ -226,7 +284,11 @@ async fn end_sessions_and_rename(admin: &Session, live: &Ident, fresh: &Ident, k
         // One message of two statements is one transaction, and leaves none open when it fails.
         .execute(&format!("ALTER DATABASE {live} RENAME TO {kept}; ALTER DATABASE {fresh} RENAME TO {live}"))
         .await
-        .map_err(|error| error.while_doing(format!("cannot exchange {} for the restored database", live.as_str())))
+        .map_err(|error| {
+            error
+                .of_kind(Kind::Target)
+                .while_doing(format!("cannot exchange {} for the restored database", live.as_str()))
+        })
 }
 
 /// Ends every session of the database and waits, bounded, until they are gone.
@@ -270,10 +332,11 @@ mod tests {
             ctype: "C".into(),
             locale: "und".into(),
             icu_rules: String::new(),
+            tablespace: "fast".into(),
         };
         assert_eq!(
             shape.create_statement(&Ident::new("a\"b"), true),
-            "CREATE DATABASE \"a\"\"b\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' ICU_LOCALE 'und' LOCALE_PROVIDER icu"
+            "CREATE DATABASE \"a\"\"b\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' ICU_LOCALE 'und' LOCALE_PROVIDER icu TABLESPACE \"fast\""
         );
         assert!(!shape.create_statement(&Ident::new("x"), false).contains("PROVIDER"));
     }

@@ -245,10 +245,9 @@ fn set_statements<'a>(alter: &'a str, settings: &'a [String]) -> impl Iterator<I
 /// Gives the properties to a database that this process created.
 pub async fn apply(session: &Session, name: &Ident, properties: &Properties) -> Result<()> {
     for statement in properties.statements(name)? {
-        session
-            .execute(&statement)
-            .await
-            .map_err(|error| error.while_doing(format!("cannot set the properties of database {}", name.as_str())))?;
+        session.execute(&statement).await.map_err(|error| {
+            error.of_kind(Kind::Target).while_doing(format!("cannot set the properties of database {}", name.as_str()))
+        })?;
     }
     Ok(())
 }

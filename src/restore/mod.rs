@@ -28,6 +28,8 @@ use source::{Found, Opened};
 pub struct Plan {
     found: Found,
     target: Target,
+    /// What of an archive is wanted; `None` is all of it.
+    chosen: Option<Chosen>,
     pub preview: Preview,
 }
 
@@ -47,8 +49,9 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
             .hint("--table, --schema-only and --data-only need one of our archives as a file"));
     }
     let target = find_target(&found, job)?;
+    let chosen = choose(&found, job)?;
     let target_preview = match &target {
-        Target::Postgres(server) => look_at_database(server, job).await?,
+        Target::Postgres(server) => look_at_database(server, &found, chosen.as_ref()).await?,
         Target::Sqlite(path) => look_at_file(path),
     };
     let preview = Preview {
@@ -59,7 +62,7 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
         target: target_preview,
         warnings: Vec::new(),
     };
-    Ok(Plan { found, target, preview })
+    Ok(Plan { found, target, chosen, preview })
 }
 
 /// The target that the job names or, for a database, the archive.
@@ -86,12 +89,41 @@ fn find_target(found: &Found, job: &RestoreJob) -> Result<Target> {
     }
 }
 
-async fn look_at_database(server: &Server, job: &RestoreJob) -> Result<TargetPreview> {
+/// What is wanted of an archive of a PostgreSQL database.
+fn choose(found: &Found, job: &RestoreJob) -> Result<Option<Chosen>> {
+    match (&found.opened, found.opened.header()) {
+        (Opened::Archive(archive), Some(header)) if header.kind == SourceKind::Postgres => {
+            let selection = postgres::effective(&job.selection, header, &found.named)?;
+            Chosen::of(archive, &selection).map(Some)
+        }
+        (Opened::Pipe(_), Some(header)) if header.kind == SourceKind::Postgres => {
+            match postgres::effective(&job.selection, header, &found.named)?.is_whole() {
+                true => Ok(None),
+                false => Err(Error::new(Kind::Usage, format!("{} holds a part of a database", found.named))
+                    .hint("save it to a file first: only whole archives are restored from a pipe")),
+            }
+        }
+        _ if !job.selection.is_whole() => Err(Error::new(
+            Kind::Usage,
+            "--table, --schema-only and --data-only are for archives of PostgreSQL databases",
+        )
+        .hint("leave them out: a SQLite file is restored as a whole")),
+        _ => Ok(None),
+    }
+}
+
+async fn look_at_database(server: &Server, found: &Found, chosen: Option<&Chosen>) -> Result<TargetPreview> {
+    let target = postgres::inspect(server).await?;
+    let part = match (&found.opened, chosen) {
+        (Opened::Archive(archive), Some(chosen)) => Some((archive.as_ref(), chosen)),
+        _ => None,
+    };
+    postgres::first_look(server, &target, part).await?;
     Ok(TargetPreview::Postgres {
         server: server.describe_hosts(),
         database: server.database.clone(),
-        found: postgres::inspect(server).await?,
-        within: !job.selection.is_whole(),
+        found: target,
+        within: chosen.is_some_and(|chosen| !chosen.is_whole()),
     })
 }
 
@@ -136,7 +168,7 @@ impl Plan {
         let restored = match self.target {
             Target::Postgres(server) => {
                 let stamp = now.strftime("%Y%m%d_%H%M%S").to_string();
-                into_database(self.found, &server, job, context, &stamp).await
+                into_database(self.found, self.chosen, &server, job, context, &stamp).await
             }
             Target::Sqlite(path) => {
                 let stamp = now.strftime("%Y%m%d-%H%M%S").to_string();
@@ -156,6 +188,7 @@ impl Plan {
 
 async fn into_database(
     found: Found,
+    chosen: Option<Chosen>,
     server: &Server,
     job: &RestoreJob,
     context: &Context,
@@ -167,13 +200,12 @@ async fn into_database(
         threads: job.threads,
         cancel: context.cancel.child(),
         progress: context.progress.clone(),
+        lock_timeout: job.lock_timeout,
     };
-    let mut tables = 0;
     let restored: Restored = match found.opened {
         Opened::Archive(archive) => {
-            let chosen = Chosen::of(&archive, &job.selection)?;
+            let chosen = chosen.ok_or_else(|| Error::new(Kind::Bug, "an archive is restored without a choice"))?;
             let rows = chosen.row_streams(archive.streams());
-            tables = chosen.tables_in(archive.streams()).len() as u64;
             context.progress.stage(format!("restoring {}", server.database), rows.iter().map(|one| one.raw.0).sum());
             postgres::restore_archive(archive, server, &chosen, loading, stamp).await?
         }
@@ -193,7 +225,7 @@ async fn into_database(
         archive: String::new(),
         target: server.describe(),
         rows: restored.rows,
-        tables,
+        tables: restored.tables,
         raw_bytes: context.progress.read().raw_bytes,
         duration_seconds: 0.0,
         kept: restored.kept,

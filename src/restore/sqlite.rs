@@ -75,7 +75,7 @@ impl Staged {
             .create_new(true)
             .mode(0o600)
             .open(&path)
-            .context(Kind::Place, || format!("cannot create {}", path.display()))?;
+            .map_err(|cause| cannot_create(&path, cause))?;
         Ok(Staged { file, path })
     }
 
@@ -97,8 +97,21 @@ impl Staged {
     }
 
     fn write(&mut self, pages: &[u8]) -> Result<()> {
-        self.file.write_all(pages).context(Kind::Place, || format!("cannot write {}", self.path.display()))
+        self.file.write_all(pages).map_err(|cause| {
+            Error::new(Kind::Place, format!("cannot write {}", self.path.display()))
+                .because(cause)
+                .hint("is the disk full? the database is unpacked there first; --staging names another folder")
+        })
     }
+}
+
+fn cannot_create(path: &Path, cause: io::Error) -> Error {
+    let hint = match cause.kind() {
+        io::ErrorKind::NotFound => "create the folder first, or correct the path",
+        io::ErrorKind::PermissionDenied => "may this user write into the folder? --staging names another one",
+        _ => "the database is unpacked there first; --staging names another folder",
+    };
+    Error::new(Kind::Place, format!("cannot create {}", path.display())).because(cause).hint(hint)
 }
 
 impl Drop for Staged {

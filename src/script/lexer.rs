@@ -85,6 +85,7 @@ pub struct Lexer {
     plain_escapes: bool,
     limit: usize,
     line: u64,
+    item_line: u64,
     markers: Markers,
 }
 
@@ -111,6 +112,7 @@ impl Lexer {
             plain_escapes: false,
             limit,
             line: 1,
+            item_line: 1,
             markers: Markers::default(),
         }
     }
@@ -140,6 +142,11 @@ impl Lexer {
     /// The line, counted from 1, that is read next.
     pub fn line(&self) -> u64 {
         self.line
+    }
+
+    /// The line, counted from 1, on which the item begins that [`Lexer::next`] gave last.
+    pub fn item_line(&self) -> u64 {
+        self.item_line
     }
 
     /// The next item. `None` asks for more bytes, or says that a finished script is done.
@@ -192,6 +199,7 @@ impl Lexer {
     /// Marks bytes as read and says where they began.
     fn take(&mut self, len: usize) -> usize {
         let from = self.start;
+        self.item_line = self.line;
         self.start += len;
         let lines = memchr_iter(b'\n', &self.buffer[from..self.start]).count();
         self.line = self.line.saturating_add(lines as u64);

@@ -32,11 +32,7 @@ pub fn restore(args: &RestoreArgs, config: &Config, clock: &Clock, notes: &mut N
         kind: args.kind.map(archive_kind),
         postgres: postgres(args, config, notes)?,
         sqlite: args.database.clone().map(PathBuf::from),
-        selection: Selection {
-            tables,
-            content: content(args.schema_only, args.data_only),
-            into_schema: args.into_schema.clone(),
-        },
+        selection: Selection { tables, content: content(args.schema_only, args.data_only) },
         jobs: values::count(config, "jobs", machine::connections())?,
         threads: values::count(config, "threads", machine::cores())?,
         state_dir: machine::state_dir(config)?,
@@ -51,7 +47,7 @@ pub fn restore(args: &RestoreArgs, config: &Config, clock: &Clock, notes: &mut N
 
 fn check_flags(args: &RestoreArgs) -> Result<()> {
     let wrong = |what: &str, hint: &str| Err(Error::new(Kind::Usage, what).hint(hint));
-    let partial = !args.tables.is_empty() || args.schema_only || args.data_only || args.into_schema.is_some();
+    let partial = !args.tables.is_empty() || args.schema_only || args.data_only;
     match args.kind {
         Some(Type::Sqlite) if args.database.is_none() => {
             wrong("the SQLite file to restore into is not named", "give --database PATH")
@@ -59,10 +55,9 @@ fn check_flags(args: &RestoreArgs) -> Result<()> {
         Some(Type::Sqlite) if args.url.is_some() => {
             wrong("--url names a PostgreSQL server, not a SQLite file", "give --database PATH")
         }
-        Some(Type::Sqlite | Type::Globals) if partial => wrong(
-            "--table, --schema-only, --data-only and --into-schema are for archives of PostgreSQL databases",
-            "leave them out",
-        ),
+        Some(Type::Sqlite | Type::Globals) if partial => {
+            wrong("--table, --schema-only and --data-only are for archives of PostgreSQL databases", "leave them out")
+        }
         _ => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Kind, Result, first_cause};
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
+use crate::pg::fault::Failure;
 use crate::pg::properties::Properties;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
@@ -54,6 +55,7 @@ async fn fill<R: Read + Send + 'static>(reader: R, named: &str, loading: &Loadin
         conn,
         lexer: Lexer::new(),
         guard: Restrict::new(),
+        copy_line: 0,
         named: named.to_owned(),
         restored: Restored::default(),
     };
@@ -95,6 +97,8 @@ struct Run {
     conn: Conn,
     lexer: Lexer,
     guard: Restrict,
+    /// Where the COPY under way begins: the server counts its rows from there.
+    copy_line: u64,
     named: String,
     restored: Restored,
 }
@@ -120,39 +124,52 @@ impl Run {
     /// Runs every item that the lexer can make of what it has.
     async fn drain(&mut self) -> Result<()> {
         loop {
-            let line = self.lexer.line();
             let item = match self.lexer.next() {
                 Ok(Some(item)) => item,
                 Ok(None) => return Ok(()),
                 Err(fault) => return Err(unreadable(&self.named, fault)),
             };
-            let doing = || format!("cannot restore {}, line {line}", self.named);
             match item {
                 Item::Statement(sql) => match self.conn.execute(sql).await {
                     Err(failure) if is_unknown_setting(sql, failure.code()) => {
                         let setting = String::from_utf8_lossy(sql).trim().to_owned();
                         self.restored.warnings.push(format!("the server does not know this setting: {setting}"));
                     }
-                    done => done.map_err(|failure| failure.while_doing(Kind::Target, doing()))?,
+                    done => done.map_err(|failure| self.failed(failure, self.lexer.item_line()))?,
                 },
                 Item::CopyIn { statement } => {
-                    self.conn.copy_in(statement).await.map_err(|failure| failure.while_doing(Kind::Target, doing()))?;
+                    let begun = self.conn.copy_in(statement).await;
+                    self.copy_line = self.lexer.item_line();
+                    begun.map_err(|failure| self.failed(failure, self.copy_line))?;
+                    self.restored.tables += 1;
                 }
                 Item::CopyRows(rows) => {
-                    self.conn.copy_send(rows).await.map_err(|failure| failure.while_doing(Kind::Target, doing()))?;
+                    self.conn.copy_send(rows).await.map_err(|failure| self.failed(failure, self.copy_line))?;
                 }
                 Item::CopyEnd => {
                     let rows = self.conn.copy_finish().await;
-                    self.restored.rows += rows.map_err(|failure| failure.while_doing(Kind::Target, doing()))?;
+                    self.restored.rows += rows.map_err(|failure| self.failed(failure, self.copy_line))?;
                 }
-                Item::Meta(command) => self.guard.accept(command).map_err(|_| {
-                    let command = String::from_utf8_lossy(command).into_owned();
-                    Error::new(Kind::Refused, doing())
-                        .because(format!("it holds the psql command {command}"))
-                        .hint("only scripts without psql commands are restored; pg_dump writes such without --create")
-                })?,
+                Item::Meta(command) => {
+                    if self.guard.accept(command).is_err() {
+                        let command = String::from_utf8_lossy(command).into_owned();
+                        return Err(Error::new(Kind::Refused, self.doing(self.lexer.item_line()))
+                            .because(format!("it holds the psql command {command}"))
+                            .hint(
+                                "only scripts without psql commands are restored; pg_dump writes such without --create",
+                            ));
+                    }
+                }
             }
         }
+    }
+
+    fn failed(&self, failure: Failure, line: u64) -> Error {
+        failure.while_doing(Kind::Target, self.doing(line))
+    }
+
+    fn doing(&self, line: u64) -> String {
+        format!("cannot restore {}, line {line}", self.named)
     }
 }
 

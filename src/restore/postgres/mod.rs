@@ -1,7 +1,8 @@
 //! An archive into a PostgreSQL database.
 //!
 //! Order: look at the target → make it ready → pre-data → rows by N connections → large objects and sequence
-//! values → post-data → properties and, where a database is replaced, the exchange of names.
+//! values → post-data → properties and, where a database is replaced, the exchange of names. What can be refused is
+//! refused by [`first_look`], before anything is touched and before the services are stopped.
 
 mod check;
 mod foreign;
@@ -11,29 +12,32 @@ mod script;
 mod select;
 mod steps;
 mod target;
+mod within;
 
 use std::sync::Arc;
 
 use crate::archive::{Archive, ReadAt, StreamKind};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
 
+pub use check::first_look;
 pub use foreign::restore_foreign;
 pub use pipe::restore_pipe;
 pub use rows::Loading;
-pub use select::Chosen;
+pub use select::{Chosen, effective};
 pub use target::inspect;
 
-use script::LeftBehind;
+use script::{Frame, LeftBehind, Runner};
 use target::{Finished, Prepared};
 
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Restored {
+    pub tables: u64,
     pub rows: u64,
     /// The old database's new name, where one was replaced.
     pub kept: Option<String>,
@@ -44,6 +48,7 @@ pub struct Restored {
 impl Restored {
     fn finished(mut self, finished: Finished) -> Self {
         self.kept = finished.kept;
+        self.left_behind.extend(finished.left_behind);
         self.warnings.extend(finished.warning);
         self
     }
@@ -64,16 +69,35 @@ pub async fn restore_archive<R: ReadAt + 'static>(
         false => Prepared::within(server, &shape).await?,
     };
     let loading = loading(prepared.working_server());
-    let filled = async {
-        check::roles_exist(prepared.admin(), &properties).await?;
-        if !chosen.is_whole() {
-            check::tables_take_it(&loading.server, &archive, chosen).await?;
-        }
-        fill(&archive, chosen, &loading).await
+    let filled = match prepared.stands_apart() {
+        true => fill(&archive, chosen, &loading).await,
+        false => within::restore(&archive, chosen, &loading).await,
     };
-    match filled.await {
-        Ok(restored) => Ok(restored.finished(prepared.finish(&properties).await?)),
-        Err(error) => Err(prepared.abandon(error).await),
+    match filled {
+        Ok(mut restored) => {
+            restored.tables = chosen.tables_in(archive.streams()).len() as u64;
+            let not_brought = chosen.not_brought(archive.toc());
+            if !not_brought.is_empty() {
+                let all = not_brought.join(", ");
+                restored.warnings.push(format!("not brought, since no table that was named owns it: {all}"));
+            }
+            let properties = if chosen.has_tables() { Properties::default() } else { properties };
+            Ok(restored.finished(prepared.finish(&properties).await?))
+        }
+        Err(error) => {
+            let error = with_needs(error, &chosen.needs(archive.toc()));
+            Err(prepared.abandon(error).await)
+        }
+    }
+}
+
+/// Tables alone may lack a type or function: then it helps to know what the archive's own tables stand on.
+fn with_needs(error: Error, needs: &[String]) -> Error {
+    match (needs, error.kind()) {
+        ([_, ..], Kind::Target) => {
+            error.note(format!("the tables stand on what the target must have: {}", needs.join(", ")))
+        }
+        _ => error,
     }
 }
 
@@ -99,8 +123,9 @@ async fn run<R: ReadAt>(
     loading: &Loading,
     left: &mut LeftBehind,
 ) -> Result<()> {
+    let mut runner = Runner { conn, frame: Frame::Step, cancel: &loading.cancel, left };
     for stream in archive.streams().iter().filter(|stream| stream.spec.kind == kind) {
-        script::run_stream(conn, archive, stream.id, chosen, &loading.cancel, left).await?;
+        runner.stream(archive, stream.id, chosen).await?;
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::script::{Item, Lexer};
 
 use super::Restored;
 use super::rows::{self, Loading};
-use super::script;
+use super::script::{Frame, Runner};
 use super::steps::Step;
 use super::target::Prepared;
 
@@ -42,7 +42,8 @@ pub async fn restore_pipe<R: Read + Send + 'static>(
     let prepared = Prepared::whole(server, &shape, stamp).await?;
     let loading = loading(prepared.working_server());
     match fill(reader, &loading).await {
-        Ok((restored, tail)) => {
+        Ok((mut restored, tail)) => {
+            restored.tables = tail.streams.iter().filter(|stream| stream.spec.kind == StreamKind::Rows).count() as u64;
             let properties = Properties::from_archive(&tail.properties)?;
             Ok(restored.finished(prepared.finish(&properties).await?))
         }
@@ -156,8 +157,13 @@ impl Filling {
                 None => return Ok(()),
                 Some(Item::Statement(sql)) => {
                     let step = Step::of_statement(sql);
-                    let run = script::run_step(&mut self.conn, &step, step.optional, &mut self.restored.left_behind);
-                    loading.cancel.guard(run).await?;
+                    let mut runner = Runner {
+                        conn: &mut self.conn,
+                        frame: Frame::Step,
+                        cancel: &loading.cancel,
+                        left: &mut self.restored.left_behind,
+                    };
+                    runner.step(&step, step.optional).await?;
                 }
                 // Our own frame for psql: what it sets, a native session has set already.
                 Some(Item::Meta(_)) => {}

@@ -4,10 +4,11 @@
 //! stops all of them and is the one that is returned.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::archive::{Archive, MemberEntry, ReadAt};
 use crate::cancel::Cancel;
@@ -16,7 +17,7 @@ use crate::pg::connect::Server;
 use crate::pg::copy_in;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
-use crate::pipeline::{Feed, FeedReceiver, FeedSender, feed, unpack_members};
+use crate::pipeline::{Block, Feed, FeedReceiver, FeedSender, feed, unpack_members};
 use crate::progress::Progress;
 
 /// Raw bytes that wait between the inflating threads and the connections.
@@ -30,6 +31,8 @@ pub struct Loading {
     pub threads: usize,
     pub cancel: Cancel,
     pub progress: Progress,
+    /// How long a lock on a table that others use is waited for.
+    pub lock_timeout: Duration,
 }
 
 /// Loads the given members of an archive file, in about the given order. Returns the rows loaded.
@@ -41,11 +44,50 @@ pub async fn load<R: ReadAt + 'static>(
     if members.is_empty() {
         return Ok(0);
     }
+    let (receiver, unpacker) = unpack(archive, members, loading);
+    let loaded = load_queue(receiver, loading).await;
+    both(unpacker, loaded).await
+}
+
+/// Loads the given members through one connection, inside of whatever transaction it is in.
+pub async fn load_through<R: ReadAt + 'static>(
+    conn: &mut Conn,
+    archive: Arc<Archive<R>>,
+    members: Vec<MemberEntry>,
+    loading: &Loading,
+) -> Result<u64> {
+    let (mut receiver, unpacker) = unpack(archive, members, loading);
+    let filling = async {
+        let mut rows = 0;
+        while let Some(message) = receiver.recv().await {
+            if let Feed::Block(block) = message {
+                rows += load_block(conn, &block, loading).await?;
+            }
+        }
+        Ok(rows)
+    };
+    let loaded = loading.cancel.guard(filling).await;
+    if loaded.is_err() {
+        loading.cancel.cancel();
+    }
+    drop(receiver);
+    both(unpacker, loaded).await
+}
+
+/// The threads that read, check and inflate members, and the queue that they fill.
+fn unpack<R: ReadAt + 'static>(
+    archive: Arc<Archive<R>>,
+    members: Vec<MemberEntry>,
+    loading: &Loading,
+) -> (FeedReceiver, JoinHandle<Result<()>>) {
     let (sender, receiver) = feed(QUEUE_BYTES);
     let (cancel, threads, runtime) = (loading.cancel.clone(), loading.threads, Handle::current());
     let unpacker =
         tokio::task::spawn_blocking(move || unpack_members(&archive, &members, threads, &sender, &runtime, &cancel));
-    let loaded = load_queue(receiver, loading).await;
+    (receiver, unpacker)
+}
+
+async fn both(unpacker: JoinHandle<Result<()>>, loaded: Result<u64>) -> Result<u64> {
     let unpacked = unpacker
         .await
         .unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "a thread that reads the archive panicked").because(panic)));
@@ -53,7 +95,7 @@ pub async fn load<R: ReadAt + 'static>(
 }
 
 /// A queue for members that come from somewhere else, such as a pipe, and the task that loads them.
-pub fn load_from_queue(loading: &Loading) -> (FeedSender, tokio::task::JoinHandle<Result<u64>>) {
+pub fn load_from_queue(loading: &Loading) -> (FeedSender, JoinHandle<Result<u64>>) {
     let (sender, receiver) = feed(QUEUE_BYTES);
     let loading = loading.clone();
     (sender, tokio::spawn(async move { load_queue(receiver, &loading).await }))
@@ -95,13 +137,17 @@ async fn load_some(receiver: &Mutex<FeedReceiver>, loading: &Loading) -> Result<
             Some(conn) => conn,
             None => worker.insert(Conn::open(&loading.server, Purpose::Write).await?),
         };
-        let count = block.rows.as_ref().map_or(0, |span| span.count);
-        copy_in::load(conn, &block.bytes, count, &loading.cancel).await?;
-        loading.progress.add_raw(block.bytes.len() as u64, count);
-        rows += count;
+        rows += load_block(conn, &block, loading).await?;
     }
     if let Some(conn) = worker {
         conn.close().await;
     }
     Ok(rows)
+}
+
+async fn load_block(conn: &mut Conn, block: &Block, loading: &Loading) -> Result<u64> {
+    let count = block.rows.as_ref().map_or(0, |span| span.count);
+    copy_in::load(conn, &block.bytes, count, &loading.cancel).await?;
+    loading.progress.add_raw(block.bytes.len() as u64, count);
+    Ok(count)
 }

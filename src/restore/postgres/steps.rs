@@ -57,12 +57,12 @@ pub struct SectionSteps<'a, R> {
 }
 
 impl<'a, R: ReadAt> SectionSteps<'a, R> {
-    pub fn new(archive: &'a Archive<R>, stream: StreamId, wanted: impl Fn(&TocEntry) -> bool) -> Self {
-        let mut entries: Vec<&TocEntry> = archive
-            .toc()
-            .iter()
-            .filter(|entry| entry.stream == stream && entry.len > 0)
-            .filter(|entry| entry.kind != PREAMBLE_KIND && entry.kind != DIRECTIVE_KIND && wanted(entry))
+    pub fn new(archive: &'a Archive<R>, stream: StreamId, wanted: impl Fn(u32, &TocEntry) -> bool) -> Self {
+        let mut entries: Vec<&TocEntry> = (0_u32..)
+            .zip(archive.toc())
+            .filter(|(_, entry)| entry.stream == stream && entry.len > 0)
+            .filter(|(at, entry)| entry.kind != PREAMBLE_KIND && entry.kind != DIRECTIVE_KIND && wanted(*at, entry))
+            .map(|(_, entry)| entry)
             .collect();
         entries.sort_by_key(|entry| entry.offset);
         let members: Vec<MemberEntry> = archive.members_of(stream).collect();

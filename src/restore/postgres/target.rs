@@ -5,10 +5,12 @@
 use crate::error::{Error, Kind, Result};
 use crate::ident::Ident;
 use crate::pg::connect::Server;
-use crate::pg::database::{self, Filled, Shape, Target};
+use crate::pg::database::{self, Shape, Target};
 use crate::pg::properties::{self, Properties};
 use crate::pg::session::Session;
 use crate::pg::settings::Purpose;
+
+use super::check;
 
 /// Where rows go while the restore runs.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ enum Working {
     Created,
     /// It existed and held nothing; stays, whatever happens.
     InPlace,
+    /// It holds other things; a part is added in one transaction.
+    Within,
     /// A temporary database that takes the old one's place at the end.
     Beside { temporary: Ident, kept: Ident },
 }
@@ -34,6 +38,8 @@ pub struct Prepared {
 pub struct Finished {
     /// The old database's new name, where one was replaced.
     pub kept: Option<String>,
+    /// Properties that a new database could not be given.
+    pub left_behind: Vec<String>,
     pub warning: Option<String>,
 }
 
@@ -45,8 +51,13 @@ pub async fn inspect(server: &Server) -> Result<Target> {
 
 async fn inspect_with(admin: &Session, server: &Server) -> Result<Target> {
     let name = server.database.as_str();
-    if !database::exists(admin, name).await? {
-        return Ok(Target::Missing);
+    match database::accepts_connections(admin, name).await? {
+        None => return Ok(Target::Missing),
+        Some(true) => {}
+        Some(false) => {
+            return Err(Error::new(Kind::Refused, format!("database {name} does not accept connections"))
+                .hint("a person or a broken-off restore closed it; ALTER DATABASE … ALLOW_CONNECTIONS true opens it"));
+        }
     }
     let inside = Session::open(server, Purpose::Write).await?;
     match database::user_objects(&inside).await? {
@@ -67,10 +78,15 @@ impl Prepared {
                 Working::Created
             }
             Target::Filled(filled) => {
-                refuse_if_swap_would_lose(&name, &filled)?;
-                let temporary = database::kept_name(name.as_str(), "restoring", stamp);
-                let kept = database::kept_name(name.as_str(), "before_restore", stamp);
-                database::create(&admin, &temporary, shape).await?;
+                check::may_be_replaced(name.as_str(), &filled)?;
+                let live = database::shape_of(&admin, name.as_str()).await?;
+                let shape = match shape.encoding.is_empty() {
+                    true => live,
+                    false => Shape { tablespace: live.tablespace, ..shape.clone() },
+                };
+                let temporary = database::free_name(&admin, name.as_str(), "restoring", stamp).await?;
+                let kept = database::free_name(&admin, name.as_str(), "before_restore", stamp).await?;
+                database::create(&admin, &temporary, &shape).await?;
                 Working::Beside { temporary, kept }
             }
         };
@@ -81,9 +97,10 @@ impl Prepared {
     pub async fn within(server: &Server, shape: &Shape) -> Result<Self> {
         let admin = Session::open_maintenance(server).await?;
         let name = Ident::new(server.database.as_str());
-        let working = match database::exists(&admin, name.as_str()).await? {
-            true => Working::InPlace,
-            false => {
+        let working = match inspect_with(&admin, server).await? {
+            Target::Filled(_) => Working::Within,
+            Target::Empty => Working::InPlace,
+            Target::Missing => {
                 database::create(&admin, &name, shape).await?;
                 Working::Created
             }
@@ -95,27 +112,39 @@ impl Prepared {
     pub fn working_server(&self) -> Server {
         match &self.working {
             Working::Beside { temporary, .. } => self.server.with_database(temporary.as_str()),
-            Working::Created | Working::InPlace => self.server.clone(),
+            Working::Created | Working::InPlace | Working::Within => self.server.clone(),
         }
     }
 
-    pub fn admin(&self) -> &Session {
-        &self.admin
+    /// Nobody works in the database yet, so it may be seen half filled.
+    pub fn stands_apart(&self) -> bool {
+        !matches!(self.working, Working::Within)
     }
 
     /// Everything is loaded: properties are set and names exchanged.
     pub async fn finish(self, archived: &Properties) -> Result<Finished> {
         match &self.working {
-            Working::InPlace => Ok(Finished::default()),
+            Working::InPlace | Working::Within => Ok(Finished::default()),
             Working::Created => {
-                properties::apply(&self.admin, &self.name, archived).await?;
-                Ok(Finished::default())
+                let left_behind = self.give(archived).await?;
+                Ok(Finished { left_behind, ..Finished::default() })
             }
             Working::Beside { temporary, kept } => match self.exchange(temporary, kept).await {
-                Ok(warning) => Ok(Finished { kept: Some(kept.as_str().to_owned()), warning }),
+                Ok(warning) => Ok(Finished { kept: Some(kept.as_str().to_owned()), warning, ..Finished::default() }),
                 Err(error) => Err(self.abandon(error).await),
             },
         }
+    }
+
+    /// All rows are there: a property that the role may not set, or that this server does not know, is listed.
+    async fn give(&self, archived: &Properties) -> Result<Vec<String>> {
+        let mut left = Vec::new();
+        for statement in archived.statements(&self.name)? {
+            if let Err(error) = self.admin.execute(&statement).await {
+                left.push(format!("a property of database {}: {}", self.name.as_str(), error.chain()));
+            }
+        }
+        Ok(left)
     }
 
     /// The new database looks from outside as the old one did: owner, rights, settings, comment, limits.
@@ -132,6 +161,7 @@ impl Prepared {
             Working::InPlace => error.note(format!(
                 "database {name} was empty and is now partly filled; drop and create it again before the next try"
             )),
+            Working::Within => error.note(format!("nothing was changed in database {name}")),
             Working::Created => match database::drop_own(&self.admin, &self.name).await {
                 Ok(()) => error.note(format!("database {name}, which this run had created, was dropped again")),
                 Err(left) => {
@@ -147,21 +177,5 @@ impl Prepared {
                 )),
             },
         }
-    }
-}
-
-fn refuse_if_swap_would_lose(name: &Ident, filled: &Filled) -> Result<()> {
-    let name = name.as_str();
-    let refuse = |what: String, hint: &str| Err(Error::new(Kind::Refused, what).hint(hint));
-    match (filled.subscriptions, filled.logical_slots) {
-        (0, 0) => Ok(()),
-        (0, slots) => refuse(
-            format!("database {name} has {slots} logical replication slots that a replacement would not have"),
-            "drop the slots or restore under another name with --database",
-        ),
-        (subscriptions, _) => refuse(
-            format!("database {name} has {subscriptions} subscriptions that a replacement would not have"),
-            "drop the subscriptions or restore under another name with --database",
-        ),
     }
 }
