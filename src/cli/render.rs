@@ -155,7 +155,7 @@ pub fn inspected(seen: &Inspected) -> String {
 fn header(header: &ArchiveHeader) -> String {
     let mut lines = vec![
         ("archive".to_owned(), header.id.to_string()),
-        ("created".to_owned(), header.created.to_string()),
+        ("created".to_owned(), header.created.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()),
         ("written by".to_owned(), format!("miyabi-backup {}", header.tool_version)),
         ("sections".to_owned(), header.sections.join(", ")),
     ];

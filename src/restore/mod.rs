@@ -147,16 +147,12 @@ fn describe(found: &Found) -> String {
         };
     };
     let fact = |key: &str| header.source.get(key).map_or("?", String::as_str);
+    let made = header.created.strftime("%Y-%m-%d %H:%M:%S UTC");
     match header.kind {
         SourceKind::Postgres => {
-            format!(
-                "database {} of PostgreSQL {}, backed up {}",
-                fact("database"),
-                fact("server_version"),
-                header.created
-            )
+            format!("database {} of PostgreSQL {}, backed up {}", fact("database"), fact("server_version"), made)
         }
-        SourceKind::Sqlite => format!("SQLite file {}, backed up {}", fact("path"), header.created),
+        SourceKind::Sqlite => format!("SQLite file {}, backed up {}", fact("path"), made),
     }
 }
 
