@@ -120,7 +120,7 @@ fn restore_job(server: Server, archive: &Path) -> RestoreJob {
         kind: None,
         postgres: PostgresTarget::Known { server: Box::new(server), database },
         sqlite: None,
-        selection: Selection { tables: Vec::new(), content: Content::All, into_schema: None },
+        selection: Selection { tables: Vec::new(), content: Content::All },
         jobs: cores(),
         threads: cores(),
         state_dir: archive.with_file_name("state"),
