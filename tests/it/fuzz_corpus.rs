@@ -11,7 +11,9 @@ use miyabi_backup::pg::copy_out::fuzz_copy_framing;
 use miyabi_backup::pg::fuzz_url;
 use miyabi_backup::script::fuzz_sql_framing;
 
-const TARGETS: [(&str, fn(&[u8])); 9] = [
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 9] = [
     ("config", fuzz_config),
     ("copy_framing", fuzz_copy_framing),
     ("index", fuzz_index),
