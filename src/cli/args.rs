@@ -195,7 +195,7 @@ pub struct RestoreArgs {
     /// Threads that decompress [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<String>,
-    /// Only this table, with its sequences, indexes and constraints; may be repeated
+    /// Only this table, with its partitions, sequences, indexes and constraints; may be repeated
     #[arg(long = "table", value_name = "S.T")]
     pub tables: Vec<String>,
     /// Definitions without rows

@@ -32,7 +32,7 @@ fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
 }
 
 const PROPERTIES: &str = "
-SELECT pg_get_userbyid(datdba), (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a), datconnlimit, shobj_description(oid, 'pg_database'), datallowconn,
+SELECT pg_get_userbyid(datdba), (SELECT array_agg(a.one::text ORDER BY a.one::text) FROM unnest(datacl) AS a (one)), datconnlimit, shobj_description(oid, 'pg_database'), datallowconn,
        (SELECT string_agg(coalesce(r.rolname, '-') || ':' || s.setconfig::text, ';' ORDER BY r.rolname)
           FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid)
   FROM pg_database d WHERE datname = ";
@@ -68,8 +68,8 @@ fn a_swap_keeps_what_the_database_itself_had() {
     assert_eq!(kept.len(), 1, "{kept:?}{told}");
     assert!(!session.wait().unwrap().success(), "the session was not ended");
     assert_eq!(admin(&format!("{PROPERTIES} '{name}'")), before);
-    assert_eq!(target.psql("SELECT a FROM t"), "1");
-    assert_eq!(psql(major, &format!("{}/{}", server_url(major), kept[0]), "SELECT a FROM old"), "42");
+    assert_eq!(target.psql("SELECT a FROM public.t"), "1");
+    assert_eq!(psql(major, &format!("{}/{}", server_url(major), kept[0]), "SELECT a FROM public.old"), "42");
     drop(target);
 }
 
@@ -90,7 +90,7 @@ fn the_preview_names_sessions_before_anything_is_done() {
     told.says("the till").says(&source.name).says("--confirm");
     held.kill().unwrap();
     held.wait().unwrap();
-    assert_eq!(databases(major, &source.name), [source.name.clone()]);
+    assert_eq!(databases(major, &source.name), std::slice::from_ref(&source.name));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_row_that_a_check_refuses_is_named_and_nothing_remains() {
     assert!(!missing.exists());
     let empty = TestDatabase::new(major, "check_empty");
     restore(&sandbox, "check.sql.gz", &empty.url()).expect(1).says("partly filled");
-    assert_eq!(databases(major, &target.name), [target.name.clone()]);
+    assert_eq!(databases(major, &target.name), std::slice::from_ref(&target.name));
 }
 
 /// A table whose rows take long to come in.
@@ -189,7 +189,7 @@ fn a_stopped_or_killed_restore_leaves_the_old_database() {
         }
         run.wait().expect(code).says("stands as it was");
         assert_eq!(target.psql("SELECT a FROM old"), "42");
-        assert_eq!(databases(major, &target.name), [target.name.clone()], "after {signal}");
+        assert_eq!(databases(major, &target.name), std::slice::from_ref(&target.name), "after {signal}");
     }
     // a part of the archive, within the database: the server undoes it
     let definition = source.psql("SELECT pg_get_functiondef('slow'::regproc)");
@@ -219,7 +219,7 @@ fn what_a_swap_would_lose_refuses_it_before_the_services_stop() {
     psql(major, &admin_url(major), &format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", target.name));
     restore(&sandbox, "t.sql.gz", &format!("{}/template0", server_url(major))).expect(4).blames("template0");
     assert!(!sandbox.path("stopped").exists(), "the services were stopped for a restore that could not be");
-    assert_eq!(databases(major, &target.name), [target.name.clone()]);
+    assert_eq!(databases(major, &target.name), std::slice::from_ref(&target.name));
 }
 
 #[test]
@@ -436,6 +436,28 @@ fn the_newest_sound_backup_is_found_and_what_was_passed_over_is_named() {
 }
 
 #[test]
+fn a_lost_maintenance_session_is_made_anew() {
+    let major = 15;
+    let server = OwnServer::start(major, &Recipe { hba: "host all all all trust\n", settings: &[], files: &[] });
+    let (sandbox, source) = (Sandbox::new(), slow_source(major));
+    backup(&sandbox, &source, "slow.sql.gz");
+    server.psql("CREATE DATABASE shop");
+    let url = server.admin_url().replace("/postgres?", "/shop?");
+    psql(major, &url, "CREATE TABLE old (a int)");
+    let run = sandbox.start(&["restore", "--file", "slow.sql.gz", "--url", &url, "--confirm"]);
+    let loading = "FROM pg_stat_activity WHERE starts_with(datname, 'shop_') AND query LIKE 'COPY%'";
+    wait_until("rows", || server.psql(&format!("SELECT count(*) > 0 {loading}")) == "t");
+    let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()";
+    assert_eq!(server.psql(ended), "1");
+    server.psql(&format!("SELECT pg_terminate_backend(pid) {loading}"));
+    run.wait().expect(1).says("stands as it was").never_says("could not be dropped");
+    assert_eq!(
+        server.psql("SELECT string_agg(datname, ' ') FROM pg_database WHERE starts_with(datname, 'shop')"),
+        "shop"
+    );
+}
+
+#[test]
 fn the_maintenance_database_itself_can_be_replaced() {
     let server = OwnServer::start(16, &Recipe { hba: "host all all all trust\n", settings: &[], files: &[] });
     let sandbox = Sandbox::new();
@@ -446,8 +468,8 @@ fn the_maintenance_database_itself_can_be_replaced() {
     restore(&sandbox, "postgres.sql.gz", &url).expect(0).says("postgres_before_restore_");
     assert_eq!(psql(16, &url, "SELECT a FROM mine"), "1");
     // and with template1 filled, it is refused
-    psql(16, &&url.replace("/postgres?", "/template1?"), "CREATE TABLE stray (a int)");
-    restore(&sandbox, "postgres.sql.gz", &&url.replace("/postgres?", "/template1?")).expect(4).blames("template1");
+    psql(16, &url.replace("/postgres?", "/template1?"), "CREATE TABLE stray (a int)");
+    restore(&sandbox, "postgres.sql.gz", &url.replace("/postgres?", "/template1?")).expect(4).blames("template1");
 }
 
 #[test]

@@ -207,8 +207,13 @@ async fn tables_are_new<R: ReadAt>(
     chosen: &Chosen,
 ) -> Result<()> {
     let database = &server.database;
-    let tables: Vec<QualifiedName> =
-        chosen.created_tables(archive).map(|(schema, name)| QualifiedName::new(schema, name)).collect();
+    let created = chosen.created_tables(archive);
+    let mut tables: Vec<QualifiedName> = created.map(|(schema, name)| QualifiedName::new(schema, name)).collect();
+    if chosen.has_tables() {
+        // Rows of an extension's own table have no definition here: it must not stand either.
+        let rows = chosen.tables_in(archive.streams()).into_iter();
+        tables.extend(rows.map(|one| QualifiedName::new(one.spec.schema.as_str(), one.spec.name.as_str())));
+    }
     if let Some(table) = standing(session, &tables).await?.into_iter().next() {
         let taken = tables.iter().find(|one| one.to_string() == table).map_or(table, QualifiedName::plain);
         return Err(Error::new(Kind::Refused, format!("table {taken} exists in {database} already"))

@@ -23,7 +23,11 @@ impl Step {
     pub fn of_statement(sql: &[u8]) -> Self {
         const WORDS_BYTES: usize = 60;
         let text = String::from_utf8_lossy(sql.get(..WORDS_BYTES.min(sql.len())).unwrap_or_default());
-        let what = text.lines().next().unwrap_or_default().to_owned();
+        let what = match text.lines().next().unwrap_or_default() {
+            // The only one is the preamble's, which asks for roles.
+            block if block.starts_with("DO ") => "the roles that the script names".to_owned(),
+            line => line.to_owned(),
+        };
         let optional = OPTIONAL_VERBS.iter().any(|verb| what.starts_with(verb));
         Step { what, kind: String::new(), sql: sql.to_vec(), optional }
     }

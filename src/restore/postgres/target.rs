@@ -121,8 +121,19 @@ impl Prepared {
         !matches!(self.working, Working::Within)
     }
 
+    /// Loading may take hours, in which a firewall or an administrator ends the idle session. If no new one can be
+    /// had either, what is tried next says so.
+    async fn revive(&mut self) {
+        if self.admin.rows("SELECT 1 AS one").await.is_err()
+            && let Ok(admin) = Session::open_maintenance(&self.server).await
+        {
+            self.admin = admin;
+        }
+    }
+
     /// Everything is loaded: properties are set and names exchanged.
-    pub async fn finish(self, archived: &Properties) -> Result<Finished> {
+    pub async fn finish(mut self, archived: &Properties) -> Result<Finished> {
+        self.revive().await;
         match &self.working {
             Working::InPlace | Working::Within => Ok(Finished::default()),
             Working::Created => {
@@ -155,7 +166,8 @@ impl Prepared {
     }
 
     /// The restore failed: takes away what this run created and says in which state the target is.
-    pub async fn abandon(&self, error: Error) -> Error {
+    pub async fn abandon(mut self, error: Error) -> Error {
+        self.revive().await;
         let name = self.name.as_str();
         match &self.working {
             Working::InPlace => error.note(format!(
