@@ -19,8 +19,11 @@ use crate::script::{Item, Lexer};
 
 const PREFIX: &[u8] = b"COPY \"s\".\"a;\nb\" (\"c\"\"d\") FROM stdin;\n";
 
+/// Of all long rows together: more than two blocks.
+const PADDING: usize = 5 << 19;
+
 /// First byte: bit 0 says whether the rest is messages or rows to put into messages, the others how they arrive.
-/// Second byte: of rows, how long each is made.
+/// Second byte: high ones make rows long, so that they fill blocks.
 pub fn fuzz_copy_framing(data: &[u8]) {
     let Some(([mode, pad], rest)) = data.split_first_chunk::<2>() else { return };
     let piece = 1 + usize::from(mode >> 1).pow(2);
@@ -33,8 +36,9 @@ pub fn fuzz_copy_framing(data: &[u8]) {
 
 /// Whole rows come out as they went in, and are counted; others end the copy.
 fn round_trip(data: &[u8], pad: usize, piece: usize) {
-    let rows: Vec<Vec<u8>> =
-        data.split_inclusive(|byte| *byte == b'\n').map(|row| [vec![b'x'; pad * 64], row.to_vec()].concat()).collect();
+    let texts: Vec<&[u8]> = data.split_inclusive(|byte| *byte == b'\n').collect();
+    let pad = vec![b'x'; (pad.saturating_sub(191) * 256).min(PADDING / texts.len().max(1))];
+    let rows: Vec<Vec<u8>> = texts.iter().map(|text| [&pad, *text].concat()).collect();
     let mut messages: Vec<u8> = rows.iter().flat_map(|row| message(b'd', row)).collect();
     messages.extend(message(b'c', b""));
     messages.extend(message(b'C', format!("COPY {}\0", rows.len()).as_bytes()));
