@@ -50,6 +50,9 @@ pub enum SourceKind {
     Sqlite,
 }
 
+/// The fact in [`ArchiveHeader::source`] that marks what `salvage` wrote: rows that others refer to may be missing.
+pub const SALVAGED: &str = "salvaged";
+
 /// FORMAT.md §4.1. Unknown fields are ignored.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ArchiveHeader {
@@ -61,6 +64,13 @@ pub struct ArchiveHeader {
     pub source: BTreeMap<String, String>,
     /// `pre-data`, `data`, `post-data`, or some of them.
     pub sections: Vec<String>,
+}
+
+impl ArchiveHeader {
+    /// Whether `salvage` wrote the archive.
+    pub fn is_salvaged(&self) -> bool {
+        self.source.contains_key(SALVAGED)
+    }
 }
 
 impl ArchiveHeader {

@@ -15,7 +15,7 @@ use crate::read_at::ReadAt;
 
 use super::check::{Report, report};
 use super::codec::Packed;
-use super::header::{ArchiveHeader, ArchiveId, SourceKind};
+use super::header::{ArchiveHeader, ArchiveId, SALVAGED, SourceKind};
 use super::index::Index;
 use super::layout::{HEADER_BYTES, wide};
 use super::member::{split_body, unpack};
@@ -129,8 +129,11 @@ fn refuse_torn_pages(survey: &Survey, options: &SalvageOptions) -> Result<()> {
 }
 
 fn header_of(survey: &Survey, options: &SalvageOptions) -> ArchiveHeader {
+    let mark = (SALVAGED.to_owned(), "true".to_owned());
     if let Some(header) = &survey.header {
-        return ArchiveHeader { id: options.id, ..header.clone() };
+        let mut header = ArchiveHeader { id: options.id, ..header.clone() };
+        header.source.extend([mark]);
+        return header;
     }
     let kinds: BTreeSet<&str> = survey.found.tallies.values().map(|tally| section_of(tally.spec.kind)).collect();
     let is_sqlite = survey.found.tallies.values().any(|tally| tally.spec.kind == StreamKind::Pages);
@@ -139,7 +142,7 @@ fn header_of(survey: &Survey, options: &SalvageOptions) -> ArchiveHeader {
         kind: if is_sqlite { SourceKind::Sqlite } else { SourceKind::Postgres },
         created: options.now,
         tool_version: options.tool_version.clone(),
-        source: BTreeMap::new(),
+        source: BTreeMap::from([mark]),
         sections: ["pre-data", "data", "post-data"]
             .into_iter()
             .filter(|name| kinds.contains(name))

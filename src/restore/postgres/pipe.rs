@@ -52,6 +52,7 @@ pub async fn restore_pipe<R: Read + Send + 'static>(
 }
 
 async fn fill<R: Read + Send + 'static>(reader: PipeReader<R>, loading: &Loading) -> Result<(Restored, Tail)> {
+    let salvaged = reader.header().is_salvaged();
     let (sender, receiver) = mpsc::channel(4);
     let cancel = loading.cancel.clone();
     let reading = tokio::task::spawn_blocking(move || {
@@ -61,7 +62,7 @@ async fn fill<R: Read + Send + 'static>(reader: PipeReader<R>, loading: &Loading
         }
         outcome
     });
-    let mut filling = Filling::start(loading).await?;
+    let mut filling = Filling::start(loading, salvaged).await?;
     let filled = filling.take_all(receiver, loading).await;
     let finished = match filled {
         Ok(()) => filling.finish().await,
@@ -96,14 +97,17 @@ struct Filling {
     conn: Conn,
     rows: Option<(FeedSender, JoinHandle<Result<u64>>)>,
     restored: Restored,
+    /// Rows that others refer to may be missing: what then fails in post-data is listed.
+    salvaged: bool,
 }
 
 impl Filling {
-    async fn start(loading: &Loading) -> Result<Self> {
+    async fn start(loading: &Loading, salvaged: bool) -> Result<Self> {
         Ok(Filling {
             conn: Conn::open(&loading.server, Purpose::Write).await?,
             rows: None,
             restored: Restored::default(),
+            salvaged,
         })
     }
 
@@ -131,7 +135,8 @@ impl Filling {
                 if member.kind != StreamKind::PreData {
                     self.rows_loaded().await?;
                 }
-                self.run_statements(&member.bytes, loading).await
+                let may_fail = self.salvaged && member.kind == StreamKind::PostData;
+                self.run_statements(&member.bytes, may_fail, loading).await
             }
         }
     }
@@ -145,7 +150,7 @@ impl Filling {
     }
 
     /// Without the table of contents, which comes last, a statement is named by its own first words.
-    async fn run_statements(&mut self, script: &[u8], loading: &Loading) -> Result<()> {
+    async fn run_statements(&mut self, script: &[u8], may_fail: bool, loading: &Loading) -> Result<()> {
         let mut lexer = Lexer::new();
         lexer.feed(script);
         lexer.finish();
@@ -163,7 +168,7 @@ impl Filling {
                         cancel: &loading.cancel,
                         left: &mut self.restored.left_behind,
                     };
-                    runner.step(&step, step.optional).await?;
+                    runner.step(&step, step.optional || may_fail).await?;
                 }
                 // Our own frame for psql: what it sets, a native session has set already.
                 Some(Item::Meta(_)) => {}

@@ -18,6 +18,8 @@ pub struct Chosen {
     content: Content,
     /// `None`: every table.
     tables: Option<Picked>,
+    /// Rows that others refer to may be missing.
+    salvaged: bool,
 }
 
 /// Some tables and what belongs to them.
@@ -28,7 +30,7 @@ struct Picked {
     entries: BTreeSet<u32>,
 }
 
-/// Of a table restored alone these may need objects that the target lacks; what fails is listed.
+/// Of a table restored alone, or of a salvaged archive, these may need what is not there; what fails is listed.
 const MAY_STAY_BEHIND: [&str; 11] = [
     "FK CONSTRAINT",
     "TRIGGER",
@@ -89,7 +91,7 @@ impl Chosen {
             [] => None,
             names => Some(Picked::of(archive.streams(), archive.toc(), names)?),
         };
-        Ok(Chosen { content: selection.content, tables })
+        Ok(Chosen { content: selection.content, tables, salvaged: archive.header().is_salvaged() })
     }
 
     /// Only a whole archive may replace a database.
@@ -115,7 +117,7 @@ impl Chosen {
     }
 
     pub fn may_stay_behind(&self, kind: &str) -> bool {
-        self.tables.is_some() && MAY_STAY_BEHIND.contains(&kind)
+        (self.tables.is_some() || self.salvaged) && MAY_STAY_BEHIND.contains(&kind)
     }
 
     /// The tables whose rows are wanted, largest first, so that the last one to finish is a small one.
