@@ -246,3 +246,36 @@ fn a_damaged_backup_of_a_server_is_salvaged_and_restored() {
         assert_eq!(rows, (120_500 - victim.rows).to_string(), "round {round}");
     }
 }
+
+#[test]
+fn a_lost_parent_row_costs_the_foreign_key_and_not_the_restore() {
+    let sandbox = Sandbox::new();
+    let source = TestDatabase::new(15, "salvage_fk");
+    source.psql(
+        "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int REFERENCES parent);
+         INSERT INTO parent SELECT generate_series(1, 500); INSERT INTO child SELECT generate_series(1, 300)",
+    );
+    let (damaged, rescued) = (sandbox.path("damaged.sql.gz"), sandbox.path("rescued.sql.gz"));
+    let damaged_name = damaged.to_str().unwrap();
+    sandbox.run(&["backup", "postgres", "--url", &source.url(), "--output", damaged_name]).expect(0);
+    let mut bytes = fs::read(&damaged).unwrap();
+    let archive = Archive::open(bytes.clone()).unwrap();
+    let parent = archive.streams().iter().find(|stream| stream.spec.name == "parent").unwrap().id;
+    let member = archive.members_of(parent).next().unwrap();
+    bytes[usize::try_from(member.offset + member.stored / 2).unwrap()] ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+
+    sandbox.run(&["salvage", damaged_name, "--output", rescued.to_str().unwrap()]).expect(3);
+    for through_pipe in [false, true] {
+        let target = TestDatabase::planned(15, "salvage_fk_target");
+        let file = if through_pipe { "-" } else { rescued.to_str().unwrap() };
+        let mut command = sandbox.command(&["restore", "--file", file, "--url", &target.url(), "--confirm"]);
+        if through_pipe {
+            command.stdin(fs::File::open(&rescued).unwrap());
+        }
+        let outcome = sandbox.finish(command);
+        outcome.expect(3).says("child_id_fkey");
+        let counts = "SELECT (SELECT count(*) FROM parent), (SELECT count(*) FROM child)";
+        assert_eq!(target.psql(counts), "0|300");
+    }
+}
