@@ -87,7 +87,8 @@ fn the_preview_names_sessions_before_anything_is_done() {
         source.psql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'the till'") == "1"
     });
     let told = sandbox.run(&["restore", "--file", "shop.sql.gz", "--url", &source.url()]).expect(4);
-    told.says("the till").says(&source.name).says("--confirm");
+    let told = told.says("the till").says(&source.name).says("--confirm");
+    assert_eq!(told.stderr().matches("disconnects").count(), 1, "our own session is none that is lost{told}");
     held.kill().unwrap();
     held.wait().unwrap();
     assert_eq!(databases(major, &source.name), std::slice::from_ref(&source.name));
