@@ -169,8 +169,9 @@ SELECT pg_catalog.sum(n)::bigint AS objects FROM (
     SELECT pg_catalog.count(*) FROM pg_catalog.pg_publication
 ) all_kinds";
 
-/// Size, owner, sessions and what a swap would lose; `admin` is connected to another database.
-pub async fn filled(admin: &Session, name: &str, objects: u64) -> Result<Filled> {
+/// Size, owner, sessions and what a swap would lose; `admin` is connected to another database. `own` is the process
+/// of the caller's own session there, which nobody loses.
+pub async fn filled(admin: &Session, name: &str, objects: u64, own: i32) -> Result<Filled> {
     let database = Literal(name);
     let sql = format!(
         "SELECT pg_catalog.pg_database_size(d.oid) AS bytes, pg_catalog.pg_get_userbyid(d.datdba)::text AS owner,
@@ -186,18 +187,18 @@ pub async fn filled(admin: &Session, name: &str, objects: u64) -> Result<Filled>
         bytes: count("bytes")?,
         objects,
         owner: row.text("owner")?,
-        sessions: sessions(admin, name).await?,
+        sessions: sessions(admin, name, own).await?,
         subscriptions: count("subscriptions")?,
         logical_slots: count("slots")?,
     })
 }
 
-async fn sessions(admin: &Session, name: &str) -> Result<Vec<String>> {
+async fn sessions(admin: &Session, name: &str, own: i32) -> Result<Vec<String>> {
     let sql = format!(
         "SELECT pg_catalog.concat(COALESCE(NULLIF(application_name, ''), 'a session'), ' (pid ', pid, ', user ', usename,
                 ', from ', COALESCE(client_addr::text, 'the local socket'), ')') AS session
            FROM pg_catalog.pg_stat_activity
-          WHERE datname = {} AND backend_type = 'client backend' ORDER BY backend_start",
+          WHERE datname = {} AND backend_type = 'client backend' AND pid <> {own} ORDER BY backend_start",
         Literal(name)
     );
     admin.rows(&sql).await?.iter().map(|row| row.text("session")).collect()

@@ -87,7 +87,8 @@ fn the_preview_names_sessions_before_anything_is_done() {
         source.psql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'the till'") == "1"
     });
     let told = sandbox.run(&["restore", "--file", "shop.sql.gz", "--url", &source.url()]).expect(4);
-    told.says("the till").says(&source.name).says("--confirm");
+    let told = told.says("the till").says(&source.name).says("--confirm");
+    assert_eq!(told.stderr().matches("disconnects").count(), 1, "our own session is none that is lost{told}");
     held.kill().unwrap();
     held.wait().unwrap();
     assert_eq!(databases(major, &source.name), std::slice::from_ref(&source.name));
@@ -298,6 +299,46 @@ fn an_owner_without_superuser_restores_where_it_can() {
     foreign.psql("CREATE TABLE t (a int)");
     restore(&sandbox, "plain.sql.gz", &as_role(&foreign)).expect(4).blames("belongs to postgres");
     drop((source, target, mixed, foreign));
+}
+
+#[test]
+fn what_only_a_superuser_may_is_left_behind() {
+    let major = 17;
+    let (sandbox, role) = (Sandbox::new(), Role::new(major, "modest"));
+    let admin = |sql: &str| psql(major, &admin_url(major), sql);
+    admin(&format!("ALTER ROLE {} CREATEDB", role.name));
+    let source = TestDatabase::new(major, "modest_source");
+    admin(&format!(
+        "ALTER DATABASE {0} OWNER TO {1}; ALTER DATABASE {0} SET log_statement = 'ddl'",
+        source.name, role.name
+    ));
+    let as_role = |database: &TestDatabase| database.url().replace("//postgres@", &format!("//{}@", role.name));
+    psql(
+        major,
+        &as_role(&source),
+        "CREATE SCHEMA s; CREATE TABLE s.t (a int PRIMARY KEY); INSERT INTO s.t VALUES (1);
+         CREATE FUNCTION s.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+    );
+    source.psql("CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION s.watch(); COMMENT ON EVENT TRIGGER watch IS 'sees all'");
+    backup(&sandbox, &source, "modest.sql.gz");
+    let whole = fs::read(sandbox.path("modest.sql.gz")).unwrap();
+    for from_pipe in [false, true] {
+        let target = TestDatabase::planned(major, "modest_target");
+        let told = match from_pipe {
+            false => restore(&sandbox, "modest.sql.gz", &as_role(&target)),
+            true => crate::restore_pipe::piped(&sandbox, &whole, &as_role(&target)),
+        };
+        told.expect(3).says("not restored").says("EVENT TRIGGER").says("log_statement");
+        assert_eq!(
+            target.psql("SELECT a, (SELECT count(*) FROM pg_index WHERE indrelid = 's.t'::regclass) FROM s.t"),
+            "1|1"
+        );
+        assert_eq!(
+            target.psql("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"),
+            role.name
+        );
+    }
+    drop(source);
 }
 
 #[test]

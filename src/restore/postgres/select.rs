@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::{Ident, StreamId};
 use crate::job::{Content, Selection, TableName};
 
-use super::steps::describe;
+use super::steps::{describe, is_optional};
 
 /// The part of one archive that the user asked for.
 #[derive(Clone, Debug)]
@@ -154,7 +154,8 @@ impl Chosen {
 
     /// The owners that the restored objects are given to.
     pub fn owners(&self, toc: &[TocEntry]) -> BTreeSet<String> {
-        let given = positions(toc).filter(|(at, entry)| entry.kind == "OWNER" && self.wants(*at, entry));
+        let given = positions(toc)
+            .filter(|(at, entry)| entry.kind == "OWNER" && self.wants(*at, entry) && !is_optional(toc, entry));
         given.map(|(_, entry)| entry.owner.clone()).filter(|owner| !owner.is_empty()).collect()
     }
 

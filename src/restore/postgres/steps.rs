@@ -34,7 +34,8 @@ impl Step {
 }
 
 /// How the statements of [`OPTIONAL_KINDS`] begin.
-const OPTIONAL_VERBS: [&str; 3] = ["REFRESH MATERIALIZED VIEW ", "CREATE EVENT TRIGGER ", "ALTER EVENT TRIGGER "];
+const OPTIONAL_VERBS: [&str; 4] =
+    ["REFRESH MATERIALIZED VIEW ", "CREATE EVENT TRIGGER ", "ALTER EVENT TRIGGER ", "COMMENT ON EVENT TRIGGER "];
 
 /// Kinds that run user code or need rights of their own and stand behind everything else.
 const OPTIONAL_KINDS: [&str; 2] = ["MATERIALIZED VIEW DATA", "EVENT TRIGGER"];
@@ -43,6 +44,13 @@ const OPTIONAL_KINDS: [&str; 2] = ["MATERIALIZED VIEW DATA", "EVENT TRIGGER"];
 pub const PREAMBLE_KIND: &str = "PREAMBLE";
 /// Psql's `\set` lines between sections; nothing that a server could run.
 pub const DIRECTIVE_KIND: &str = "DIRECTIVE";
+
+/// Whether its failure leaves data and constraints whole: so it is with owner and comment of an optional object.
+pub fn is_optional(toc: &[TocEntry], entry: &TocEntry) -> bool {
+    let of_optional_kind = |entry: &TocEntry| OPTIONAL_KINDS.contains(&entry.kind.as_str());
+    let on = |position: &u32| usize::try_from(*position).ok().and_then(|position| toc.get(position));
+    of_optional_kind(entry) || entry.depends.iter().filter_map(on).any(of_optional_kind)
+}
 
 pub fn describe(entry: &TocEntry) -> String {
     match (entry.schema.as_str(), entry.name.as_str()) {
@@ -103,7 +111,7 @@ impl<'a, R: ReadAt> SectionSteps<'a, R> {
                 what: describe(entry),
                 kind: entry.kind.clone(),
                 sql: sql.to_vec(),
-                optional: OPTIONAL_KINDS.contains(&entry.kind.as_str()),
+                optional: is_optional(self.archive.toc(), entry),
             });
         }
         Ok(steps)

@@ -60,9 +60,11 @@ async fn inspect_with(admin: &Session, server: &Server) -> Result<Target> {
         }
     }
     let inside = Session::open(server, Purpose::Write).await?;
-    match database::user_objects(&inside).await? {
+    let objects = database::user_objects(&inside).await?;
+    let own = inside.row("SELECT pg_catalog.pg_backend_pid() AS pid").await?.i32("pid")?;
+    match objects {
         0 => Ok(Target::Empty),
-        objects => Ok(Target::Filled(database::filled(admin, name, objects).await?)),
+        objects => Ok(Target::Filled(database::filled(admin, name, objects, own).await?)),
     }
 }
 
