@@ -110,8 +110,3 @@ fn new_id() -> Result<ArchiveId> {
     getrandom::fill(&mut id).context(Kind::Bug, || "cannot draw random bytes".to_owned())?;
     Ok(ArchiveId(id))
 }
-
-/// A panic on a worker thread is a bug of ours; it is reported, not swallowed.
-fn joined<T>(outcome: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
-    outcome.unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "a worker thread panicked").because(panic)))
-}

@@ -15,13 +15,14 @@ use crate::manifest::meta::{self, Source};
 use crate::pg::capture::{self, Capture, CaptureOptions, Facts};
 use crate::pg::copy_out::{self, CopyTask};
 use crate::pg::script::{Script, TableData};
+use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
 
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
 use super::recorder::{Packing, Recorder};
 use super::sections::{Contents, write_large_objects, write_section};
-use super::{TOOL_VERSION, joined, new_id};
+use super::{TOOL_VERSION, new_id};
 
 pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context) -> Result<BackedUp> {
     let cancel = context.cancel.child();

@@ -11,11 +11,9 @@ use crate::checksum::HashingWriter;
 use crate::error::{Error, Kind, Result, first_cause};
 use crate::ident::StreamId;
 use crate::job::Compress;
-use crate::pipeline::{FeedSender, QUEUE_BYTES, feed, pack_into};
+use crate::pipeline::{FeedSender, QUEUE_BYTES, feed, joined, pack_into};
 use crate::progress::Progress;
 use crate::store::{Upload, explain};
-
-use super::joined;
 
 type Sink = HashingWriter<Box<dyn Upload>>;
 

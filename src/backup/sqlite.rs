@@ -18,7 +18,7 @@ use crate::error::{Context as _, Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::job::{BackupJob, Context, Place, SqliteSource};
 use crate::manifest::meta::{Content, Source, SqliteFacts};
-use crate::pipeline::{BLOCK_BYTES, FeedSender};
+use crate::pipeline::{BLOCK_BYTES, FeedSender, joined};
 use crate::policy::naming::folder;
 use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Tier};
 use crate::sqlite::{self, Copied, copy};
@@ -26,7 +26,7 @@ use crate::sqlite::{self, Copied, copy};
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
 use super::recorder::{Packing, Recorder};
-use super::{TOOL_VERSION, joined, new_id};
+use super::{TOOL_VERSION, new_id};
 
 /// A backup and what the run manifest says of it.
 pub struct Done {

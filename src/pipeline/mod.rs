@@ -9,6 +9,10 @@
 //! blocks entered the queue, whatever thread packed them. On the way back `unpack` fills the same kind of
 //! queue with checked members.
 
+use tokio::task::JoinError;
+
+use crate::error::{Error, Kind, Result};
+
 pub mod feed;
 mod pack;
 mod unpack;
@@ -19,3 +23,8 @@ mod tests;
 pub use feed::{BLOCK_BYTES, Block, Feed, FeedReceiver, FeedSender, QUEUE_BYTES, RowSpan, feed};
 pub use pack::pack_into;
 pub use unpack::unpack_members;
+
+/// What a task or thread of ours came to. A panic in it is a bug of ours: it is reported, not swallowed.
+pub fn joined<T>(outcome: std::result::Result<Result<T>, JoinError>) -> Result<T> {
+    outcome.unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "a worker of ours panicked").because(panic)))
+}

@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job::{Context, RestoreJob};
 use crate::pg::connect::Server;
 
+use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
 use crate::sqlite::holders;
 use crate::units::StoredBytes;
@@ -256,8 +257,4 @@ async fn into_file(
         left_behind: Vec::new(),
         warnings,
     })
-}
-
-fn joined<T>(outcome: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
-    outcome.unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "a worker thread panicked").because(panic)))
 }

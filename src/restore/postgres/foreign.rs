@@ -14,6 +14,7 @@ use crate::pg::fault::Failure;
 use crate::pg::properties::Properties;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
+use crate::pipeline::joined;
 use crate::script::{Item, Lexer, Restrict, ScriptError};
 
 use super::Restored;
@@ -63,9 +64,7 @@ async fn fill<R: Read + Send + 'static>(reader: R, named: &str, loading: &Loadin
     if restored.is_err() {
         loading.cancel.cancel();
     }
-    let read = reading
-        .await
-        .unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "the thread that reads the script panicked").because(panic)));
+    let read = joined(reading.await);
     match (restored, read) {
         (Ok(restored), Ok(())) => Ok(restored),
         (restored, read) => match first_cause([read, restored.map(drop)]) {

@@ -15,7 +15,7 @@ use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
-use crate::pipeline::{FeedSender, RowSpan};
+use crate::pipeline::{FeedSender, RowSpan, joined};
 use crate::script::{Item, Lexer};
 
 use super::Restored;
@@ -68,9 +68,7 @@ async fn fill<R: Read + Send + 'static>(reader: PipeReader<R>, loading: &Loading
         Ok(()) => filling.finish().await,
         Err(error) => Err(filling.abandon(error, loading).await),
     };
-    let tail = reading
-        .await
-        .unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "the thread that reads the pipe panicked").because(panic)));
+    let tail = joined(reading.await);
     match (finished, tail) {
         (Ok(restored), Ok(tail)) => Ok((restored, tail)),
         (finished, tail) => Err(cause_of(first_cause([finished.map(drop), tail.map(drop)]))),
@@ -194,8 +192,4 @@ impl Filling {
         };
         cause_of(first_cause([Err(error), loader]))
     }
-}
-
-fn joined(outcome: Result<Result<u64>, tokio::task::JoinError>) -> Result<u64> {
-    outcome.unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "a task that loads rows panicked").because(panic)))
 }

@@ -12,12 +12,12 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::archive::{Archive, MemberEntry, ReadAt};
 use crate::cancel::Cancel;
-use crate::error::{Error, Kind, Result, first_cause};
+use crate::error::{Result, first_cause};
 use crate::pg::connect::Server;
 use crate::pg::copy_in;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
-use crate::pipeline::{Block, Feed, FeedReceiver, FeedSender, feed, unpack_members};
+use crate::pipeline::{Block, Feed, FeedReceiver, FeedSender, feed, joined, unpack_members};
 use crate::progress::Progress;
 
 /// Raw bytes that wait between the inflating threads and the connections.
@@ -88,9 +88,7 @@ fn unpack<R: ReadAt + 'static>(
 }
 
 async fn both(unpacker: JoinHandle<Result<()>>, loaded: Result<u64>) -> Result<u64> {
-    let unpacked = unpacker
-        .await
-        .unwrap_or_else(|panic| Err(Error::new(Kind::Bug, "a thread that reads the archive panicked").because(panic)));
+    let unpacked = joined(unpacker.await);
     first_cause([unpacked.map(|()| 0), loaded]).map(|rows| rows.into_iter().sum())
 }
 
@@ -118,10 +116,7 @@ async fn load_queue(receiver: FeedReceiver, loading: &Loading) -> Result<u64> {
     drop(receiver);
     let mut outcomes = Vec::new();
     while let Some(outcome) = workers.join_next().await {
-        outcomes
-            .push(outcome.unwrap_or_else(|panic| {
-                Err(Error::new(Kind::Bug, "a worker that loads rows panicked").because(panic))
-            }));
+        outcomes.push(joined(outcome));
     }
     first_cause(outcomes).map(|rows| rows.into_iter().sum())
 }
