@@ -14,7 +14,6 @@ use crate::archive::SourceKind;
 use crate::error::{Error, Kind, Result};
 use crate::job::{Context, RestoreJob};
 use crate::pg::connect::Server;
-
 use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
 use crate::sqlite::holders;
@@ -51,9 +50,9 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
     }
     let target = find_target(&found, job)?;
     let chosen = choose(&found, job)?;
-    let target_preview = match &target {
+    let (target_preview, warning) = match &target {
         Target::Postgres(server) => look_at_database(server, &found, chosen.as_ref()).await?,
-        Target::Sqlite(path) => look_at_file(path),
+        Target::Sqlite(path) => (look_at_file(path), None),
     };
     let preview = Preview {
         archive: found.named.clone(),
@@ -61,7 +60,7 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
         size: found.size.map(StoredBytes),
         passed_over: found.passed_over.clone(),
         target: target_preview,
-        warnings: Vec::new(),
+        warnings: warning.into_iter().collect(),
     };
     Ok(Plan { found, target, chosen, preview })
 }
@@ -113,19 +112,25 @@ fn choose(found: &Found, job: &RestoreJob) -> Result<Option<Chosen>> {
     }
 }
 
-async fn look_at_database(server: &Server, found: &Found, chosen: Option<&Chosen>) -> Result<TargetPreview> {
+/// Also whether the way to the server is unsafe.
+async fn look_at_database(
+    server: &Server,
+    found: &Found,
+    chosen: Option<&Chosen>,
+) -> Result<(TargetPreview, Option<String>)> {
     let target = postgres::inspect(server).await?;
     let part = match (&found.opened, chosen) {
         (Opened::Archive(archive), Some(chosen)) => Some((archive.as_ref(), chosen)),
         _ => None,
     };
-    postgres::first_look(server, &target, part).await?;
-    Ok(TargetPreview::Postgres {
+    let warning = postgres::first_look(server, &target, part).await?;
+    let preview = TargetPreview::Postgres {
         server: server.describe_hosts(),
         database: server.database.clone(),
         found: target,
         within: chosen.is_some_and(|chosen| !chosen.is_whole()),
-    })
+    };
+    Ok((preview, warning))
 }
 
 fn look_at_file(path: &Path) -> TargetPreview {

@@ -6,7 +6,7 @@ use crate::archive::{Archive, ReadAt};
 use crate::error::{Error, Kind, Result};
 use crate::ident::{Ident, Literal, QualifiedName};
 use crate::job::Content;
-use crate::pg::connect::Server;
+use crate::pg::connect::{Reached, Server};
 use crate::pg::database::{Filled, Target};
 use crate::pg::properties::Properties;
 use crate::pg::session::Session;
@@ -16,12 +16,12 @@ use super::select::Chosen;
 use super::within;
 
 /// Refuses what cannot end well. `part` is the archive, where it can be looked into, and what of it is wanted;
-/// without it everything is.
+/// without it everything is. Returns a warning if others could read along or answer in the server's place.
 pub async fn first_look<R: ReadAt>(
     server: &Server,
     target: &Target,
     part: Option<(&Archive<R>, &Chosen)>,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let admin = Session::open_maintenance(server).await?;
     let rights = Rights::of(&admin, &server.database).await?;
     let whole = part.is_none_or(|(_, chosen)| chosen.is_whole());
@@ -35,7 +35,8 @@ pub async fn first_look<R: ReadAt>(
         Target::Missing => rights.may_create(&server.database)?,
         Target::Filled(_) | Target::Empty => {}
     }
-    let Some((archive, chosen)) = part else { return Ok(()) };
+    let warning = admin.reached().and_then(Reached::warning);
+    let Some((archive, chosen)) = part else { return Ok(warning) };
     let owners = chosen.owners(archive.toc());
     let named = match whole {
         true => Properties::from_archive(archive.properties())?.role_names().map(str::to_owned).collect(),
@@ -45,7 +46,10 @@ pub async fn first_look<R: ReadAt>(
     if !rights.superuser {
         owners_can_be_set(&admin, &owners).await?;
     }
-    if whole { Ok(()) } else { tables_take_it(server, target, archive, chosen).await }
+    if !whole {
+        tables_take_it(server, target, archive, chosen).await?;
+    }
+    Ok(warning)
 }
 
 struct Rights {
