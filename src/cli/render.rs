@@ -218,11 +218,12 @@ pub fn salvaged(outcome: &SalvageOutcome) -> String {
 
 pub fn verified(file: &FileReport) -> String {
     let verdict = match file.verdict {
-        Verdict::Sound if file.foreign => "is sound (made by another tool)",
+        Verdict::Sound if file.foreign => "is sound (foreign: made by another tool)",
         Verdict::Sound => "is sound",
         Verdict::Damaged => "is damaged",
         Verdict::NotOurs => "is not an archive of ours",
         Verdict::Unreadable => "cannot be read",
+        Verdict::Unfinished => "is unfinished",
     };
     let content = match file.tables {
         0 => String::new(),

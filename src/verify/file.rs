@@ -97,7 +97,9 @@ fn look(
 /// What the listing has found already. False if there is nothing more to read.
 fn state_allows_a_look(store: &LocalStore, row: &Listed, origin: Origin, seen: &mut Seen) -> bool {
     match (row.state, origin) {
-        (State::NoMeta, Origin::Folder) => seen.damage("not published: it has no .meta, so its run did not finish"),
+        (State::NoMeta, Origin::Folder) => {
+            seen.unfinished("not published: it has no .meta, so its run did not finish; it is no backup");
+        }
         (State::NoMeta, Origin::Named) => seen.note("it has no .meta, so nothing says what it should hold"),
         (State::Damaged, _) if row.meta.is_none() => match read_meta(store, row) {
             Err(error) if error.kind() == Kind::Unsupported => seen.not_ours(error.chain()),

@@ -44,6 +44,8 @@ pub enum Verdict {
     NotOurs,
     /// The file could not be read.
     Unreadable,
+    /// Sound in itself, but no backup: its run was killed before the `.meta`.
+    Unfinished,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -66,13 +68,14 @@ pub enum Severity {
 }
 
 impl VerifyOutcome {
-    /// 0 only if every file is sound and every path had one; nothing to look at is not soundness.
+    /// 0 only if every file is sound, or at worst an unfinished one beside a sound one, and every path had one: nothing
+    /// to look at is not soundness.
     pub fn exit_code(&self) -> u8 {
         let has = |verdict| self.files.iter().any(|file| file.verdict == verdict);
         let worst = [Verdict::Damaged, Verdict::Unreadable, Verdict::NotOurs].into_iter().find(|verdict| has(*verdict));
         match worst.and_then(Verdict::kind) {
             Some(kind) => kind.exit_code(),
-            None if self.files.is_empty() || !self.nothing.is_empty() => Kind::Nothing.exit_code(),
+            None if !has(Verdict::Sound) || !self.nothing.is_empty() => Kind::Nothing.exit_code(),
             None => 0,
         }
     }
@@ -86,6 +89,7 @@ impl Verdict {
             Verdict::Damaged => Some(Kind::Damaged),
             Verdict::NotOurs => Some(Kind::Unsupported),
             Verdict::Unreadable => Some(Kind::Place),
+            Verdict::Unfinished => Some(Kind::Nothing),
         }
     }
 }
@@ -144,6 +148,8 @@ mod tests {
         assert_eq!(code(&[], 0), 5);
         assert_eq!(code(&[], 1), 5);
         assert_eq!(code(&[Verdict::Sound], 1), 5);
+        assert_eq!(code(&[Verdict::Unfinished], 0), 5, "what was never published is no backup");
+        assert_eq!(code(&[Verdict::Unfinished, Verdict::Sound], 0), 0, "a killed run does not spoil the others");
         assert_eq!(code(&[Verdict::Sound, Verdict::NotOurs], 1), 31);
         assert_eq!(code(&[Verdict::NotOurs, Verdict::Unreadable], 0), 21);
         assert_eq!(code(&[Verdict::Unreadable, Verdict::Damaged], 0), 30);

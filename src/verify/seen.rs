@@ -20,6 +20,7 @@ pub struct Seen {
     pub findings: Vec<Finding>,
     not_ours: bool,
     unreadable: bool,
+    unfinished: bool,
 }
 
 /// What an archive's index says of it.
@@ -41,6 +42,12 @@ impl Seen {
     /// Nothing can be said of its soundness; `why` says so.
     pub fn not_ours(&mut self, why: impl Into<String>) {
         self.not_ours = true;
+        self.note(why);
+    }
+
+    /// It was never published; what there is of it may be sound all the same.
+    pub fn unfinished(&mut self, why: impl Into<String>) {
+        self.unfinished = true;
         self.note(why);
     }
 
@@ -72,6 +79,7 @@ impl Seen {
             () if self.is_damaged() => Verdict::Damaged,
             () if self.unreadable => Verdict::Unreadable,
             () if self.not_ours => Verdict::NotOurs,
+            () if self.unfinished => Verdict::Unfinished,
             () => Verdict::Sound,
         }
     }

@@ -251,12 +251,14 @@ fn a_table_truncated_after_the_coordinators_death_fails_the_run(major: u32) {
     wait_until("the large table to be read", || {
         database.psql(&format!("SELECT count(*) {others} AND state = 'active' AND query LIKE 'COPY%large%'")) == "1"
     });
+    run.signal("STOP");
     let held = database
         .psql("SET lock_timeout = '50ms'; SELECT 'reached'; BEGIN; LOCK TABLE victim IN ROW EXCLUSIVE MODE; ROLLBACK");
     assert_eq!(held, "reached", "writers must not be held up");
     let refused = psql_output(major, &database.url(), "SET lock_timeout = '50ms'; TRUNCATE victim");
     assert!(!refused.status.success(), "a table of the running backup could be truncated");
     database.psql(&format!("SELECT pg_terminate_backend(pid) {others} AND NOT query LIKE 'COPY%'; TRUNCATE victim"));
+    run.signal("CONT");
     run.wait().expect(20).blames(&database.name);
     assert_eq!(sandbox.files(".gz"), Vec::<PathBuf>::new());
     assert_eq!(sandbox.staging_files(), Vec::<PathBuf>::new());
@@ -274,12 +276,14 @@ fn the_coordinators_death_fails_the_run() {
         psql(major, &admin_url(major), &format!("SELECT count(*) {others} AND state = 'active' AND query LIKE 'COPY%'"))
             == "1"
     });
+    run.signal("STOP");
     let killed = psql(
         major,
         &admin_url(major),
         &format!("SELECT count(pg_terminate_backend(pid)) {others} AND NOT query LIKE 'COPY%'"),
     );
     assert_eq!(killed, "1", "expected one coordinator beside the one reader");
+    run.signal("CONT");
     run.wait().expect_failure().blames(&database.name);
     assert_eq!(sandbox.files(".gz"), Vec::<PathBuf>::new());
     assert_eq!(sandbox.staging_files(), Vec::<PathBuf>::new());
@@ -300,8 +304,7 @@ fn an_interrupted_run_leaves_nothing() {
         let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--to", "interrupted"]);
         let reading = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'COPY%'";
         wait_until("rows to be read", || database.psql(reading) == "t");
-        let sent = std::process::Command::new("kill").args(["-s", signal, &run.pid().to_string()]).status().unwrap();
-        assert!(sent.success());
+        run.signal(signal);
         run.wait().expect(code);
         assert_eq!(sandbox.files(".gz"), Vec::<PathBuf>::new());
         assert_eq!(sandbox.staging_files(), Vec::<PathBuf>::new());

@@ -104,6 +104,12 @@ impl Running {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// Sends a signal by its name: `STOP` holds the run where it is, however fast the machine, until `CONT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().expect("kill starts");
+        assert!(sent.success(), "cannot send {name}: the run has ended");
+    }
+
     pub fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_none_or(|child| matches!(child.try_wait(), Ok(Some(_))))
     }

@@ -24,6 +24,7 @@ pub fn run(args: &VerifyArgs, run: &mut Run<'_>) -> Result<u8> {
         let shown = render::verified(file);
         match file.verdict {
             Verdict::Sound => run.terminal.result(&shown)?,
+            Verdict::Unfinished => run.terminal.warning(&shown),
             _ => run.terminal.failure(&shown),
         }
     }
