@@ -262,7 +262,9 @@ pub fn preview(preview: &Preview) -> String {
             match bytes {
                 None => lines.push(("replaces", "nothing: the file does not exist".to_owned())),
                 Some(bytes) => {
-                    let written = written.map_or_else(String::new, |at| format!(", last written {at}"));
+                    let written = written.map_or_else(String::new, |at| {
+                        format!(", last written {}", at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+                    });
                     lines.push(("replaces", format!("{}{written}; a safety copy is kept", human_bytes(*bytes))));
                 }
             }
@@ -278,7 +280,8 @@ fn postgres_target(found: &database::Target, within: bool) -> Vec<(&'static str,
         database::Target::Empty => return vec![("replaces", "nothing: the database is empty".to_owned())],
         database::Target::Filled(filled) => filled,
     };
-    let content = format!("{} in {} objects", human_bytes(filled.bytes), human_count(filled.objects));
+    let written = filled.written.as_ref().map_or_else(String::new, |at| format!(", last written {at}"));
+    let content = format!("{} in {} objects{written}", human_bytes(filled.bytes), human_count(filled.objects));
     if within {
         return vec![("adds to", format!("{content}; nothing is replaced"))];
     }

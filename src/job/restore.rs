@@ -22,7 +22,7 @@ pub struct RestoreJob {
     /// `--database` as a path; `None` refuses archives of SQLite files.
     pub sqlite: Option<PathBuf>,
     pub selection: Selection,
-    /// Connections that load rows and build indexes at once.
+    /// Connections that load rows at once.
     pub jobs: usize,
     /// Threads that decompress.
     pub threads: usize,

@@ -92,6 +92,9 @@ pub enum Target {
 pub struct Filled {
     pub bytes: u64,
     pub objects: u64,
+    /// When a file of one of its largest tables was last written, as `2026-03-01 03:00:00 UTC`; `None` where the role
+    /// may not ask for it.
+    pub written: Option<String>,
     pub owner: String,
     /// `application (user from address)` of each session that a swap would end.
     pub sessions: Vec<String>,
@@ -171,7 +174,7 @@ SELECT pg_catalog.sum(n)::bigint AS objects FROM (
 
 /// Size, owner, sessions and what a swap would lose; `admin` is connected to another database. `own` is the process
 /// of the caller's own session there, which nobody loses.
-pub async fn filled(admin: &Session, name: &str, objects: u64, own: i32) -> Result<Filled> {
+pub async fn filled(admin: &Session, name: &str, objects: u64, written: Option<String>, own: i32) -> Result<Filled> {
     let database = Literal(name);
     let sql = format!(
         "SELECT pg_catalog.pg_database_size(d.oid) AS bytes, pg_catalog.pg_get_userbyid(d.datdba)::text AS owner,
@@ -186,11 +189,28 @@ pub async fn filled(admin: &Session, name: &str, objects: u64, own: i32) -> Resu
     Ok(Filled {
         bytes: count("bytes")?,
         objects,
+        written,
         owner: row.text("owner")?,
         sessions: sessions(admin, name, own).await?,
         subscriptions: count("subscriptions")?,
         logical_slots: count("slots")?,
     })
+}
+
+/// When the connected database was last written, by the times of its largest tables' files: cheap, and right to
+/// within a checkpoint. Only some roles may look.
+pub async fn last_written(inside: &Session) -> Result<Option<String>> {
+    const MAY_LOOK: &str =
+        "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_stat_file(text, boolean)', 'EXECUTE') AS may";
+    const NEWEST: &str = r#"
+        SELECT pg_catalog.to_char(pg_catalog.max(f.modification) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') AS written
+          FROM (SELECT c.oid FROM pg_catalog.pg_class c
+                 WHERE c.oid >= 16384 AND c.relkind = 'r' ORDER BY c.relpages DESC LIMIT 100) AS largest,
+               LATERAL pg_catalog.pg_stat_file(pg_catalog.pg_relation_filepath(largest.oid), true) AS f"#;
+    match inside.row(MAY_LOOK).await?.bool("may")? {
+        true => inside.row(NEWEST).await?.opt_text("written"),
+        false => Ok(None),
+    }
 }
 
 async fn sessions(admin: &Session, name: &str, own: i32) -> Result<Vec<String>> {

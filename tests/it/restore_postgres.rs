@@ -88,6 +88,7 @@ fn the_preview_names_sessions_before_anything_is_done() {
     });
     let told = sandbox.run(&["restore", "--file", "shop.sql.gz", "--url", &source.url()]).expect(4);
     let told = told.says("the till").says(&source.name).says("--confirm");
+    assert!(told.stderr().contains("last written 20"), "the age of what would be replaced is not shown{told}");
     assert_eq!(told.stderr().matches("disconnects").count(), 1, "our own session is none that is lost{told}");
     held.kill().unwrap();
     held.wait().unwrap();

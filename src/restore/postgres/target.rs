@@ -64,7 +64,10 @@ async fn inspect_with(admin: &Session, server: &Server) -> Result<Target> {
     let own = inside.row("SELECT pg_catalog.pg_backend_pid() AS pid").await?.i32("pid")?;
     match objects {
         0 => Ok(Target::Empty),
-        objects => Ok(Target::Filled(database::filled(admin, name, objects, own).await?)),
+        objects => {
+            let written = database::last_written(&inside).await?;
+            Ok(Target::Filled(database::filled(admin, name, objects, written, own).await?))
+        }
     }
 }
 
