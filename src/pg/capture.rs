@@ -130,8 +130,13 @@ async fn warn_of_unread(session: &Session, unread: &[ObjectId], warnings: &mut V
         return Ok(());
     }
     let (classes, oids): (Vec<u32>, Vec<u32>) = unread.iter().map(|id| (id.class, id.oid)).unzip();
+    // An operator without a function is only a name that another one gave as its commutator or negator; it comes back
+    // with that one.
     let sql = "SELECT pg_catalog.pg_describe_object(o.class, o.oid, 0) AS description
-         FROM pg_catalog.unnest($1::pg_catalog.oid[], $2::pg_catalog.oid[]) AS o (class, oid)";
+         FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.oid[]))
+           AS o (class, oid)
+         WHERE NOT (o.class = 'pg_catalog.pg_operator'::pg_catalog.regclass AND EXISTS
+           (SELECT FROM pg_catalog.pg_operator p WHERE p.oid = o.oid AND p.oprcode = 0))";
     for row in session.query(sql, &[&classes, &oids]).await? {
         let what = row.opt_text("description")?.unwrap_or_else(|| "an object that was dropped meanwhile".to_owned());
         warnings.push(format!("not in the backup, since this program cannot read it: {what}"));

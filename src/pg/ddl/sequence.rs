@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::ident::{Ident, QualifiedName};
 use crate::pg::catalog::relation::Relation;
-use crate::pg::catalog::sequence::Sequence;
+use crate::pg::catalog::sequence::{OwningColumn, Sequence};
+use crate::pg::version::{Capability, ServerVersion};
 
 pub fn create(relation: &Relation, sequence: &Sequence) -> String {
     let unlogged = if relation.unlogged { "UNLOGGED " } else { "" };
@@ -15,19 +16,26 @@ pub fn create(relation: &Relation, sequence: &Sequence) -> String {
     format!("{sql}{};\n", parameters(sequence))
 }
 
-/// The identity column that owns the sequence. `table_unlogged` tells when the persistence must be said.
-pub fn add_identity(relation: &Relation, sequence: &Sequence, table: &Relation, column: &str, always: bool) -> String {
-    let when = if always { "ALWAYS" } else { "BY DEFAULT" };
+/// The identity column that owns the sequence. Its persistence is said where it differs from the table's and the source
+/// could choose it: servers without unlogged sequences have no word for either.
+pub fn add_identity(
+    relation: &Relation,
+    sequence: &Sequence,
+    table: &Relation,
+    owner: &OwningColumn,
+    version: ServerVersion,
+) -> String {
+    let when = if owner.identity == 'a' { "ALWAYS" } else { "BY DEFAULT" };
     let persistence = match (relation.unlogged, table.unlogged) {
         (true, false) => "\n    UNLOGGED",
-        (false, true) => "\n    LOGGED",
+        (false, true) if version.has(Capability::UnloggedSequences) => "\n    LOGGED",
         _ => "",
     };
     format!(
         "{} {} ALTER COLUMN {} ADD GENERATED {when} AS IDENTITY (\n    SEQUENCE NAME {}{persistence}{}\n);\n",
         super::table::alter(table),
         table.qualified(),
-        Ident::new(column),
+        Ident::new(owner.column.as_str()),
         relation.qualified(),
         parameters(sequence)
     )

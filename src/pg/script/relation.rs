@@ -203,7 +203,7 @@ impl<'a> Maker<'a> {
         match &sequence.owned_by {
             Some(owner) if sequence.is_identity() => {
                 let table = self.find(owner.table)?;
-                Ok(sequence::add_identity(relation, sequence, table, &owner.column, owner.identity == 'a'))
+                Ok(sequence::add_identity(relation, sequence, table, owner, self.catalog.version))
             }
             _ => Ok(sequence::create(relation, sequence)),
         }
