@@ -28,7 +28,8 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
     let cancel = context.cancel.child();
     let started = context.clock.zoned();
     context.progress.stage(format!("postgres {}: reading the schema", source.label), 0);
-    let options = CaptureOptions { lock_timeout: job.lock_timeout };
+    let rows = job.content != Content::SchemaOnly;
+    let options = CaptureOptions { lock_timeout: job.lock_timeout, connections: job.jobs, rows };
     let capture = cancel.guard(capture::open(&source.server, &options, &cancel)).await?;
 
     let shelf = Shelf::find(job, ArchiveKind::Postgres, &source.label, &started)?;

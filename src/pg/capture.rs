@@ -5,10 +5,12 @@
 //! what the snapshot shows. Views, sequences and functions cannot be locked: a capture that runs into their change
 //! starts again, a few times. The session must stay open, and `commit` succeed, for the rows to be worth anything.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
+use crate::ident::Literal;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::object::ObjectId;
 use crate::pg::catalog::relation;
@@ -29,6 +31,10 @@ pub use facts::Facts;
 pub struct CaptureOptions {
     /// How long to wait for a lock that another session holds.
     pub lock_timeout: Duration,
+    /// With more than one, a second session helps to read the catalog.
+    pub connections: usize,
+    /// Whether rows will be copied: sizes of tables and values of sequences are read for them.
+    pub rows: bool,
 }
 
 pub struct Capture {
@@ -84,13 +90,26 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     let relations = relation::load(&session).await?;
     lock::complete(&session, &relations, options.lock_timeout).await?;
 
-    let catalog = Catalog::load(&session, relations).await?;
+    let helper = match options.connections {
+        0 | 1 => None,
+        _ => Some(join_snapshot(&control.reached.server, &snapshot).await?),
+    };
+    let catalog = Catalog::load(&session, helper.as_ref().unwrap_or(&session), relations).await?;
+    drop(helper);
     let facts = Facts::load(&session).await?;
-    let script = write(&session, &catalog, &facts, &mut warnings).await?;
+    let script = write(&session, &catalog, &facts, options, &mut warnings).await?;
     let facts = facts.with_roles(&session, &script).await?;
     let Reached { server, guard } = control.reached;
     let reached = Reached { server, guard };
     Ok(Capture { session, driver: control.driver, reached, snapshot, facts, script, warnings })
+}
+
+/// Another session that sees what the first one sees.
+async fn join_snapshot(server: &Server, snapshot: &str) -> Result<Session> {
+    let session = Session::open(server, Purpose::Read).await?;
+    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+    session.execute(&format!("SET TRANSACTION SNAPSHOT {}", Literal(snapshot))).await?;
+    Ok(session)
 }
 
 fn check_version(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
@@ -105,7 +124,13 @@ fn check_version(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-async fn write(session: &Session, catalog: &Catalog, facts: &Facts, warnings: &mut Vec<String>) -> Result<Script> {
+async fn write(
+    session: &Session,
+    catalog: &Catalog,
+    facts: &Facts,
+    options: &CaptureOptions,
+    warnings: &mut Vec<String>,
+) -> Result<Script> {
     let found = collect::collect(session, catalog).await?;
     warnings.extend(found.warnings.iter().cloned());
     let graph = build(catalog, &found.pieces);
@@ -114,9 +139,12 @@ async fn write(session: &Session, catalog: &Catalog, facts: &Facts, warnings: &m
     for broken in &ordered.broken {
         warnings.push(format!("objects depend on each other in a circle that no order satisfies: {broken}"));
     }
-    let sizes = lock::sizes(session, catalog).await?;
+    let sizes = if options.rows { lock::sizes(session, catalog).await? } else { HashMap::new() };
     let tables = tables::plan(catalog, &found.conditions, &sizes, facts.in_recovery, warnings);
-    let data = data::entries(session, catalog, &found, &tables, warnings).await?;
+    let data = match options.rows {
+        true => data::entries(session, catalog, &found, &tables, warnings).await?,
+        false => Vec::new(),
+    };
     let parts = script::Parts { catalog, pieces: &found.pieces, tables: &tables, data };
     let entries = script::entries(&parts, &ordered)?;
     let roles = script::roles(&parts, &entries, &found.roles);

@@ -341,9 +341,13 @@ impl Row {
 
     /// An `int2[]` or `int2vector`.
     pub fn i16_array(&self, column: &str) -> Result<Vec<i16>> {
+        Row::present(column, self.opt_i16_array(column)?)
+    }
+
+    pub fn opt_i16_array(&self, column: &str) -> Result<Option<Vec<i16>>> {
         let read = |raw: &[u8]| raw.try_into().map(i16::from_be_bytes).map_err(|_| mistyped(column));
-        let elements = Row::present(column, self.elements(column, read)?)?;
-        elements.into_iter().map(|one| Row::present(column, one)).collect()
+        let elements = self.elements(column, read)?;
+        elements.map(|all| all.into_iter().map(|one| Row::present(column, one)).collect()).transpose()
     }
 
     fn elements<T>(&self, column: &str, read: impl Fn(&[u8]) -> Result<T>) -> Result<Option<Vec<Option<T>>>> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::error::Result;
 use crate::ident::QualifiedName;
-use crate::pg::catalog::relation::pairs;
+use crate::pg::catalog::relation::options;
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
 
@@ -61,13 +61,7 @@ pub async fn load(session: &Session) -> Result<HashMap<u32, Vec<Column>>> {
            a.attnotnull, a.attislocal, a.attidentity, a.attgenerated, {statistics}::pg_catalog.int2 AS statistics,
            a.attstorage, t.typstorage, {compression} AS compression, a.attoptions,
            cn.nspname AS collation_schema, c.collname AS collation_name,
-           (SELECT pg_catalog.array_agg(x.option_name ORDER BY x.option_name)
-              FROM pg_catalog.pg_options_to_table(a.attfdwoptions) x) AS option_names,
-           (SELECT pg_catalog.array_agg(x.option_value ORDER BY x.option_name)
-              FROM pg_catalog.pg_options_to_table(a.attfdwoptions) x) AS option_values,
-           a.attacl::pg_catalog.text[] AS acl,
-           (SELECT p.initprivs::pg_catalog.text[] FROM pg_catalog.pg_init_privs p WHERE p.objoid = a.attrelid
-              AND p.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.objsubid = a.attnum) AS init_acl,
+           a.attfdwoptions, a.attacl::pg_catalog.text[] AS acl, p.initprivs::pg_catalog.text[] AS init_acl,
            d.oid AS default_oid,
            CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0)
                 ELSE pg_catalog.pg_get_expr(d.adbin, d.adrelid) END AS default_expression
@@ -77,6 +71,8 @@ pub async fn load(session: &Session) -> Result<HashMap<u32, Vec<Column>>> {
          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
          LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation AND a.attcollation <> t.typcollation
          LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = c.collnamespace
+         LEFT JOIN pg_catalog.pg_init_privs p ON p.objoid = a.attrelid AND p.objsubid = a.attnum
+           AND p.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef
          WHERE NOT a.attisdropped AND o.relkind = ANY ('{{r,p,v,m,f,c}}'::\"char\"[])
            AND ((a.attnum > 0 AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema')
@@ -112,7 +108,7 @@ fn read(row: &Row) -> Result<Column> {
         type_storage: row.char("typstorage")?,
         compression: row.char("compression")?,
         options: row.opt_text_array("attoptions")?.unwrap_or_default(),
-        foreign_options: pairs(row, "option_names", "option_values")?,
+        foreign_options: options(row, "attfdwoptions")?,
         collation,
         acl: row.opt_text_array("acl")?,
         init_acl: row.opt_text_array("init_acl")?,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::pg::catalog::object::{Base, BaseColumns, FIRST_NORMAL_OID, ObjectId, class};
+use crate::pg::catalog::relation;
 use crate::pg::catalog::types::function;
 use crate::pg::session::{Row, Session};
 
@@ -63,12 +64,7 @@ const SERVER: BaseColumns = BaseColumns {
 };
 
 fn options(row: &Row, column: &str) -> Result<Options> {
-    let items = row.opt_text_array(column)?.unwrap_or_default();
-    let pair = |item: String| match item.split_once('=') {
-        Some((name, value)) => (name.to_owned(), value.to_owned()),
-        None => (item, String::new()),
-    };
-    Ok(Options(items.into_iter().map(pair).collect()))
+    relation::options(row, column).map(Options)
 }
 
 pub async fn load_wrappers(session: &Session) -> Result<Vec<Wrapper>> {

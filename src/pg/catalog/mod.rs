@@ -3,32 +3,37 @@
 //! Each kind has a file with its struct and `load(&Session) -> Result<Vec<…>>`; `pg::ddl` has the file of the same
 //! name that turns it into statements. Queries name everything with `pg_catalog.` and rely on nothing in the path.
 
-pub mod access_method;
-pub mod aggregate;
-pub mod cast;
 use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::pg::session::Session;
 use crate::pg::version::{Capability, ServerVersion};
 
+pub mod access_method;
+pub mod aggregate;
+pub mod cast;
 pub mod collation;
 pub mod column;
 pub mod comment;
 pub mod constraint;
 pub mod conversion;
+pub mod default_acl;
 pub mod depend;
 pub mod event_trigger;
 pub mod extension;
 pub mod foreign;
+pub mod function;
 pub mod index;
 pub mod inheritance;
 pub mod language;
 pub mod large_object;
 pub mod local;
+mod nameless;
 pub mod object;
+pub mod operator;
 pub mod operator_class;
 pub mod policy;
+pub mod publication;
 pub mod relation;
 pub mod rule;
 pub mod schema;
@@ -38,6 +43,7 @@ pub mod subscription;
 pub mod text_search;
 pub mod transform;
 pub mod trigger;
+pub mod types;
 pub mod view;
 
 /// Relations and everything that hangs on them, the dependencies of all kinds, and what people noted.
@@ -64,29 +70,35 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads everything. The tables must be locked: the server deparses what is there now, not what was at the snapshot.
-    pub async fn load(session: &Session, relations: Vec<relation::Relation>) -> Result<Self> {
-        let sequences = sequence::load(session).await?;
+    /// Reads everything, by two sessions at once (or twice the same one): most of the time goes into the server's
+    /// deparsing of indexes and of columns. Both must see one snapshot, and the tables must be locked: the server
+    /// deparses what is there now, not what was at the snapshot.
+    pub async fn load(session: &Session, other: &Session, relations: Vec<relation::Relation>) -> Result<Self> {
+        let (first, second) = tokio::try_join!(OfTables::load(session), OfOthers::load(other))?;
+        Ok(Catalog::of(session.version(), relations, first, second))
+    }
+
+    fn of(version: ServerVersion, relations: Vec<relation::Relation>, first: OfTables, second: OfOthers) -> Self {
         let mut catalog = Catalog {
-            version: session.version(),
+            version,
             by_oid: relations.iter().enumerate().map(|(index, relation)| (relation.oid(), index)).collect(),
             relations,
-            columns: column::load(session).await?,
+            columns: first.columns,
             plans: HashMap::new(),
-            constraints: constraint::load(session).await?,
+            constraints: first.constraints,
             constraint_indexes: HashSet::new(),
             not_nulls: HashMap::new(),
-            indexes: index::load(session).await?,
+            indexes: second.indexes,
             index_by_oid: HashMap::new(),
-            sequences: sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect(),
-            inheritance: inheritance::load(session).await?,
-            triggers: trigger::load(session).await?,
-            rules: rule::load(session).await?,
-            policies: policy::load(session).await?,
-            views: view::load(session).await?,
-            statistics: statistics::load(session).await?,
-            dependencies: depend::load(session).await?,
-            notes: comment::Notes::load(session).await?,
+            sequences: second.sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect(),
+            inheritance: second.inheritance,
+            triggers: second.triggers,
+            rules: second.rules,
+            policies: second.policies,
+            views: second.views,
+            statistics: second.statistics,
+            dependencies: first.dependencies,
+            notes: first.notes,
         };
         catalog.index_by_oid = catalog.indexes.iter().enumerate().map(|(position, one)| (one.oid, position)).collect();
         for (position, one) in catalog.constraints.iter().enumerate() {
@@ -101,7 +113,7 @@ impl Catalog {
             }
         }
         catalog.plans = catalog.plan_columns();
-        Ok(catalog)
+        catalog
     }
 
     pub fn relation(&self, oid: u32) -> Option<&relation::Relation> {
@@ -151,9 +163,49 @@ impl Catalog {
         users.map(|relation| (relation.oid(), locals.plan(relation))).collect()
     }
 }
-pub mod default_acl;
-pub mod function;
-mod nameless;
-pub mod operator;
-pub mod publication;
-pub mod types;
+
+/// What one of the two sessions reads.
+struct OfTables {
+    columns: HashMap<u32, Vec<column::Column>>,
+    constraints: Vec<constraint::Constraint>,
+    dependencies: Vec<depend::Dependency>,
+    notes: comment::Notes,
+}
+
+impl OfTables {
+    async fn load(session: &Session) -> Result<Self> {
+        Ok(OfTables {
+            columns: column::load(session).await?,
+            constraints: constraint::load(session).await?,
+            dependencies: depend::load(session).await?,
+            notes: comment::Notes::load(session).await?,
+        })
+    }
+}
+
+/// What the other one reads.
+struct OfOthers {
+    indexes: Vec<index::Index>,
+    sequences: Vec<sequence::Sequence>,
+    inheritance: inheritance::Inheritance,
+    triggers: Vec<trigger::Trigger>,
+    rules: Vec<rule::Rule>,
+    policies: Vec<policy::Policy>,
+    views: HashMap<u32, String>,
+    statistics: Vec<statistics::Statistics>,
+}
+
+impl OfOthers {
+    async fn load(session: &Session) -> Result<Self> {
+        Ok(OfOthers {
+            indexes: index::load(session).await?,
+            sequences: sequence::load(session).await?,
+            inheritance: inheritance::load(session).await?,
+            triggers: trigger::load(session).await?,
+            rules: rule::load(session).await?,
+            policies: policy::load(session).await?,
+            views: view::load(session).await?,
+            statistics: statistics::load(session).await?,
+        })
+    }
+}

@@ -130,8 +130,9 @@ impl BaseColumns {
         let acl = match (self.acl, self.owner) {
             (Some((column, letter)), Some(owner)) => format!(
                 "o.{column}::pg_catalog.text[] AS acl, \
+                 CASE WHEN o.oid IN (SELECT p.objoid FROM pg_catalog.pg_init_privs p) THEN \
                  (SELECT p.initprivs::pg_catalog.text[] FROM pg_catalog.pg_init_privs p WHERE p.objoid = o.oid \
-                 AND p.classoid = {class} AND p.objsubid = 0) AS init_acl, \
+                 AND p.classoid = {class} AND p.objsubid = 0) END AS init_acl, \
                  pg_catalog.acldefault({letter}, o.{owner})::pg_catalog.text[] AS default_acl"
             ),
             _ => "NULL::pg_catalog.text[] AS acl, NULL::pg_catalog.text[] AS init_acl, \

@@ -96,11 +96,7 @@ pub async fn load(session: &Session) -> Result<Vec<Relation>> {
            CASE WHEN o.reloftype <> 0 THEN pg_catalog.format_type(o.reloftype, NULL) END AS of_type,
            o.reloptions, t.reloptions AS toast_options, s.spcname AS tablespace, m.amname AS access_method,
            o.relreplident, o.relrowsecurity, o.relforcerowsecurity, o.relispartition, o.relispopulated, o.relfilenode,
-           v.srvname AS server,
-           (SELECT pg_catalog.array_agg(x.option_name ORDER BY x.option_name)
-              FROM pg_catalog.pg_options_to_table(f.ftoptions) x) AS option_names,
-           (SELECT pg_catalog.array_agg(x.option_value ORDER BY x.option_name)
-              FROM pg_catalog.pg_options_to_table(f.ftoptions) x) AS option_values
+           v.srvname AS server, f.ftoptions
          FROM pg_catalog.pg_class o
          JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
          LEFT JOIN pg_catalog.pg_class t ON t.oid = o.reltoastrelid AND t.relkind = 't'
@@ -118,7 +114,7 @@ pub async fn load(session: &Session) -> Result<Vec<Relation>> {
 fn read(row: &Row) -> Result<Option<Relation>> {
     let Some(kind) = RelationKind::from_char(row.char("relkind")?) else { return Ok(None) };
     let foreign = match row.opt_text("server")? {
-        Some(server) => Some(ForeignTable { server, options: pairs(row, "option_names", "option_values")? }),
+        Some(server) => Some(ForeignTable { server, options: options(row, "ftoptions")? }),
         None => None,
     };
     Ok(Some(Relation {
@@ -141,9 +137,12 @@ fn read(row: &Row) -> Result<Option<Relation>> {
     }))
 }
 
-/// Two arrays of the same length as pairs: names and values of FDW options.
-pub fn pairs(row: &Row, names: &str, values: &str) -> Result<Vec<(String, String)>> {
-    let names = row.opt_text_array(names)?.unwrap_or_default();
-    let values = row.opt_text_array(values)?.unwrap_or_default();
-    Ok(names.into_iter().zip(values).collect())
+/// FDW options, stored as `name=value`, in stored order.
+pub fn options(row: &Row, column: &str) -> Result<Vec<(String, String)>> {
+    let stored = row.opt_text_array(column)?.unwrap_or_default();
+    let pair = |item: &String| {
+        let (name, value) = item.split_once('=').unwrap_or((item, ""));
+        (name.to_owned(), value.to_owned())
+    };
+    Ok(stored.iter().map(pair).collect())
 }

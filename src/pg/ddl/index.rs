@@ -6,8 +6,9 @@ use crate::ident::Ident;
 use crate::pg::catalog::index::Index;
 use crate::pg::catalog::relation::Relation;
 
+/// Nothing for the index of a constraint, which makes it.
 pub fn create(index: &Index) -> String {
-    format!("{};\n", index.definition)
+    index.definition.as_ref().map_or(String::new(), |definition| format!("{definition};\n"))
 }
 
 /// What neither CREATE INDEX nor ADD CONSTRAINT can say.
