@@ -6,6 +6,7 @@
 
 use std::error::Error as StdError;
 
+use futures_util::TryStreamExt;
 use tokio_postgres::Client;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 
@@ -121,6 +122,28 @@ impl Session {
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         let rows = self.client.query(sql, params).await.context(Kind::Source, || doing(sql))?;
         Ok(rows.into_iter().map(|row| Row { row, codec: self.codec }).collect())
+    }
+
+    /// Reads a result that may have a row for each object of a large database, without holding its rows.
+    pub async fn each(&self, sql: &str, mut read: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+        let no_params: [&(dyn ToSql + Sync); 0] = [];
+        let stream = self.client.query_raw(sql, no_params).await.context(Kind::Source, || doing(sql))?;
+        let mut stream = std::pin::pin!(stream);
+        while let Some(row) = stream.try_next().await.context(Kind::Source, || doing(sql))? {
+            read(&Row { row, codec: self.codec })?;
+        }
+        Ok(())
+    }
+
+    /// The same, kept as what is read of each row.
+    pub async fn all<T>(&self, sql: &str, read: impl Fn(&Row) -> Result<T>) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        self.each(sql, |row| {
+            all.push(read(row)?);
+            Ok(())
+        })
+        .await?;
+        Ok(all)
     }
 
     /// The single row of a query that always has one.

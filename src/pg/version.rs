@@ -13,6 +13,9 @@ pub struct ServerVersion(u32);
 pub const OLDEST_KNOWN: u32 = 13;
 pub const NEWEST_KNOWN: u32 = 18;
 
+/// `server_version_num` of the first server that takes planner statistics without reading those of multiranges wrongly.
+pub const FIRST_TO_TAKE_STATISTICS: u32 = 180_006;
+
 /// Something that servers have from some major on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Capability {
@@ -84,6 +87,12 @@ pub enum Capability {
     NoUnloggedPartitionedTables,
     /// Default privileges on large objects.
     LargeObjectDefaultAcls,
+    /// `pg_class.reltuples` is -1, not 0, where nothing is known.
+    UnknownTuples,
+    /// `pg_stats` has the columns of ranges.
+    RangeStatistics,
+    /// `pg_class.relallfrozen`.
+    AllFrozenPages,
 }
 
 impl Capability {
@@ -99,7 +108,9 @@ impl Capability {
             SubscriptionFailover | PartitionedAccessMethods | TransactionTimeout => 17,
             NotNullConstraints | NotEnforced | PeriodConstraints | VirtualColumns => 18,
             PublicationGeneratedColumns | SequenceData | NoUnloggedPartitionedTables => 18,
-            LargeObjectDefaultAcls => 18,
+            LargeObjectDefaultAcls | AllFrozenPages => 18,
+            UnknownTuples => 14,
+            RangeStatistics => 17,
         }
     }
 }

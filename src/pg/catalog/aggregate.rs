@@ -73,7 +73,7 @@ pub async fn load(session: &Session) -> Result<Vec<Aggregate>> {
          ORDER BY n.nspname, o.proname, o.pronargs, argument_types",
         BASE.sql()
     );
-    session.rows(&sql).await?.iter().map(read).collect()
+    session.all(&sql, read).await
 }
 
 fn read(row: &Row) -> Result<Aggregate> {

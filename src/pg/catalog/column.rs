@@ -80,9 +80,12 @@ pub async fn load(session: &Session) -> Result<HashMap<u32, Vec<Column>>> {
          ORDER BY a.attrelid, a.attnum"
     );
     let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
-    for row in session.rows(&sql).await? {
-        columns.entry(row.u32("attrelid")?).or_default().push(read(&row)?);
-    }
+    session
+        .each(&sql, |row| {
+            columns.entry(row.u32("attrelid")?).or_default().push(read(row)?);
+            Ok(())
+        })
+        .await?;
     Ok(columns)
 }
 

@@ -33,10 +33,13 @@ impl Notes {
             "SELECT o.classoid AS class, o.objoid AS oid, o.objsubid AS sub, o.description AS text \
              FROM pg_catalog.pg_description o WHERE {own}"
         );
-        for row in session.rows(&comments).await? {
-            let id = ObjectId::new(row.u32("class")?, row.u32("oid")?);
-            notes.comments.insert((id, row.i32("sub")?), row.text("text")?);
-        }
+        session
+            .each(&comments, |row| {
+                let id = ObjectId::new(row.u32("class")?, row.u32("oid")?);
+                notes.comments.insert((id, row.i32("sub")?), row.text("text")?);
+                Ok(())
+            })
+            .await?;
         let labels = format!(
             "SELECT o.classoid AS class, o.objoid AS oid, o.objsubid AS sub, o.provider, o.label AS text \
              FROM pg_catalog.pg_seclabel o WHERE {own} ORDER BY o.provider"

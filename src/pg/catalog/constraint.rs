@@ -52,7 +52,7 @@ pub async fn load(session: &Session) -> Result<Vec<Constraint>> {
            AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema'
          ORDER BY c.conrelid, c.conname, c.oid"
     );
-    session.rows(&sql).await?.iter().map(read).filter_map(Result::transpose).collect()
+    Ok(session.all(&sql, read).await?.into_iter().flatten().collect())
 }
 
 fn read(row: &Row) -> Result<Option<Constraint>> {

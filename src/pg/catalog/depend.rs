@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::pg::catalog::object::ObjectId;
-use crate::pg::session::Session;
+use crate::pg::session::{Row, Session};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Dependency {
@@ -34,13 +34,12 @@ pub async fn load(session: &Session) -> Result<Vec<Dependency>> {
         of_family("pg_amop", "amopfamily"),
         of_family("pg_amproc", "amprocfamily"),
     );
-    let mut dependencies = Vec::new();
-    for row in session.rows(&sql).await? {
-        dependencies.push(Dependency {
+    let read = |row: &Row| {
+        Ok(Dependency {
             object: ObjectId::new(row.u32("classid")?, row.u32("objid")?),
             on: ObjectId::new(row.u32("refclassid")?, row.u32("refobjid")?),
             kind: row.char("deptype")?,
-        });
-    }
-    Ok(dependencies)
+        })
+    };
+    session.all(&sql, read).await
 }

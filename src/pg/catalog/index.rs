@@ -71,7 +71,7 @@ pub async fn load(session: &Session) -> Result<Vec<Index>> {
          ORDER BY i.indexrelid",
         extensions = depends_on_extensions("pg_class", "i.indexrelid"),
     );
-    session.rows(&sql).await?.iter().map(read).collect()
+    session.all(&sql, read).await
 }
 
 /// An array of the names of the extensions that the object `oid` is marked to DEPEND ON.

@@ -32,6 +32,7 @@ mod nameless;
 pub mod object;
 pub mod operator;
 pub mod operator_class;
+pub mod planner_statistics;
 pub mod policy;
 pub mod publication;
 pub mod relation;

@@ -108,7 +108,7 @@ pub async fn load(session: &Session) -> Result<Vec<Relation>> {
          ORDER BY o.oid",
         base = BASE.sql()
     );
-    session.rows(&sql).await?.iter().map(read).filter_map(Result::transpose).collect()
+    Ok(session.all(&sql, read).await?.into_iter().flatten().collect())
 }
 
 fn read(row: &Row) -> Result<Option<Relation>> {

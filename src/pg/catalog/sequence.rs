@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::ident::{Literal, QualifiedName};
-use crate::pg::session::Session;
+use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
 
 #[derive(Clone, Debug)]
@@ -49,25 +49,25 @@ pub async fn load(session: &Session) -> Result<Vec<Sequence>> {
            AND d.deptype = ANY ('{a,i}'::\"char\"[])
          LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
          ORDER BY s.seqrelid";
-    let mut sequences = Vec::new();
-    for row in session.rows(sql).await? {
-        let owned_by = match (row.opt_u32("table")?, row.opt_text("column")?) {
-            (Some(table), Some(column)) => Some(OwningColumn { table, column, identity: row.char("identity")? }),
-            _ => None,
-        };
-        sequences.push(Sequence {
-            oid: row.u32("seqrelid")?,
-            type_name: row.sql("type_name")?,
-            start: row.i64("seqstart")?,
-            increment: row.i64("seqincrement")?,
-            min: row.i64("seqmin")?,
-            max: row.i64("seqmax")?,
-            cache: row.i64("seqcache")?,
-            cycle: row.bool("seqcycle")?,
-            owned_by,
-        });
-    }
-    Ok(sequences)
+    session.all(sql, read).await
+}
+
+fn read(row: &Row) -> Result<Sequence> {
+    let owned_by = match (row.opt_u32("table")?, row.opt_text("column")?) {
+        (Some(table), Some(column)) => Some(OwningColumn { table, column, identity: row.char("identity")? }),
+        _ => None,
+    };
+    Ok(Sequence {
+        oid: row.u32("seqrelid")?,
+        type_name: row.sql("type_name")?,
+        start: row.i64("seqstart")?,
+        increment: row.i64("seqincrement")?,
+        min: row.i64("seqmin")?,
+        max: row.i64("seqmax")?,
+        cache: row.i64("seqcache")?,
+        cycle: row.bool("seqcycle")?,
+        owned_by,
+    })
 }
 
 /// The values of these sequences, in their order; None where the server hides one (no privilege, or unlogged on a

@@ -14,6 +14,7 @@ pub mod language;
 pub mod large_object;
 pub mod operator_class;
 pub mod options;
+pub mod planner_statistics;
 pub mod policy;
 pub mod rule;
 pub mod sequence;
