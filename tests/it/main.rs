@@ -21,6 +21,7 @@ mod sqlite_live;
 mod store_local;
 
 mod e2e_foreign;
+mod e2e_globals;
 mod e2e_kill;
 mod e2e_postgres;
 mod e2e_sqlite;
