@@ -102,7 +102,9 @@ impl Flaw {
             Flaw::Truncated | Flaw::Empty => {
                 Some("is the backup still running, or was a copy cut short? `salvage` keeps every whole member")
             }
-            Flaw::Newer { .. } | Flaw::UnknownSource => Some("use the version of miyabi-backup that wrote it, or a newer one"),
+            Flaw::Newer { .. } | Flaw::UnknownSource => {
+                Some("use the version of miyabi-backup that wrote it, or a newer one")
+            }
             Flaw::NotOurs(Sniff::Age) => Some("decrypt it first"),
             Flaw::NotOurs(_) | Flaw::Read(_) => None,
             _ => Some("`verify` lists everything that is damaged, `salvage` keeps every sound member"),
@@ -119,7 +121,9 @@ impl fmt::Display for Flaw {
             Flaw::Newer { version, required } => {
                 write!(f, "written by a newer version (format {version}, required flags {required:#x})")
             }
-            Flaw::UnknownSource => f.write_str("written by a newer version (it holds a kind of source that is unknown here)"),
+            Flaw::UnknownSource => {
+                f.write_str("written by a newer version (it holds a kind of source that is unknown here)")
+            }
             Flaw::Truncated => f.write_str("no footer: truncated or still being written"),
             Flaw::TrailingBytes { count } => write!(f, "{count} bytes follow the footer"),
             Flaw::NoHeader => f.write_str("no member of this archive begins here"),

@@ -119,7 +119,7 @@ pub struct BackupArgs {
     /// Root of the tree to write into; may be repeated [default: ./backups]
     #[arg(long = "to", value_name = "PLACE", conflicts_with = "output")]
     pub to: Vec<String>,
-    /// Write exactly this file, and FILE.meta beside it; takes one database
+    /// Write exactly this file, and FILE.meta beside it; takes one database, or the globals of one server
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// With --output: replace FILE and FILE.meta

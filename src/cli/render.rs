@@ -285,8 +285,12 @@ fn globals_target(globals: &GlobalsPreview) -> Vec<(&'static str, String)> {
         ("changes", &globals.changed_tablespaces),
         ("parameters", &globals.parameters),
     ];
-    let mut lines: Vec<(&'static str, String)> =
-        roles.into_iter().chain(rest).filter(|(_, names)| !names.is_empty()).map(|(key, all)| (key, names(all))).collect();
+    let mut lines: Vec<(&'static str, String)> = roles
+        .into_iter()
+        .chain(rest)
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(key, all)| (key, names(all)))
+        .collect();
     if lines.is_empty() {
         lines.push(("changes", "nothing, unless passwords differ".to_owned()));
     }
@@ -296,8 +300,7 @@ fn globals_target(globals: &GlobalsPreview) -> Vec<(&'static str, String)> {
 /// As many as can be read at a glance. A name may hold anything, also what a terminal would obey.
 fn names(all: &[String]) -> String {
     const SHOWN: usize = 20;
-    let mut text =
-        all.iter().take(SHOWN).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+    let mut text = all.iter().take(SHOWN).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
     if all.len() > SHOWN {
         text.push_str(&format!(" and {} more", human_count((all.len() - SHOWN) as u64)));
     }

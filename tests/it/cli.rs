@@ -290,7 +290,7 @@ fn settings_that_cannot_be_are_named_with_their_place() {
         ("--lock-timeout soon", "expected a time such as 30s"),
         ("--zone Mars/Olympus", "`Mars/Olympus` is not a known time zone"),
         ("--to s3://bucket/x", "backing up to S3 is not supported by this version"),
-        ("--file a.db --output b", "--output takes one database"),
+        ("--file a.db --output b", "--output takes one source"),
         ("--output b --to c", "cannot be used with"),
         ("--schema-only --data-only", "cannot be used with"),
     ] {

@@ -169,6 +169,9 @@ fn globals_are_the_same_to_pg_dumpall(major: u32) {
     let locations = Locations::new(&source, &["fast", "so odd"]);
     fill(&source, &locations);
     let expected = judge(&source);
+    for part in ["SCRAM-SHA-256$", "'md5", "GRANTED BY", "odd\n\\! touch", "seq_page_cost", "temp_tablespaces"] {
+        assert!(expected.contains(part), "the judge does not see {part}: {expected}");
+    }
     let dir = Dir::new();
     dir.cmd("backup globals --url").arg(source.admin_url()).run().exits(0).never_shows("SCRAM-SHA").never_shows("md5");
     let archive = only_archive(&dir);

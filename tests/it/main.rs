@@ -27,6 +27,7 @@ mod e2e_postgres;
 mod e2e_sqlite;
 mod e2e_stock_tools;
 mod program;
+mod restore_globals;
 mod restore_parts;
 mod restore_pipe;
 mod restore_postgres;

@@ -118,8 +118,7 @@ fn all_sources(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<
         What::Sqlite => Vec::new(),
         What::All | What::Postgres | What::Globals => sources::postgres_configured(config, notes)?,
     };
-    let wants_sqlite =
-        if is_named { !args.files.is_empty() } else { matches!(args.what, What::All | What::Sqlite) };
+    let wants_sqlite = if is_named { !args.files.is_empty() } else { matches!(args.what, What::All | What::Sqlite) };
     let (sqlite, failures) =
         if wants_sqlite { sources::sqlite(config, &args.files, limits, notes)? } else { (Vec::new(), Vec::new()) };
     let mut found = Found { postgres, globals: Vec::new(), sqlite, failures };
@@ -147,7 +146,11 @@ impl Found {
         let postgres = self.postgres.iter_mut().map(|source| &mut source.label);
         let globals = self.globals.iter_mut().map(|source| &mut source.label);
         let sqlite = self.sqlite.iter_mut().map(|source| &mut source.label);
-        postgres.chain(globals).chain(sqlite).chain(self.failures.iter_mut().map(|failure| &mut failure.label)).collect()
+        postgres
+            .chain(globals)
+            .chain(sqlite)
+            .chain(self.failures.iter_mut().map(|failure| &mut failure.label))
+            .collect()
     }
 
     /// `--name` beside `--url` or `--file`: what the one backup is called.

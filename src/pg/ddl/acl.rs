@@ -236,9 +236,10 @@ pub fn lacks(kind: AclKind, wanted: &[String], found: &[String]) -> Result<bool>
     let parse = |items: &[String]| items.iter().map(|item| Item::parse(item, &target)).collect::<Result<Vec<Item>>>();
     let found = parse(found)?;
     let has = |item: &Item, (letter, option): &(char, bool)| {
-        found.iter().filter(|one| one.grantee == item.grantee && one.grantor == item.grantor).any(|one| {
-            one.privileges.iter().any(|(other, stronger)| other == letter && (*stronger || !option))
-        })
+        found
+            .iter()
+            .filter(|one| one.grantee == item.grantee && one.grantor == item.grantor)
+            .any(|one| one.privileges.iter().any(|(other, stronger)| other == letter && (*stronger || !option)))
     };
     Ok(parse(wanted)?.iter().any(|item| !item.privileges.iter().all(|privilege| has(item, privilege))))
 }

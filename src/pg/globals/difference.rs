@@ -125,7 +125,8 @@ impl Found {
         }
         let fits = |other: &&Membership| {
             let inherits = other.inherit.or(found.role(&one.member).map(|member| member.inherit));
-            let same = |wanted: Option<bool>, found: Option<bool>| wanted.is_none() || found.is_none() || wanted == found;
+            let same =
+                |wanted: Option<bool>, found: Option<bool>| wanted.is_none() || found.is_none() || wanted == found;
             (!one.admin || other.admin) && same(one.inherit, inherits) && same(one.set, other.set)
         };
         if !there.into_iter().filter(|other| by_grantor(&other)).any(|other| fits(&other)) {
@@ -189,7 +190,8 @@ mod tests {
 
     #[test]
     fn each_difference_is_named_as_its_entry() {
-        let wanted = Role { name: "a".into(), superuser: true, settings: Some(vec!["jit=off".into()]), ..Role::default() };
+        let wanted =
+            Role { name: "a".into(), superuser: true, settings: Some(vec!["jit=off".into()]), ..Role::default() };
         let found = Role { name: "a".into(), login: true, connection_limit: 3, ..Role::default() };
         let all = differences(&globals(wanted.clone()), &globals(found)).unwrap();
         let shown: Vec<_> = all.iter().map(|one| (one.kind, one.name.as_str(), one.what.as_deref())).collect();

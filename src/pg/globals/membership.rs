@@ -49,7 +49,9 @@ pub fn make(globals: &Globals, one: &Membership) -> String {
     let grantor = grantor(globals, one);
     let old = match fits_old_servers(globals, one) {
         true => grant(one, &options(one, false), grantor),
-        false => "    RAISE EXCEPTION 'this server knows no membership that is not inherited or cannot be SET';\n".to_owned(),
+        false => {
+            "    RAISE EXCEPTION 'this server knows no membership that is not inherited or cannot be SET';\n".to_owned()
+        }
     };
     let body = format!(
         "BEGIN
@@ -152,7 +154,10 @@ mod tests {
         all.roles.push(Role { name: "a".into(), inherit: false, ..Role::default() });
         let text = make(&all, &one);
         assert!(!text.contains("RAISE EXCEPTION"), "{text}");
-        assert!(text.contains(r#"'GRANT "r" TO "a" WITH ADMIN OPTION, INHERIT FALSE, SET TRUE GRANTED BY "b"'"#), "{text}");
+        assert!(
+            text.contains(r#"'GRANT "r" TO "a" WITH ADMIN OPTION, INHERIT FALSE, SET TRUE GRANTED BY "b"'"#),
+            "{text}"
+        );
         assert!(text.contains(r#"'GRANT "r" TO "a" WITH ADMIN OPTION GRANTED BY "b"'"#), "{text}");
     }
 }

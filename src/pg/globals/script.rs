@@ -155,7 +155,8 @@ impl<'a> Writer<'a> {
         ];
         rest.extend(notes(&on, one.comment.as_deref(), &one.labels));
         for (kind, sql) in rest.into_iter().filter(|(_, sql)| !sql.is_empty()) {
-            let name = if [COMMENT, SECURITY_LABEL].contains(&kind) { format!("TABLESPACE {name}") } else { name.clone() };
+            let name =
+                if [COMMENT, SECURITY_LABEL].contains(&kind) { format!("TABLESPACE {name}") } else { name.clone() };
             chunk.push(self.entry(kind, name, sql, vec![at]));
         }
         chunk.push(end());
@@ -219,8 +220,7 @@ mod tests {
         let (globals, passwords) = sample();
         let script = script(&globals, &passwords, Codec::Utf8).unwrap();
         let all = entries(&script);
-        let named: Vec<_> =
-            all.iter().map(|one| (one.kind, one.name.as_str(), one.depends.as_slice())).collect();
+        let named: Vec<_> = all.iter().map(|one| (one.kind, one.name.as_str(), one.depends.as_slice())).collect();
         let expected: [(&str, &str, &[u32]); 11] = [
             (ROLE, "app", &[]),
             (ROLE_PASSWORD, "app", &[0]),
