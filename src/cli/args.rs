@@ -75,8 +75,11 @@ pub enum Command {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum What {
+    /// Everything that is configured or named
     All,
+    /// PostgreSQL databases, and the globals of their servers
     Postgres,
+    /// SQLite files
     Sqlite,
     /// Roles, tablespaces and privileges on parameters of each server
     Globals,

@@ -69,7 +69,7 @@ BEGIN
     CREATE ROLE {ident};
   END IF;
   FOR change, is_kept IN
-    SELECT a.change, a.takes AND (r.oid = 10 OR r.rolname = session_user) FROM pg_catalog.pg_roles r, LATERAL (VALUES
+    SELECT a.change, a.takes AND (r.oid = 10 OR r.rolname IN (session_user, current_user)) FROM pg_catalog.pg_roles r, LATERAL (VALUES
       {}) AS a (differs, takes, change) WHERE r.rolname = {name} AND a.differs
   LOOP
     IF is_kept THEN

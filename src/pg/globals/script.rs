@@ -209,7 +209,7 @@ mod tests {
 
     fn entries(script: &Script) -> Vec<&Entry> {
         let entry = |part| match part {
-            &Part::Entry(ref entry) => Some(entry),
+            Part::Entry(entry) => Some(entry),
             Part::Psql(_) => None,
         };
         script.chunks.iter().flatten().filter_map(entry).collect()
