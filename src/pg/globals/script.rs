@@ -208,11 +208,8 @@ mod tests {
     }
 
     fn entries(script: &Script) -> Vec<&Entry> {
-        let entry = |part| match part {
-            Part::Entry(entry) => Some(entry),
-            Part::Psql(_) => None,
-        };
-        script.chunks.iter().flatten().filter_map(entry).collect()
+        let parts = script.chunks.iter().flatten();
+        parts.filter_map(|part| if let Part::Entry(entry) = part { Some(entry) } else { None }).collect()
     }
 
     #[test]
