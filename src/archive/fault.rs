@@ -27,6 +27,8 @@ pub enum Flaw {
         version: u16,
         required: u32,
     },
+    /// A sound head that names a kind of source that this reader does not know.
+    UnknownSource,
     /// The file ends inside a member, or without a footer.
     Truncated,
     TrailingBytes {
@@ -90,7 +92,7 @@ impl Flaw {
     pub fn kind(&self) -> Kind {
         match self {
             Flaw::Read(_) => Kind::Place,
-            Flaw::NotOurs(_) | Flaw::Newer { .. } => Kind::Unsupported,
+            Flaw::NotOurs(_) | Flaw::Newer { .. } | Flaw::UnknownSource => Kind::Unsupported,
             _ => Kind::Damaged,
         }
     }
@@ -100,7 +102,9 @@ impl Flaw {
             Flaw::Truncated | Flaw::Empty => {
                 Some("is the backup still running, or was a copy cut short? `salvage` keeps every whole member")
             }
-            Flaw::Newer { .. } => Some("use the version of miyabi-backup that wrote it, or a newer one"),
+            Flaw::Newer { .. } | Flaw::UnknownSource => {
+                Some("use the version of miyabi-backup that wrote it, or a newer one")
+            }
             Flaw::NotOurs(Sniff::Age) => Some("decrypt it first"),
             Flaw::NotOurs(_) | Flaw::Read(_) => None,
             _ => Some("`verify` lists everything that is damaged, `salvage` keeps every sound member"),
@@ -116,6 +120,9 @@ impl fmt::Display for Flaw {
             Flaw::NotOurs(what) => write!(f, "not an archive of miyabi-backup but {what}"),
             Flaw::Newer { version, required } => {
                 write!(f, "written by a newer version (format {version}, required flags {required:#x})")
+            }
+            Flaw::UnknownSource => {
+                f.write_str("written by a newer version (it holds a kind of source that is unknown here)")
             }
             Flaw::Truncated => f.write_str("no footer: truncated or still being written"),
             Flaw::TrailingBytes { count } => write!(f, "{count} bytes follow the footer"),

@@ -47,7 +47,19 @@ impl<'de> Deserialize<'de> for ArchiveId {
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
     Postgres,
+    /// Roles, tablespaces and privileges on parameters of a server: a script alone.
+    Globals,
     Sqlite,
+}
+
+impl SourceKind {
+    const WORDS: [&str; 3] = ["postgres", "globals", "sqlite"];
+}
+
+/// As much of a header as tells that a newer version wrote it.
+#[derive(Deserialize)]
+struct OfSomeKind {
+    kind: String,
 }
 
 /// The fact in [`ArchiveHeader::source`] that marks what `salvage` wrote: rows that others refer to may be missing.
@@ -75,12 +87,18 @@ impl ArchiveHeader {
 
 impl ArchiveHeader {
     pub(super) fn from_json(json: &[u8], id: ArchiveId, at: u64) -> Result<Self, Fault> {
-        let header: ArchiveHeader =
-            serde_json::from_slice(json).map_err(|_| Flaw::HeaderField("archive header (JSON)").at(at))?;
+        let header: ArchiveHeader = serde_json::from_slice(json).map_err(|_| unreadable(json).at(at))?;
         if header.id != id {
             return Err(Flaw::HeaderField("archive id").at(at));
         }
         Ok(header)
+    }
+}
+
+fn unreadable(json: &[u8]) -> Flaw {
+    match serde_json::from_slice::<OfSomeKind>(json) {
+        Ok(header) if !SourceKind::WORDS.contains(&header.kind.as_str()) => Flaw::UnknownSource,
+        _ => Flaw::HeaderField("archive header (JSON)"),
     }
 }
 
@@ -140,4 +158,28 @@ pub(super) fn parse_head_body(body: &[u8], at: u64) -> Result<(Prelude, &[u8]), 
         return Err(Flaw::HeaderField("archive header (length)").at(at));
     }
     Ok((prelude, json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_source_that_is_not_known_is_newer_and_not_damaged() {
+        let id = ArchiveId([0x11; 16]);
+        let read = |kind: &str| {
+            let json = format!(
+                r#"{{"id":"{id}","kind":"{kind}","created":"2026-01-01T00:00:00Z","tool_version":"1","source":{{}},"sections":[]}}"#
+            );
+            ArchiveHeader::from_json(json.as_bytes(), id, 0).map(|header| header.kind)
+        };
+        for (word, kind) in
+            SourceKind::WORDS.into_iter().zip([SourceKind::Postgres, SourceKind::Globals, SourceKind::Sqlite])
+        {
+            assert_eq!(read(word).unwrap(), kind);
+        }
+        assert!(matches!(read("mariadb").unwrap_err().flaw, Flaw::UnknownSource));
+        let wrong = ArchiveHeader::from_json(br#"{"kind":"postgres"}"#, id, 0).unwrap_err();
+        assert!(matches!(wrong.flaw, Flaw::HeaderField(_)));
+    }
 }

@@ -3,6 +3,7 @@
 //! Sources are backed up one after the other, each with all connections and threads of the job. One that fails does
 //! not stop the others; a signal does. What was published stays.
 
+mod globals;
 pub mod outcome;
 mod postgres;
 mod publish;
@@ -59,6 +60,7 @@ async fn back_up(source: &Source, job: &BackupJob, context: &Context, files: &mu
     let named = |error: Error| error.while_doing(format!("cannot back up {}", source.describe()));
     match source {
         Source::Postgres(database) => postgres::back_up(database, job, context).await.map_err(named),
+        Source::Globals(server) => globals::back_up(server, job, context).await.map_err(named),
         Source::Sqlite(file) => {
             let done = sqlite::back_up(file, job, context).await.map_err(named);
             files.add(file, &done);

@@ -21,10 +21,10 @@ const LARGE_OBJECTS_KIND: &str = "BLOBS";
 
 /// Where an entry's SQL stands in its stream's raw bytes; `len` 0 for one that this archive leaves out.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    stream: StreamId,
-    offset: u64,
-    len: u64,
+pub(super) struct Span {
+    pub stream: StreamId,
+    pub offset: u64,
+    pub len: u64,
 }
 
 /// The script's entries and where each of them went.
@@ -123,7 +123,7 @@ fn stream_of(entry: &Entry) -> StreamKind {
 }
 
 /// Writes one section's stream.
-struct SectionWriter<'a> {
+pub(super) struct SectionWriter<'a> {
     feed: &'a FeedSender,
     stream: StreamId,
     block: Vec<u8>,
@@ -132,12 +132,12 @@ struct SectionWriter<'a> {
 }
 
 impl<'a> SectionWriter<'a> {
-    fn new(feed: &'a FeedSender, stream: StreamId) -> Self {
+    pub fn new(feed: &'a FeedSender, stream: StreamId) -> Self {
         SectionWriter { feed, stream, block: feed.buffer(), sent: 0 }
     }
 
     /// Adds whole statements; `sql` ends with a newline.
-    async fn add(&mut self, sql: &[u8]) -> Result<Span> {
+    pub async fn add(&mut self, sql: &[u8]) -> Result<Span> {
         if !self.block.is_empty() && self.block.len() + sql.len() > BLOCK_BYTES {
             self.flush().await?;
         }
@@ -152,7 +152,7 @@ impl<'a> SectionWriter<'a> {
         self.feed.block(self.stream, block, None).await
     }
 
-    async fn finish(mut self) -> Result<()> {
+    pub async fn finish(mut self) -> Result<()> {
         if !self.block.is_empty() {
             self.flush().await?;
         }
@@ -176,7 +176,7 @@ fn bytes_entry(span: Span) -> TocEntry {
     }
 }
 
-fn toc_entry(entry: &Entry, span: Span, tables: &[StreamId]) -> TocEntry {
+pub(super) fn toc_entry(entry: &Entry, span: Span, tables: &[StreamId]) -> TocEntry {
     TocEntry {
         section: match entry.section {
             ScriptSection::PreData => Section::PreData,

@@ -75,9 +75,14 @@ pub enum Command {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum What {
+    /// Everything that is configured or named
     All,
+    /// PostgreSQL databases, and the globals of their servers
     Postgres,
+    /// SQLite files
     Sqlite,
+    /// Roles, tablespaces and privileges on parameters of each server
+    Globals,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -97,6 +102,8 @@ EXAMPLES
         miyabi-backup backup postgres --url postgres://backup@db.internal:5432/shop --to /srv/backups
     One SQLite file into exactly this file, with app.db.gz.meta beside it:
         miyabi-backup backup sqlite --file /var/lib/app/app.db --output app.db.gz
+    Roles with their passwords, tablespaces and parameter privileges of a server, and nothing else:
+        miyabi-backup backup globals --url postgres://postgres@db.internal --output globals.sql.gz
     What would be done, without doing it:
         miyabi-backup backup --dry-run --json")]
 pub struct BackupArgs {
@@ -115,7 +122,7 @@ pub struct BackupArgs {
     /// Root of the tree to write into; may be repeated [default: ./backups]
     #[arg(long = "to", value_name = "PLACE", conflicts_with = "output")]
     pub to: Vec<String>,
-    /// Write exactly this file, and FILE.meta beside it; takes one database
+    /// Write exactly this file, and FILE.meta beside it; takes one database, or the globals of one server
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// With --output: replace FILE and FILE.meta
@@ -136,6 +143,12 @@ pub struct BackupArgs {
     /// Rows without definitions (PostgreSQL)
     #[arg(long)]
     pub data_only: bool,
+    /// Leave out the globals: roles, tablespaces and privileges on parameters, otherwise saved once for each server
+    #[arg(long)]
+    pub no_globals: bool,
+    /// Leave the hashes of roles' passwords out of the globals
+    #[arg(long)]
+    pub no_role_passwords: bool,
     /// How long to wait for a lock on a table, such as 30s or 5min [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub lock_timeout: Option<String>,
@@ -165,6 +178,8 @@ EXAMPLES
         ssh vault cat shop.sql.gz | miyabi-backup restore --file - --url postgres://postgres@db2/shop --confirm
     One table, into a database of its own:
         miyabi-backup restore --file shop.sql.gz --database shop_rescued --table public.orders
+    The roles and tablespaces of a lost server into a new one, before its databases:
+        miyabi-backup restore --type globals --file latest --url postgres://postgres@db2
     A SQLite file, into the live file; the old content stays as app.db.before-restore-<time>:
         miyabi-backup restore --file latest --type sqlite --name app --database /var/lib/app/app.db")]
 pub struct RestoreArgs {

@@ -10,6 +10,7 @@ use crate::backup::BackupOutcome;
 use crate::error::{Error, Kind, Result};
 use crate::job::{ArchiveChoice, BackupJob, Place, PostgresTarget, RestoreJob, Source};
 use crate::pg::connect::{Server, SslMode};
+use crate::pg::globals::PasswordPolicy;
 
 /// An error as the whole answer of a command.
 pub fn failure(fault: &Error) -> Value {
@@ -107,6 +108,12 @@ fn source(source: &Source) -> Value {
     match source {
         Source::Postgres(postgres) => json!({
             "type": "postgres", "name": postgres.label, "server": server(&postgres.server),
+        }),
+        Source::Globals(globals) => json!({
+            "type": "globals",
+            "name": globals.label,
+            "server": server(&globals.server),
+            "role_passwords": globals.passwords == PasswordPolicy::Include,
         }),
         Source::Sqlite(sqlite) => json!({
             "type": "sqlite",

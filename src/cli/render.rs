@@ -11,7 +11,7 @@ use crate::backup::{BackedUp, BackupOutcome};
 use crate::inspect::{Inspected, StreamFacts, What};
 use crate::listing::Listed;
 use crate::pg::database;
-use crate::restore::outcome::{Preview, RestoreOutcome, TargetPreview};
+use crate::restore::outcome::{GlobalsPreview, Preview, RestoreOutcome, TargetPreview};
 use crate::salvage::SalvageOutcome;
 use crate::sqlite::Facts;
 use crate::units::{human_bytes, human_count, human_duration};
@@ -257,6 +257,10 @@ pub fn preview(preview: &Preview) -> String {
             lines.push(("target", format!("database {database} on {server}")));
             lines.extend(postgres_target(found, *within));
         }
+        TargetPreview::Globals(globals) => {
+            lines.push(("target", format!("server {}", globals.server)));
+            lines.extend(globals_target(globals));
+        }
         TargetPreview::Sqlite { path, bytes, written, holders } => {
             lines.push(("target", path.display().to_string()));
             match bytes {
@@ -272,6 +276,35 @@ pub fn preview(preview: &Preview) -> String {
         }
     }
     lines.iter().map(|(key, value)| format!("{key:11}  {value}\n")).collect()
+}
+
+fn globals_target(globals: &GlobalsPreview) -> Vec<(&'static str, String)> {
+    let roles = [("new roles", &globals.new_roles), ("changes", &globals.changed_roles)];
+    let rest = [
+        ("tablespaces", &globals.new_tablespaces),
+        ("changes", &globals.changed_tablespaces),
+        ("parameters", &globals.parameters),
+    ];
+    let mut lines: Vec<(&'static str, String)> = roles
+        .into_iter()
+        .chain(rest)
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(key, all)| (key, names(all)))
+        .collect();
+    if lines.is_empty() {
+        lines.push(("changes", "nothing, unless passwords differ".to_owned()));
+    }
+    lines
+}
+
+/// As many as can be read at a glance. A name may hold anything, also what a terminal would obey.
+fn names(all: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut text = all.iter().take(SHOWN).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+    if all.len() > SHOWN {
+        text.push_str(&format!(" and {} more", human_count((all.len() - SHOWN) as u64)));
+    }
+    text
 }
 
 fn postgres_target(found: &database::Target, within: bool) -> Vec<(&'static str, String)> {

@@ -136,7 +136,7 @@ impl Look<'_> {
                     Err(error) => into.trouble(error.kind(), error.chain()),
                 }
             }
-            SourceKind::Postgres => {}
+            SourceKind::Postgres | SourceKind::Globals => {}
         }
         into.header = Some(header.clone());
         Ok(())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::pg::connect::Server;
+use crate::pg::globals::PasswordPolicy;
 
 #[derive(Clone, Debug)]
 pub struct BackupJob {
@@ -29,6 +30,7 @@ pub struct BackupJob {
 #[derive(Clone, Debug)]
 pub enum Source {
     Postgres(Box<PostgresSource>),
+    Globals(Box<GlobalsSource>),
     Sqlite(SqliteSource),
 }
 
@@ -36,6 +38,7 @@ impl Source {
     pub fn label(&self) -> &str {
         match self {
             Source::Postgres(source) => &source.label,
+            Source::Globals(source) => &source.label,
             Source::Sqlite(source) => &source.label,
         }
     }
@@ -44,6 +47,7 @@ impl Source {
     pub fn describe(&self) -> String {
         match self {
             Source::Postgres(source) => source.server.describe(),
+            Source::Globals(source) => format!("globals of {}", source.server.describe_hosts()),
             Source::Sqlite(source) => source.path.display().to_string(),
         }
     }
@@ -53,6 +57,15 @@ impl Source {
 pub struct PostgresSource {
     pub label: String,
     pub server: Server,
+}
+
+/// Roles, tablespaces and privileges on parameters of one server.
+#[derive(Clone, Debug)]
+pub struct GlobalsSource {
+    pub label: String,
+    /// Its database is used only where no maintenance database lets us in.
+    pub server: Server,
+    pub passwords: PasswordPolicy,
 }
 
 #[derive(Clone, Debug)]

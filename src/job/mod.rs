@@ -8,7 +8,7 @@ mod context;
 mod restore;
 mod stored;
 
-pub use backup::{BackupJob, Compress, Content, Limits, Place, PostgresSource, Source, SqliteSource};
+pub use backup::{BackupJob, Compress, Content, GlobalsSource, Limits, Place, PostgresSource, Source, SqliteSource};
 pub use context::Context;
 pub use restore::{ArchiveChoice, PostgresTarget, RestoreJob, Selection, TableName};
 pub use stored::{ListJob, VerifyJob};

@@ -100,7 +100,8 @@ impl Wanted<'_> {
             .iter()
             .map(|(kind, label)| format!("{label} ({})", kind.map_or("unknown", ArchiveKind::name)))
             .collect();
-        Err(Error::new(Kind::Usage, format!("there are backups of several databases: {}", names.join(", ")))
+        let sources = if self.kind == Some(ArchiveKind::Globals) { "servers" } else { "databases" };
+        Err(Error::new(Kind::Usage, format!("there are backups of several {sources}: {}", names.join(", ")))
             .hint("choose one with --name, and with --type if one name stands for two"))
     }
 

@@ -81,7 +81,7 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     let control = connect::client(server, Purpose::Read).await?;
     let session = Session::start(control.client).await?;
     let mut warnings: Vec<String> = control.reached.warning().into_iter().collect();
-    check_version(&session, &mut warnings)?;
+    warnings.extend(session.version().check()?);
 
     let listed = lock::list(&session).await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
@@ -110,18 +110,6 @@ async fn join_snapshot(server: &Server, snapshot: &str) -> Result<Session> {
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
     session.execute(&format!("SET TRANSACTION SNAPSHOT {}", Literal(snapshot))).await?;
     Ok(session)
-}
-
-fn check_version(session: &Session, warnings: &mut Vec<String>) -> Result<()> {
-    let version = session.version();
-    if version.is_too_old() {
-        let what = format!("cannot read PostgreSQL {version}: the oldest version that is read is 13");
-        return Err(Error::new(Kind::Unsupported, what));
-    }
-    if version.is_unknown() {
-        warnings.push(format!("PostgreSQL {version} is newer than this program: what it does not know it cannot save"));
-    }
-    Ok(())
 }
 
 async fn write(

@@ -13,8 +13,8 @@ use crate::ident::{Ident, Literal};
 
 use super::ddl::acl::{AclKind, between};
 use super::ddl::text::setting;
+use super::role::{Membership, Role, read_memberships, read_roles};
 use super::session::Session;
-use super::version::Capability;
 
 /// As it stands in an archive's index. Fields of newer versions are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,34 +57,6 @@ impl Default for DatabaseProperties {
     }
 }
 
-/// A role's definition without its password.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Role {
-    pub name: String,
-    pub superuser: bool,
-    pub inherit: bool,
-    pub create_role: bool,
-    pub create_database: bool,
-    pub login: bool,
-    pub replication: bool,
-    pub bypass_row_security: bool,
-    pub connection_limit: i32,
-    pub valid_until: Option<String>,
-    pub settings: Option<Vec<String>>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Membership {
-    pub role: String,
-    pub member: String,
-    pub admin: bool,
-    /// `None` before PostgreSQL 16.
-    pub inherit: Option<bool>,
-    pub set: Option<bool>,
-}
-
 impl Properties {
     /// From the index of an archive.
     pub fn from_archive(stored: &serde_json::Value) -> Result<Self> {
@@ -102,8 +74,11 @@ impl Properties {
 
     /// Adds the definitions of these roles, without their passwords, and who is a member of whom among them.
     pub async fn add_roles(&mut self, session: &Session, names: &BTreeSet<String>) -> Result<()> {
-        self.roles = read_roles(session, names).await?;
-        self.memberships = read_memberships(session, names).await?;
+        self.roles = read_roles(session).await?;
+        self.roles.retain(|role| names.contains(&role.name));
+        let wanted = |name: &str| names.contains(name) || name.starts_with("pg_");
+        (self.memberships, _) = read_memberships(session).await?;
+        self.memberships.retain(|one| names.contains(&one.member) && wanted(&one.role));
         Ok(())
     }
 
@@ -147,62 +122,6 @@ pub async fn read(session: &Session, name: &str) -> Result<Properties> {
         }
     }
     Ok(properties)
-}
-
-/// Names are matched here: those of a SQL_ASCII database may not be UTF-8, and would not go back as they came.
-async fn read_roles(session: &Session, names: &BTreeSet<String>) -> Result<Vec<Role>> {
-    let sql = "SELECT r.rolname, r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin,
-           r.rolreplication, r.rolbypassrls, r.rolconnlimit, r.rolvaliduntil::pg_catalog.text AS valid_until,
-           (SELECT s.setconfig FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0)
-             AS settings
-         FROM pg_catalog.pg_roles r WHERE NOT r.rolname ^@ 'pg_' ORDER BY r.rolname";
-    let mut roles = Vec::new();
-    for row in session.rows(sql).await? {
-        let name = row.text("rolname")?;
-        if names.contains(&name) {
-            roles.push(Role {
-                name,
-                superuser: row.bool("rolsuper")?,
-                inherit: row.bool("rolinherit")?,
-                create_role: row.bool("rolcreaterole")?,
-                create_database: row.bool("rolcreatedb")?,
-                login: row.bool("rolcanlogin")?,
-                replication: row.bool("rolreplication")?,
-                bypass_row_security: row.bool("rolbypassrls")?,
-                connection_limit: row.i32("rolconnlimit")?,
-                valid_until: row.opt_text("valid_until")?,
-                settings: row.opt_text_array("settings")?,
-            });
-        }
-    }
-    Ok(roles)
-}
-
-async fn read_memberships(session: &Session, names: &BTreeSet<String>) -> Result<Vec<Membership>> {
-    let options = session.version().pick(
-        Capability::MembershipOptions,
-        ", m.inherit_option, m.set_option",
-        ", NULL::pg_catalog.bool AS inherit_option, NULL::pg_catalog.bool AS set_option",
-    );
-    let sql = format!(
-        "SELECT g.rolname AS role, u.rolname AS member, m.admin_option{options} FROM pg_catalog.pg_auth_members m
-         JOIN pg_catalog.pg_roles g ON g.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member
-         ORDER BY g.rolname, u.rolname"
-    );
-    let mut memberships = Vec::new();
-    for row in session.rows(&sql).await? {
-        let (role, member) = (row.text("role")?, row.text("member")?);
-        if names.contains(&member) && (names.contains(&role) || role.starts_with("pg_")) {
-            memberships.push(Membership {
-                role,
-                member,
-                admin: row.bool("admin_option")?,
-                inherit: row.opt_bool("inherit_option")?,
-                set: row.opt_bool("set_option")?,
-            });
-        }
-    }
-    Ok(memberships)
 }
 
 impl Properties {

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::error::{Error, Kind, Result};
+
 /// `server_version_num`: 150004 is 15.4.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub struct ServerVersion(u32);
@@ -145,6 +147,16 @@ impl ServerVersion {
     /// Newer than anything that this program was tested with: a warning, no refusal.
     pub fn is_unknown(self) -> bool {
         self.major() > NEWEST_KNOWN
+    }
+
+    /// Refuses a server that is too old; warns of one that is too new to be read whole.
+    pub fn check(self) -> Result<Option<String>> {
+        if self.is_too_old() {
+            let what = format!("cannot read PostgreSQL {self}: the oldest version that is read is {OLDEST_KNOWN}");
+            return Err(Error::new(Kind::Unsupported, what));
+        }
+        let newer = || format!("PostgreSQL {self} is newer than this program: what it does not know it cannot save");
+        Ok(self.is_unknown().then(newer))
     }
 }
 

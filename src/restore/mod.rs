@@ -3,6 +3,7 @@
 //! Two steps: [`plan`] opens the archive and looks at the target without touching anything, so that its preview can
 //! be shown and confirmed; [`Plan::run`] does it.
 
+mod globals;
 pub mod outcome;
 mod postgres;
 mod source;
@@ -21,16 +22,25 @@ use crate::units::StoredBytes;
 
 pub use outcome::{Preview, RestoreOutcome, TargetPreview};
 
+use globals::Loaded;
 use postgres::{Chosen, Loading, Restored};
 use source::{Found, Opened};
 
 /// An opened archive and the target that it would go into.
 pub struct Plan {
-    found: Found,
-    target: Target,
-    /// What of an archive is wanted; `None` is all of it.
-    chosen: Option<Chosen>,
+    work: Work,
     pub preview: Preview,
+}
+
+enum Work {
+    Source {
+        found: Found,
+        target: Target,
+        /// What of an archive is wanted; `None` is all of it.
+        chosen: Option<Chosen>,
+    },
+    /// The server as the statements are run on it: connected to the right database.
+    Globals { loaded: Loaded, server: Box<Server> },
 }
 
 enum Target {
@@ -48,6 +58,9 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
         return Err(Error::new(Kind::Usage, format!("only a whole restore is possible from {}", found.named))
             .hint("--table, --schema-only and --data-only need one of our archives as a file"));
     }
+    if found.opened.kind() == ArchiveKind::Globals {
+        return plan_globals(found, job).await;
+    }
     let target = find_target(&found, job)?;
     let chosen = choose(&found, job)?;
     let (target_preview, warning) = match &target {
@@ -62,7 +75,25 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
         target: target_preview,
         warnings: warning.into_iter().collect(),
     };
-    Ok(Plan { found, target, chosen, preview })
+    Ok(Plan { work: Work::Source { found, target, chosen }, preview })
+}
+
+/// The archive is read whole before anybody is asked: from a pipe it could not be read again.
+async fn plan_globals(found: Found, job: &RestoreJob) -> Result<Plan> {
+    if !job.selection.is_whole() {
+        return Err(whole_only());
+    }
+    let holds = describe(&found);
+    let Found { opened, named, size, passed_over, .. } = found;
+    let (server, database) = job.postgres.known()?;
+    let loaded = {
+        let named = named.clone();
+        joined(tokio::task::spawn_blocking(move || globals::load(opened, &named)).await)?
+    };
+    let wanted = database.map_or_else(|| server.clone(), |database| server.with_database(database));
+    let (server, target, warnings) = globals::look(&loaded, &wanted, database.is_some()).await?;
+    let preview = Preview { archive: named, holds, size: size.map(StoredBytes), passed_over, target, warnings };
+    Ok(Plan { work: Work::Globals { loaded, server: Box::new(server) }, preview })
 }
 
 /// The target that the job names or, for a database, the archive.
@@ -75,8 +106,7 @@ fn find_target(found: &Found, job: &RestoreJob) -> Result<Target> {
                     .hint("--database PATH names the file to restore"))
             }
         },
-        ArchiveKind::Globals => Err(Error::new(Kind::Unsupported, "globals cannot be restored by this version")),
-        ArchiveKind::Postgres => {
+        ArchiveKind::Postgres | ArchiveKind::Globals => {
             let (server, database) = job.postgres.known()?;
             let own = || found.opened.header().and_then(|header| header.source.get("database").cloned());
             let database = database.map(str::to_owned).or_else(own).or_else(|| found.label.clone());
@@ -103,13 +133,14 @@ fn choose(found: &Found, job: &RestoreJob) -> Result<Option<Chosen>> {
                     .hint("save it to a file first: only whole archives are restored from a pipe")),
             }
         }
-        _ if !job.selection.is_whole() => Err(Error::new(
-            Kind::Usage,
-            "--table, --schema-only and --data-only are for archives of PostgreSQL databases",
-        )
-        .hint("leave them out: a SQLite file is restored as a whole")),
+        _ if !job.selection.is_whole() => Err(whole_only()),
         _ => Ok(None),
     }
+}
+
+fn whole_only() -> Error {
+    let what = "--table, --schema-only and --data-only are for archives of PostgreSQL databases";
+    Error::new(Kind::Usage, what).hint("leave them out: a SQLite file, or globals, are restored as a whole")
 }
 
 /// Also whether the way to the server is unsafe.
@@ -158,6 +189,10 @@ fn describe(found: &Found) -> String {
         SourceKind::Postgres => {
             format!("database {} of PostgreSQL {}, backed up {}", fact("database"), fact("server_version"), made)
         }
+        SourceKind::Globals => {
+            let (server, version) = (fact("server"), fact("server_version"));
+            format!("globals of {server}, PostgreSQL {version}, passwords {}, backed up {made}", fact("passwords"))
+        }
         SourceKind::Sqlite => format!("SQLite file {}, backed up {}", fact("path"), made),
     }
 }
@@ -166,16 +201,17 @@ impl Plan {
     /// Does what the preview says. On any error the old data stands where it stood.
     pub async fn run(self, job: &RestoreJob, context: &Context) -> Result<RestoreOutcome> {
         let now = context.clock.zoned();
-        let archive = self.found.named.clone();
-        let restored = match self.target {
-            Target::Postgres(server) => {
+        let archive = self.preview.archive;
+        let restored = match self.work {
+            Work::Source { found, target: Target::Postgres(server), chosen } => {
                 let stamp = now.strftime("%Y%m%d_%H%M%S").to_string();
-                into_database(self.found, self.chosen, &server, job, context, &stamp).await
+                into_database(found, chosen, &server, job, context, &stamp).await
             }
-            Target::Sqlite(path) => {
+            Work::Source { found, target: Target::Sqlite(path), .. } => {
                 let stamp = now.strftime("%Y%m%d-%H%M%S").to_string();
-                into_file(self.found.opened, path, job, context, stamp).await
+                into_file(found.opened, path, job, context, stamp).await
             }
+            Work::Globals { loaded, server } => onto_server(loaded, &server, context).await,
         };
         // Readers of an archive know offsets, not the file's name.
         let mut outcome = restored.map_err(|error| match error.kind() {
@@ -231,6 +267,23 @@ async fn into_database(
         raw_bytes: context.progress.read().raw_bytes,
         duration_seconds: 0.0,
         kept: restored.kept,
+        left_behind: restored.left_behind,
+        warnings: restored.warnings,
+    })
+}
+
+async fn onto_server(loaded: Loaded, server: &Server, context: &Context) -> Result<RestoreOutcome> {
+    context.progress.stage(format!("restoring globals onto {}", server.describe_hosts()), 0);
+    let raw_bytes = loaded.raw_bytes;
+    let restored = globals::restore(loaded, server, &context.cancel.child()).await?;
+    Ok(RestoreOutcome {
+        archive: String::new(),
+        target: server.describe_hosts(),
+        rows: 0,
+        tables: 0,
+        raw_bytes,
+        duration_seconds: 0.0,
+        kept: None,
         left_behind: restored.left_behind,
         warnings: restored.warnings,
     })

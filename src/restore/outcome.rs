@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::error::Kind;
 use crate::pg::database;
+use crate::pg::globals::difference::Difference;
+use crate::pg::globals::script::{PARAMETER_ACL, ROLE, TABLESPACE};
 use crate::units::StoredBytes;
 
 /// Shown before anything is touched; the question that follows names what would be replaced.
@@ -34,6 +36,7 @@ pub enum TargetPreview {
         /// Tables are added to the target, or filled; nothing is replaced.
         within: bool,
     },
+    Globals(GlobalsPreview),
     Sqlite {
         path: PathBuf,
         /// `None`: the file does not exist.
@@ -45,12 +48,52 @@ pub enum TargetPreview {
     },
 }
 
+/// What globals would change on a server. Nothing is ever taken away from it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct GlobalsPreview {
+    pub server: String,
+    pub new_roles: Vec<String>,
+    /// Also those that get a setting, a comment or a membership.
+    pub changed_roles: Vec<String>,
+    pub new_tablespaces: Vec<String>,
+    pub changed_tablespaces: Vec<String>,
+    /// Configuration parameters on which privileges are granted.
+    pub parameters: Vec<String>,
+}
+
+impl GlobalsPreview {
+    pub fn of(server: String, differences: &[Difference]) -> Self {
+        let mut preview = GlobalsPreview { server, ..GlobalsPreview::default() };
+        let add = |list: &mut Vec<String>, about: &str| {
+            if !list.iter().any(|one| one == about) {
+                list.push(about.to_owned());
+            }
+        };
+        for one in differences {
+            let is_new = one.what.is_none();
+            let about = one.about.as_str();
+            match one.kind {
+                ROLE if is_new => add(&mut preview.new_roles, about),
+                TABLESPACE if is_new => add(&mut preview.new_tablespaces, about),
+                PARAMETER_ACL => add(&mut preview.parameters, about),
+                kind if kind.starts_with(TABLESPACE) || one.name.starts_with("TABLESPACE ") => {
+                    add(&mut preview.changed_tablespaces, about);
+                }
+                _ if preview.new_roles.iter().any(|new| new == about) => {}
+                _ => add(&mut preview.changed_roles, about),
+            }
+        }
+        preview
+    }
+}
+
 impl TargetPreview {
     /// Whether a yes has to be asked for: something with content would be replaced or changed.
     pub fn replaces(&self) -> bool {
         match self {
             TargetPreview::Postgres { found: database::Target::Filled(_), .. } => true,
             TargetPreview::Postgres { .. } => false,
+            TargetPreview::Globals(globals) => !globals.changed_roles.is_empty(),
             TargetPreview::Sqlite { bytes, .. } => bytes.is_some(),
         }
     }
@@ -59,6 +102,7 @@ impl TargetPreview {
     pub fn name(&self) -> String {
         match self {
             TargetPreview::Postgres { database, .. } => database.clone(),
+            TargetPreview::Globals(globals) => globals.server.clone(),
             TargetPreview::Sqlite { path, .. } => path.display().to_string(),
         }
     }

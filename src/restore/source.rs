@@ -57,6 +57,7 @@ impl Opened {
             Opened::DatabaseFile(_) => ArchiveKind::Sqlite,
             Opened::Archive(_) | Opened::Pipe(_) => match self.header().map(|header| header.kind) {
                 Some(SourceKind::Sqlite) => ArchiveKind::Sqlite,
+                Some(SourceKind::Globals) => ArchiveKind::Globals,
                 _ => ArchiveKind::Postgres,
             },
         }

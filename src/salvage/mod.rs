@@ -221,6 +221,9 @@ impl Origin<'_> {
     }
 
     fn source(&self, format: Format) -> Source {
+        if self.header.is_some_and(|header| header.kind == SourceKind::Globals) {
+            return Source::Globals { server: self.name(), port: String::new() };
+        }
         match format {
             Format::Sqlite => Source::Sqlite { host: String::new(), path: self.fact("path").unwrap_or_default() },
             Format::Sql => {

@@ -168,8 +168,8 @@ fn archive(watched: &Watched<'_>, kind: Sniff, site: Site<'_>, seen: &mut Seen) 
     seen.rows = report.streams.iter().map(|stream| stream.rows).sum();
     seen.tables = report.streams.iter().filter(|stream| stream.kind == StreamKind::Rows).count() as u64;
     seen.format = report.header.as_ref().map(|header| match header.kind {
-        SourceKind::Postgres => Format::Sql,
         SourceKind::Sqlite => Format::Sqlite,
+        SourceKind::Postgres | SourceKind::Globals => Format::Sql,
     });
     seen.findings.extend(report.findings.into_iter().map(Into::into));
     let Ok(archive) = Archive::open(watched) else { return site.cancel.check() };

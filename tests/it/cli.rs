@@ -290,7 +290,7 @@ fn settings_that_cannot_be_are_named_with_their_place() {
         ("--lock-timeout soon", "expected a time such as 30s"),
         ("--zone Mars/Olympus", "`Mars/Olympus` is not a known time zone"),
         ("--to s3://bucket/x", "backing up to S3 is not supported by this version"),
-        ("--file a.db --output b", "--output takes one database"),
+        ("--file a.db --output b", "--output takes one source"),
         ("--output b --to c", "cannot be used with"),
         ("--schema-only --data-only", "cannot be used with"),
     ] {
@@ -456,4 +456,38 @@ fn a_signal_ends_a_run_with_its_own_code() {
                 || dir.join("backups/postgres/daily").read_dir().unwrap().next().is_none()
         );
     }
+}
+
+#[test]
+fn globals_come_with_the_databases_of_a_tree_or_alone() {
+    let dir = Dir::new();
+    let sources = |arguments: &str| -> Vec<(String, String)> {
+        let plan = dir.cmd(&format!("backup --dry-run --json {arguments}")).run().exits(0).json();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let all = plan["job"]["sources"].as_array().unwrap().clone();
+        all.iter().map(|source| (text(&source["type"]), text(&source["name"]))).collect()
+    };
+    let pairs = |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
+    let (one, other) = ("--url postgres://u@h:6000/a", "--url postgres://v@h:6000/b");
+    let databases = [("postgres", "a"), ("postgres", "b")];
+    let globals = ("globals", "h-6000");
+    assert_eq!(sources(&format!("{one} {other}")), pairs(&[databases[0], databases[1], globals]));
+    assert_eq!(sources(&format!("{one} {other} --no-globals")), pairs(&databases));
+    assert_eq!(sources(&format!("{one} --output a.sql.gz")), pairs(&databases[..1]));
+    assert_eq!(sources(&format!("globals {one} {other}")), pairs(&[globals]));
+    assert_eq!(sources("globals --output g.sql.gz --name mine --url postgres://u@h"), pairs(&[("globals", "mine")]));
+    dir.write("off.toml", "globals = false\nrole_passwords = false\n[[postgres]]\nhost = \"h\"\ndatabase = \"d\"\n");
+    assert_eq!(sources("--config off.toml"), pairs(&[("postgres", "d")]));
+    let plan = dir.cmd("backup globals --config off.toml --dry-run --json").run().exits(0).json();
+    assert_eq!(plan["job"]["sources"][0]["role_passwords"], serde_json::Value::Bool(false));
+
+    for (arguments, expected) in [
+        ("globals --file a.db", "--file names a SQLite file"),
+        ("globals --schema-only --url postgres://u@h/d", "leave nothing of globals"),
+        ("globals --no-globals --url postgres://u@h/d", "leave nothing of globals"),
+        ("globals --output g --url postgres://u@h --url postgres://u@i", "--output takes one source"),
+    ] {
+        dir.cmd(&format!("backup {arguments}")).run().exits(2).reports(expected, "");
+    }
+    dir.cmd("backup globals").run().exits(5).reports("no PostgreSQL server is configured", "--url");
 }

@@ -246,7 +246,7 @@ fn a_table_truncated_after_the_coordinators_death_fails_the_run(major: u32) {
     let database = TestDatabase::new(major, "e2e_truncated");
     sample::fill_slowly_read(&database, "large", 40);
     database.psql("CREATE TABLE victim AS SELECT 1 AS a");
-    let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--jobs", "1"]);
+    let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--jobs", "1", "--no-globals"]);
     let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     wait_until("the large table to be read", || {
         database.psql(&format!("SELECT count(*) {others} AND state = 'active' AND query LIKE 'COPY%large%'")) == "1"
@@ -270,7 +270,7 @@ fn the_coordinators_death_fails_the_run() {
     let sandbox = Sandbox::new();
     let database = TestDatabase::new(major, "e2e_killed");
     sample::fill_slowly_read(&database, "large", 60);
-    let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--jobs", "1"]);
+    let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--jobs", "1", "--no-globals"]);
     let others = format!("FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()", database.name);
     wait_until("rows to be read", || {
         psql(major, &admin_url(major), &format!("SELECT count(*) {others} AND state = 'active' AND query LIKE 'COPY%'"))

@@ -21,11 +21,13 @@ mod sqlite_live;
 mod store_local;
 
 mod e2e_foreign;
+mod e2e_globals;
 mod e2e_kill;
 mod e2e_postgres;
 mod e2e_sqlite;
 mod e2e_stock_tools;
 mod program;
+mod restore_globals;
 mod restore_parts;
 mod restore_pipe;
 mod restore_postgres;

@@ -59,6 +59,12 @@ impl OwnServer {
         self.folder.path()
     }
 
+    /// Whom files of the server belong to.
+    pub fn owner(&self) -> (u32, u32) {
+        let owner = fs::metadata(self.data()).unwrap();
+        (owner.uid(), owner.gid())
+    }
+
     /// A superuser's URL, without encryption.
     pub fn admin_url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", self.port)

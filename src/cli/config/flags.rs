@@ -8,6 +8,13 @@ use crate::cli::args::{Args, Command};
 pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
     let mut typed: Vec<(&'static str, &'static str, &Option<String>)> =
         vec![("zone", "--zone", &args.common.zone), ("state_dir", "--state-dir", &args.common.state_dir)];
+    let off = |switch: bool| switch.then(|| "false".to_owned());
+    let (globals, role_passwords) = match &args.command {
+        Command::Backup(backup) => (off(backup.no_globals), off(backup.no_role_passwords)),
+        _ => (None, None),
+    };
+    typed.push(("globals", "--no-globals", &globals));
+    typed.push(("role_passwords", "--no-role-passwords", &role_passwords));
     match &args.command {
         Command::Backup(backup) => typed.extend([
             ("jobs", "--jobs", &backup.jobs),

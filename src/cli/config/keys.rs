@@ -101,6 +101,8 @@ pub const KEYS: &[Key] = &[
     key(Section::Top, "lock_timeout"),
     key(Section::Top, "sqlite_yield"),
     key(Section::Top, "sqlite_busy"),
+    key(Section::Top, "globals"),
+    key(Section::Top, "role_passwords"),
     key(Section::Postgres, "name"),
     Key { section: Section::Postgres, name: "url", variables: &["DATABASE_URL"] },
     server("host", &["DATABASE_HOST", "PGHOST"]),

@@ -1,10 +1,10 @@
 //! `backup`: which sources, into which place, how.
 
-use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, machine, places, sources, values};
+use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, globals, machine, places, sources, values};
 use crate::cli::args::{BackupArgs, What};
 use crate::cli::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::job::{BackupJob, Content, Limits, Place, PostgresSource, Source, SqliteSource};
+use crate::job::{BackupJob, Content, GlobalsSource, Limits, Place, PostgresSource, Source, SqliteSource};
 
 pub struct Backup {
     /// `None` if every source failed already.
@@ -43,7 +43,7 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
     let (place, copies) = places::to_write(args, config)?;
     if matches!(place, Place::File { .. }) && sources.len() + failures.len() > 1 {
         let labels: Vec<&str> = sources.iter().map(Source::label).collect();
-        let what = format!("--output takes one database, and there are {}: {}", labels.len(), labels.join(", "));
+        let what = format!("--output takes one source, and there are {}: {}", labels.len(), labels.join(", "));
         return Err(Error::new(Kind::Usage, what).hint("choose one by --name, --url or --file, or give --to"));
     }
     let job = BackupJob {
@@ -84,7 +84,14 @@ fn check_flags(args: &BackupArgs) -> Result<()> {
     if args.what == What::Postgres && !args.files.is_empty() {
         return wrong("--file names a SQLite file, not a PostgreSQL database", "use `backup sqlite`, or --url");
     }
+    if args.what == What::Globals && !args.files.is_empty() {
+        return wrong("--file names a SQLite file, which has no globals", "use `backup sqlite`, or --url");
+    }
     let partial = args.schema_only || args.data_only;
+    if args.what == What::Globals && (partial || args.no_globals) {
+        let hint = "leave them out, or use `backup postgres`";
+        return wrong("--schema-only, --data-only and --no-globals leave nothing of globals", hint);
+    }
     if partial && (args.what == What::Sqlite || !args.files.is_empty()) {
         return wrong("--schema-only and --data-only are for PostgreSQL", "a SQLite file is backed up whole");
     }
@@ -94,6 +101,7 @@ fn check_flags(args: &BackupArgs) -> Result<()> {
 /// Sources of both kinds, before they become one list.
 struct Found {
     postgres: Vec<PostgresSource>,
+    globals: Vec<GlobalsSource>,
     sqlite: Vec<SqliteSource>,
     failures: Vec<Failure>,
 }
@@ -108,16 +116,27 @@ fn all_sources(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<
     let postgres = match args.what {
         _ if is_named => sources::postgres_by_url(config, &args.urls, notes)?,
         What::Sqlite => Vec::new(),
-        What::All | What::Postgres => sources::postgres_configured(config, notes)?,
+        What::All | What::Postgres | What::Globals => sources::postgres_configured(config, notes)?,
     };
-    let wants_sqlite = if is_named { !args.files.is_empty() } else { args.what != What::Postgres };
+    let wants_sqlite = if is_named { !args.files.is_empty() } else { matches!(args.what, What::All | What::Sqlite) };
     let (sqlite, failures) =
         if wants_sqlite { sources::sqlite(config, &args.files, limits, notes)? } else { (Vec::new(), Vec::new()) };
-    let mut found = Found { postgres, sqlite, failures };
+    let mut found = Found { postgres, globals: Vec::new(), sqlite, failures };
+    let only_globals = args.what == What::Globals;
     match args.names.as_slice() {
-        [] => {}
-        names if is_named => found.label(names)?,
-        names => found.select(names)?,
+        names @ [_, ..] if !is_named => found.select(names)?,
+        names @ [_, ..] if !only_globals => found.label(names)?,
+        _ => {}
+    }
+    let into_tree = args.output.is_none() && args.what != What::Sqlite;
+    if only_globals || (into_tree && values::switch(config, "globals", true)?) {
+        found.globals = globals::of_databases(config, &found.postgres)?;
+    }
+    if only_globals {
+        found.postgres.clear();
+        if is_named && !args.names.is_empty() {
+            found.label(&args.names)?;
+        }
     }
     found.into_sources()
 }
@@ -125,8 +144,13 @@ fn all_sources(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<
 impl Found {
     fn labels(&mut self) -> Vec<&mut String> {
         let postgres = self.postgres.iter_mut().map(|source| &mut source.label);
+        let globals = self.globals.iter_mut().map(|source| &mut source.label);
         let sqlite = self.sqlite.iter_mut().map(|source| &mut source.label);
-        postgres.chain(sqlite).chain(self.failures.iter_mut().map(|failure| &mut failure.label)).collect()
+        postgres
+            .chain(globals)
+            .chain(sqlite)
+            .chain(self.failures.iter_mut().map(|failure| &mut failure.label))
+            .collect()
     }
 
     /// `--name` beside `--url` or `--file`: what the one backup is called.
@@ -159,13 +183,16 @@ impl Found {
         let files = self.sqlite.iter().map(|source| (source.label.as_str(), source.path.display().to_string()));
         sources::refuse_clashes(files)?;
         let postgres = self.postgres.into_iter().map(|source| Source::Postgres(Box::new(source)));
-        Ok((postgres.chain(self.sqlite.into_iter().map(Source::Sqlite)).collect(), self.failures))
+        // After the databases: a role that appears meanwhile, and that one of them names, is then among them.
+        let globals = self.globals.into_iter().map(|source| Source::Globals(Box::new(source)));
+        Ok((postgres.chain(globals).chain(self.sqlite.into_iter().map(Source::Sqlite)).collect(), self.failures))
     }
 }
 
 fn nothing(args: &BackupArgs) -> Error {
     let (what, hint) = match args.what {
         What::Postgres => ("no PostgreSQL database is configured", "give --url postgres://user@host/database"),
+        What::Globals => ("no PostgreSQL server is configured", "give --url postgres://user@host"),
         What::Sqlite => ("no SQLite file is configured", "give --file, or set SQLITE_DATABASES"),
         What::All => {
             ("nothing is configured to be backed up", "write miyabi-backup.toml, set DATABASE_URL, or give --url")

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::backup::content;
+use super::globals::usual_label;
 use super::server::{self, Layer};
 use super::{LOCK_TIMEOUT, Notes, SQLITE_BUSY, archive_kind, machine, places, sources, values};
 use crate::cli::args::{RestoreArgs, Type};
@@ -98,21 +99,24 @@ fn by_url(url: &str, args: &RestoreArgs, config: &Config, notes: &mut Notes) -> 
     let flag = Layer::from_flag(url)?;
     sources::warn_of_password(&flag, notes);
     let database = match (flag.database(), &args.database) {
+        // Those of globals go through whichever database lets us in.
+        (None, None) if args.kind == Some(Type::Globals) => None,
         (Some(named), Some(other)) if named != other => {
             let what = format!("--url names the database {named}, --database names {other}");
             return Err(Error::new(Kind::Usage, what).hint("leave one of them out"));
         }
-        (Some(named), _) => named.to_owned(),
-        (None, Some(named)) => named.clone(),
+        (Some(named), _) => Some(named.to_owned()),
+        (None, Some(named)) => Some(named.clone()),
         (None, None) => {
             return Err(Error::new(Kind::Usage, "--url names no database to restore into")
-                .hint("write postgres://user@host/DATABASE, or give --database"));
+                .hint("write postgres://user@host/DATABASE, or give --database; globals need --type globals instead"));
         }
     };
     let variables = Layer::from_variables(config)?;
     let layers: Vec<&Layer> = std::iter::once(&flag).chain(&variables).collect();
     let server = server::merge(config, &layers)?.server;
-    Ok(PostgresTarget::Known { server: Box::new(server.with_database(&database)), database: Some(database) })
+    let server = database.as_ref().map_or_else(|| server.clone(), |database| server.with_database(database));
+    Ok(PostgresTarget::Known { server: Box::new(server), database })
 }
 
 /// The configured server. Several that differ, or variables that name two, are refused: a restore overwrites.
@@ -121,7 +125,8 @@ fn configured(args: &RestoreArgs, config: &Config, notes: &mut Notes) -> Result<
     let all = sources::postgres_configured(config, notes)?;
     let wanted = |source: &&PostgresSource| {
         let name = args.name.as_ref().or(args.database.as_ref());
-        name.is_some_and(|name| source.label == *name || source.server.database == *name)
+        let of_server = |name: &String| args.kind == Some(Type::Globals) && usual_label(&source.server) == *name;
+        name.is_some_and(|name| source.label == *name || source.server.database == *name || of_server(name))
     };
     let named: Vec<&PostgresSource> = all.iter().filter(wanted).collect();
     let candidates: Vec<&PostgresSource> = if named.is_empty() { all.iter().collect() } else { named };

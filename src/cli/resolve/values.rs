@@ -65,6 +65,11 @@ pub fn compress(config: &Config) -> Result<Compress> {
     }
 }
 
+pub fn switch(config: &Config, key: &str, default: bool) -> Result<bool> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(default) };
+    value.parse().map_err(|_| unusable(origin, "true or false", value))
+}
+
 /// Calendar days that backups of one tier are kept.
 pub fn days(config: &Config, key: &str, default: u32) -> Result<u32> {
     let Some(Setting { value, origin }) = config.get(key) else { return Ok(default) };

@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::object::{FIRST_NORMAL_OID, ObjectId};
 use crate::error::Result;
 use crate::pg::session::Session;
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Label {
     pub provider: String,
     pub text: String,

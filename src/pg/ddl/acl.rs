@@ -24,6 +24,8 @@ pub enum AclKind {
     Type,
     ForeignDataWrapper,
     ForeignServer,
+    Tablespace,
+    Parameter,
 }
 
 impl AclKind {
@@ -40,6 +42,8 @@ impl AclKind {
             AclKind::Type => "TYPE",
             AclKind::ForeignDataWrapper => "FOREIGN DATA WRAPPER",
             AclKind::ForeignServer => "FOREIGN SERVER",
+            AclKind::Tablespace => "TABLESPACE",
+            AclKind::Parameter => "PARAMETER",
         }
     }
 
@@ -61,6 +65,8 @@ impl AclKind {
             AclKind::Function | AclKind::Procedure => &[('X', "EXECUTE")],
             AclKind::LargeObject => &[('r', "SELECT"), ('w', "UPDATE")],
             AclKind::Schema => &[('C', "CREATE"), ('U', "USAGE")],
+            AclKind::Tablespace => &[('C', "CREATE")],
+            AclKind::Parameter => &[('s', "SET"), ('A', "ALTER SYSTEM")],
             AclKind::Language | AclKind::Type | AclKind::ForeignDataWrapper | AclKind::ForeignServer => {
                 &[('U', "USAGE")]
             }
@@ -224,9 +230,30 @@ pub fn roles(items: &[String]) -> Vec<String> {
     items.iter().filter_map(of_item).flatten().filter(|name| !name.is_empty()).collect()
 }
 
+/// Whether something of `wanted` is not among `found`: who may, what, with which options, by whom.
+pub fn lacks(kind: AclKind, wanted: &[String], found: &[String]) -> Result<bool> {
+    let target = Target { kind, object: kind.keyword().to_owned(), column: None, prefix: String::new() };
+    let parse = |items: &[String]| items.iter().map(|item| Item::parse(item, &target)).collect::<Result<Vec<Item>>>();
+    let found = parse(found)?;
+    let has = |item: &Item, (letter, option): &(char, bool)| {
+        found
+            .iter()
+            .filter(|one| one.grantee == item.grantee && one.grantor == item.grantor)
+            .any(|one| one.privileges.iter().any(|(other, stronger)| other == letter && (*stronger || !option)))
+    };
+    Ok(parse(wanted)?.iter().any(|item| !item.privileges.iter().all(|privilege| has(item, privilege))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_than_wanted_lacks_nothing() {
+        let lacks = |wanted: &[&str], found: &[&str]| lacks(AclKind::Parameter, &items(wanted), &items(found)).unwrap();
+        assert!(!lacks(&["a=s/o", "=A/o"], &["a=s*A/o", "=sA/o", "b=s/o"]));
+        assert!(lacks(&["a=s*/o"], &["a=sA/o"]) && lacks(&["a=s/o"], &["a=s/p"]) && lacks(&["a=s/o"], &[]));
+    }
 
     fn items(items: &[&str]) -> Vec<String> {
         items.iter().map(|item| (*item).to_owned()).collect()

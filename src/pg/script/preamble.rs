@@ -31,10 +31,12 @@ SELECT pg_catalog.set_config(name, 'origin', false) FROM pg_catalog.pg_settings
 ";
 
 pub fn preamble(codec: Codec, roles: &BTreeSet<String>) -> String {
-    let encoding = codec.client_encoding();
-    let mut text = format!("{STOP_ON_ERROR}SET client_encoding = '{encoding}';\n{SETTINGS}");
-    text.push_str(&role_check(roles));
-    text
+    format!("{STOP_ON_ERROR}{}{}", settings(codec), role_check(roles))
+}
+
+/// What any script of ours relies on.
+pub fn settings(codec: Codec) -> String {
+    format!("SET client_encoding = '{}';\n{SETTINGS}", codec.client_encoding())
 }
 
 /// Fails with the names of all roles that are missing at once.

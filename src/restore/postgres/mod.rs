@@ -28,6 +28,7 @@ pub use check::first_look;
 pub use foreign::restore_foreign;
 pub use pipe::restore_pipe;
 pub use rows::Loading;
+pub use script::until_stopped;
 pub use select::{Chosen, effective};
 pub use target::inspect;
 

@@ -5,7 +5,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::ident::StreamId;
 use crate::pg::copy_in;
-use crate::pg::wire::Conn;
+use crate::pg::wire::{Canceller, Conn};
 
 use super::select::Chosen;
 use super::steps::{SectionSteps, Step};
@@ -70,9 +70,17 @@ impl Runner<'_> {
 
 /// Runs a statement and, when the run is stopped, ends it on the server as well: an index may take an hour there.
 pub async fn stoppable(conn: &mut Conn, sql: &[u8], cancel: &Cancel) -> Result<()> {
-    cancel.check()?;
     let canceller = conn.canceller();
-    let running = copy_in::execute(conn, sql);
+    until_stopped(canceller, copy_in::execute(conn, sql), cancel).await
+}
+
+/// Waits for what runs on a connection, whose `canceller` this is.
+pub async fn until_stopped(
+    canceller: Canceller,
+    running: impl Future<Output = Result<()>>,
+    cancel: &Cancel,
+) -> Result<()> {
+    cancel.check()?;
     tokio::pin!(running);
     tokio::select! {
         biased;
