@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use miyabi_backup::cancel::Cancel;
 use miyabi_backup::clock::Clock;
-use miyabi_backup::job::{
+use miyabi_backup::job::{Adaptation, 
     ArchiveChoice, BackupJob, Compress, Content, Context, Place, PostgresSource, PostgresTarget, RestoreJob, Selection,
     Source,
 };
@@ -120,6 +120,7 @@ fn restore_job(server: Server, archive: &Path) -> RestoreJob {
         kind: None,
         postgres: PostgresTarget::Known { server: Box::new(server), database },
         sqlite: None,
+        adaptation: Adaptation::default(),
         selection: Selection { tables: Vec::new(), content: Content::All },
         jobs: cores(),
         threads: cores(),

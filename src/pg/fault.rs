@@ -1,5 +1,6 @@
 //! What a server or a socket said, turned into our error: what failed, on which object, why, and what helps.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, ErrorKind};
 
@@ -162,6 +163,18 @@ impl From<tokio_postgres::Error> for Failure {
             None => Failure::Protocol(text),
         }
     }
+}
+
+/// The server's code for what failed, if a server said so.
+pub fn sqlstate(error: &Error) -> Option<&str> {
+    let mut next = error.source();
+    while let Some(layer) = next {
+        if let Some(failure) = layer.downcast_ref::<Failure>() {
+            return failure.code();
+        }
+        next = layer.source();
+    }
+    None
 }
 
 fn io_hint(cause: &io::Error) -> Option<&'static str> {

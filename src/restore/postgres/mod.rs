@@ -5,33 +5,43 @@
 //! refused by [`first_look`], before anything is touched and before the services are stopped.
 
 mod check;
+mod fitting;
 mod foreign;
+mod left;
 mod pipe;
+mod roles;
 mod rows;
 mod script;
 mod select;
 mod steps;
+mod survey;
 mod target;
 mod within;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::archive::{Archive, ReadAt, StreamKind};
+use crate::archive::{Archive, ArchiveHeader, MemberEntry, ReadAt, Stream, StreamKind};
 use crate::error::{Error, Kind, Result};
+use crate::job::Adaptation;
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
 use crate::pg::settings::Purpose;
-use crate::pg::wire::Conn;
+use crate::pg::version::ServerVersion;
+use crate::pg::wire::{Conn, Row};
 
-pub use check::first_look;
+pub use check::{Wanted, first_look};
 pub use foreign::restore_foreign;
 pub use pipe::restore_pipe;
 pub use rows::Loading;
 pub use select::{Chosen, effective};
 pub use target::inspect;
 
-use script::{Frame, LeftBehind, Runner};
+use fitting::Fitting;
+use left::LeftBehind;
+use roles::Roles;
+use script::{Frame, Runner};
 use target::{Finished, Prepared};
 
 /// What came of it.
@@ -48,10 +58,18 @@ pub struct Restored {
 impl Restored {
     fn finished(mut self, finished: Finished) -> Self {
         self.kept = finished.kept;
-        self.left_behind.extend(finished.left_behind);
+        self.left_behind.lines.extend(finished.left_behind);
         self.warnings.extend(finished.warning);
         self
     }
+}
+
+/// One archive, what of it is wanted, and how it goes into the target.
+struct Work<'a, R> {
+    archive: &'a Arc<Archive<R>>,
+    chosen: &'a Chosen,
+    loading: &'a Loading,
+    fitting: &'a Fitting,
 }
 
 /// Restores an archive that can be read at any offset.
@@ -59,6 +77,7 @@ pub async fn restore_archive<R: ReadAt + 'static>(
     archive: Arc<Archive<R>>,
     server: &Server,
     chosen: &Chosen,
+    adaptation: &Adaptation,
     loading: impl Fn(Server) -> Loading,
     stamp: &str,
 ) -> Result<Restored> {
@@ -69,26 +88,39 @@ pub async fn restore_archive<R: ReadAt + 'static>(
         false => Prepared::within(server, &shape).await?,
     };
     let loading = loading(prepared.working_server());
-    let filled = match prepared.stands_apart() {
-        true => fill(&archive, chosen, &loading).await,
-        false => within::restore(&archive, chosen, &loading).await,
+    let fitting = Fitting::new(adaptation.tailoring.clone(), source_version(archive.header()), prepared.version());
+    let work = Work { archive: &archive, chosen, loading: &loading, fitting: &fitting };
+    let mut roles = Roles::default();
+    let filled = match roles.create(&work, &properties, adaptation, prepared.admin()).await {
+        Ok(()) if prepared.stands_apart() => fill(&work).await,
+        Ok(()) => within::restore(&work).await,
+        Err(error) => Err(error),
     };
     match filled {
         Ok(mut restored) => {
             restored.tables = chosen.tables_in(archive.streams()).len() as u64;
+            restored.left_behind.lines.extend(roles.left_behind);
+            restored.warnings.extend(roles.warnings);
             let not_brought = chosen.not_brought(archive.toc());
             if !not_brought.is_empty() {
                 let all = not_brought.join(", ");
                 restored.warnings.push(format!("not brought, since no table that was named owns it: {all}"));
             }
             let properties = if chosen.has_tables() { Properties::default() } else { properties };
-            Ok(restored.finished(prepared.finish(&properties).await?))
+            Ok(restored.finished(prepared.finish(&properties, &fitting).await?))
         }
         Err(error) => {
             let error = with_needs(error, &chosen.needs(archive.toc()));
-            Err(prepared.abandon(error).await)
+            let (error, admin) = prepared.abandon(error).await;
+            Err(roles.drop_again(error, &admin).await)
         }
     }
+}
+
+/// The source's version, as the archive's header has it.
+pub fn source_version(header: &ArchiveHeader) -> Option<ServerVersion> {
+    let num = header.source.get("server_version_num")?.parse().ok()?;
+    Some(ServerVersion::from_num(num))
 }
 
 /// Tables alone may lack a type or function: then it helps to know what the archive's own tables stand on.
@@ -102,30 +134,59 @@ fn with_needs(error: Error, needs: &[String]) -> Error {
 }
 
 /// All sections of the selection, in the order that their dependencies need.
-async fn fill<R: ReadAt + 'static>(archive: &Arc<Archive<R>>, chosen: &Chosen, loading: &Loading) -> Result<Restored> {
-    let mut conn = Conn::open(&loading.server, Purpose::Write).await?;
-    let mut left = LeftBehind::new();
-    run(&mut conn, archive, StreamKind::PreData, chosen, loading, &mut left).await?;
-    let members = chosen.row_members(archive);
-    let rows = rows::load(Arc::clone(archive), members, loading).await?;
+async fn fill<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored> {
+    let mut conn = Conn::open(&work.loading.server, Purpose::Write).await?;
+    let mut left = LeftBehind::default();
+    run(&mut conn, work, StreamKind::PreData, Frame::Step, &mut left).await?;
+    let members = work.members_that_fit(&mut conn, &mut left).await?;
+    let rows = rows::load(Arc::clone(work.archive), members, work.loading).await?;
     for kind in [StreamKind::LargeObjects, StreamKind::Sequences, StreamKind::PostData] {
-        run(&mut conn, archive, kind, chosen, loading, &mut left).await?;
+        run(&mut conn, work, kind, Frame::Step, &mut left).await?;
     }
     conn.close().await;
     Ok(Restored { rows, left_behind: left, ..Restored::default() })
 }
 
+/// The streams of one kind.
 async fn run<R: ReadAt>(
     conn: &mut Conn,
-    archive: &Archive<R>,
+    work: &Work<'_, R>,
     kind: StreamKind,
-    chosen: &Chosen,
-    loading: &Loading,
+    frame: Frame,
     left: &mut LeftBehind,
 ) -> Result<()> {
-    let mut runner = Runner { conn, frame: Frame::Step, cancel: &loading.cancel, left };
-    for stream in archive.streams().iter().filter(|stream| stream.spec.kind == kind) {
-        runner.stream(archive, stream.id, chosen).await?;
+    let mut runner = Runner { conn, frame, cancel: &work.loading.cancel, fitting: work.fitting, left };
+    for stream in work.archive.streams().iter().filter(|stream| stream.spec.kind == kind) {
+        runner.stream(work.archive, stream.id, work.chosen).await?;
     }
     Ok(())
+}
+
+impl<R: ReadAt> Work<'_, R> {
+    /// Members of the tables that stand: where something could not be created, a table with rows may be missing.
+    async fn members_that_fit(&self, conn: &mut Conn, left: &mut LeftBehind) -> Result<Vec<MemberEntry>> {
+        let mut members = self.chosen.row_members(self.archive);
+        if !left.has_lost() {
+            return Ok(members);
+        }
+        let standing = standing(conn).await?;
+        let wanted = self.chosen.row_streams(self.archive.streams()).into_iter();
+        let missing: Vec<&Stream> =
+            wanted.filter(|one| !standing.contains(&(one.spec.schema.clone(), one.spec.name.clone()))).collect();
+        left.lose_rows(missing.iter().map(|stream| (stream.spec.label(), stream.rows)));
+        members.retain(|member| !missing.iter().any(|stream| stream.id == member.stream));
+        Ok(members)
+    }
+}
+
+/// Schema and name of every table of the target.
+async fn standing(conn: &mut Conn) -> Result<BTreeSet<(String, String)>> {
+    let sql = b"SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f')";
+    let found = conn.query(sql).await;
+    let rows = found.map_err(|failure| failure.while_doing(Kind::Target, "cannot list the target's tables"))?;
+    let text = |row: &Row, column: usize| {
+        conn.codec().decode(row.get(column).and_then(Option::as_deref).unwrap_or_default())
+    };
+    rows.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?))).collect()
 }

@@ -9,8 +9,10 @@ use crate::pg::database::{self, Shape, Target};
 use crate::pg::properties::{self, Properties};
 use crate::pg::session::Session;
 use crate::pg::settings::Purpose;
+use crate::pg::version::ServerVersion;
 
 use super::check;
+use super::fitting::Fitting;
 
 /// Where rows go while the restore runs.
 #[derive(Debug)]
@@ -113,6 +115,15 @@ impl Prepared {
         Ok(Prepared { admin, server: server.clone(), name, working })
     }
 
+    pub fn version(&self) -> ServerVersion {
+        self.admin.version()
+    }
+
+    /// A session on the server that is in none of the databases at hand.
+    pub fn admin(&self) -> &Session {
+        &self.admin
+    }
+
     /// The server and database that rows are loaded into.
     pub fn working_server(&self) -> Server {
         match &self.working {
@@ -137,26 +148,28 @@ impl Prepared {
     }
 
     /// Everything is loaded: properties are set and names exchanged.
-    pub async fn finish(mut self, archived: &Properties) -> Result<Finished> {
+    pub async fn finish(mut self, archived: &Properties, fitting: &Fitting) -> Result<Finished> {
         self.revive().await;
         match &self.working {
             Working::InPlace | Working::Within => Ok(Finished::default()),
             Working::Created => {
-                let left_behind = self.give(archived).await?;
+                let left_behind = self.give(archived, fitting).await?;
                 Ok(Finished { left_behind, ..Finished::default() })
             }
             Working::Beside { temporary, kept } => match self.exchange(temporary, kept).await {
                 Ok(warning) => Ok(Finished { kept: Some(kept.as_str().to_owned()), warning, ..Finished::default() }),
-                Err(error) => Err(self.abandon(error).await),
+                Err(error) => Err(self.abandon(error).await.0),
             },
         }
     }
 
     /// All rows are there: a property that the role may not set, or that this server does not know, is listed.
-    async fn give(&self, archived: &Properties) -> Result<Vec<String>> {
+    async fn give(&self, archived: &Properties, fitting: &Fitting) -> Result<Vec<String>> {
         let mut left = Vec::new();
         for statement in archived.statements(&self.name)? {
-            if let Err(error) = self.admin.execute(&statement).await {
+            let fitted = fitting.fit(format!("{};", statement.trim_end().trim_end_matches(';')).as_bytes())?.batch();
+            let fitted = String::from_utf8_lossy(&fitted);
+            if let Err(error) = self.admin.execute(&fitted).await {
                 left.push(format!("a property of database {}: {}", self.name.as_str(), error.chain()));
             }
         }
@@ -171,10 +184,10 @@ impl Prepared {
     }
 
     /// The restore failed: takes away what this run created and says in which state the target is.
-    pub async fn abandon(mut self, error: Error) -> Error {
+    pub async fn abandon(mut self, error: Error) -> (Error, Session) {
         self.revive().await;
         let name = self.name.as_str();
-        match &self.working {
+        let error = match &self.working {
             Working::InPlace => error.note(format!(
                 "database {name} was empty and is now partly filled; drop and create it again before the next try"
             )),
@@ -193,6 +206,7 @@ impl Prepared {
                     left.chain()
                 )),
             },
-        }
+        };
+        (error, self.admin)
     }
 }

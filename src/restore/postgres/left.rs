@@ -1,0 +1,75 @@
+//! What could not be restored although the rest is whole, and what is not tried because it stands on that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::archive::TocEntry;
+use crate::error::Error;
+
+use super::steps::{Step, describe};
+
+/// Parts of an object: without it there is nothing to say of them.
+const ACCESSORIES: [&str; 5] = ["OWNER", "COMMENT", "ACL", "SEQUENCE OWNED BY", "SEQUENCE SET"];
+
+/// Lines for the user, and the objects that are not there.
+#[derive(Debug, Default)]
+pub struct LeftBehind {
+    /// One line each: the object and the reason.
+    pub lines: Vec<String>,
+    /// Positions in the table of contents, with what to call them.
+    lost: BTreeMap<u32, String>,
+}
+
+impl LeftBehind {
+    pub fn push(&mut self, line: String) {
+        self.lines.push(line);
+    }
+
+    pub fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// The object of this step is not there, for the server's reason.
+    pub fn lose(&mut self, step: &Step, toc: &[TocEntry], error: &Error) {
+        self.mark(step, toc, &error.chain());
+    }
+
+    /// Whether the step stands on what is not there; then it is listed, unless it is a mere part of that.
+    pub fn passes_over(&mut self, step: &Step, toc: &[TocEntry]) -> bool {
+        let is_accessory = ACCESSORIES.contains(&step.kind.as_str());
+        if self.lost.contains_key(&step.at) {
+            return true;
+        }
+        let Some(needed) = step.depends.iter().find_map(|on| self.lost.get(on)).cloned() else { return false };
+        match is_accessory {
+            true => _ = self.lost.insert(step.at, step.what.clone()),
+            false => self.mark(step, toc, &format!("needs {needed}, which is not there")),
+        }
+        true
+    }
+
+    fn mark(&mut self, step: &Step, toc: &[TocEntry], reason: &str) {
+        let rows = match step.rows {
+            Some(rows) if rows > 0 => format!(" with its {rows} rows"),
+            _ => String::new(),
+        };
+        self.lines.push(format!("{}{rows}: {reason}", step.what));
+        self.lost.insert(step.at, step.what.clone());
+        if step.kind == "SEQUENCE" {
+            let named = |entry: &&TocEntry| entry.kind == "SEQUENCE SET";
+            let values = (0_u32..).zip(toc).filter(|(_, entry)| named(entry));
+            let own = values.filter(|(_, entry)| describe(entry) == step.what.replacen("SEQUENCE", "SEQUENCE SET", 1));
+            self.lost.extend(own.map(|(at, entry)| (at, describe(entry))));
+        }
+    }
+
+    /// Tables with rows that nobody can load, since the target has no such table and none of its entries was tried.
+    pub fn lose_rows(&mut self, names: impl Iterator<Item = (String, u64)>) {
+        let told: BTreeSet<String> = self.lost.values().cloned().collect();
+        for (name, rows) in names {
+            let known = ["TABLE", "FOREIGN TABLE"].iter().any(|kind| told.contains(&format!("{kind} {name}")));
+            if !known {
+                self.lines.push(format!("{rows} rows of {name}: the table is not there"));
+            }
+        }
+    }
+}
