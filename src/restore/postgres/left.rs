@@ -1,11 +1,23 @@
 //! What could not be restored although the rest is whole, and what is not tried because it stands on that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 
 use crate::archive::TocEntry;
 use crate::error::Error;
 
 use super::steps::{Step, describe};
+
+/// The server's own words: what was run stands in the line already.
+fn innermost(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(layer) = next {
+        text = layer.to_string();
+        next = layer.source();
+    }
+    text
+}
 
 /// Parts of an object: without it there is nothing to say of them.
 const ACCESSORIES: [&str; 5] = ["OWNER", "COMMENT", "ACL", "SEQUENCE OWNED BY", "SEQUENCE SET"];
@@ -15,6 +27,8 @@ const ACCESSORIES: [&str; 5] = ["OWNER", "COMMENT", "ACL", "SEQUENCE OWNED BY", 
 pub struct LeftBehind {
     /// One line each: the object and the reason.
     pub lines: Vec<String>,
+    /// Tables of which the archive has rows and the target nothing.
+    pub missing_tables: u64,
     /// Positions in the table of contents, with what to call them.
     lost: BTreeMap<u32, String>,
 }
@@ -30,7 +44,7 @@ impl LeftBehind {
 
     /// The object of this step is not there, for the server's reason.
     pub fn lose(&mut self, step: &Step, toc: &[TocEntry], error: &Error) {
-        self.mark(step, toc, &error.chain());
+        self.mark(step, toc, &innermost(error));
     }
 
     /// Whether the step stands on what is not there; then it is listed, unless it is a mere part of that.
@@ -66,6 +80,7 @@ impl LeftBehind {
     pub fn lose_rows(&mut self, names: impl Iterator<Item = (String, u64)>) {
         let told: BTreeSet<String> = self.lost.values().cloned().collect();
         for (name, rows) in names {
+            self.missing_tables += 1;
             let known = ["TABLE", "FOREIGN TABLE"].iter().any(|kind| told.contains(&format!("{kind} {name}")));
             if !known {
                 self.lines.push(format!("{rows} rows of {name}: the table is not there"));

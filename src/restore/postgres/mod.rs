@@ -98,7 +98,8 @@ pub async fn restore_archive<R: ReadAt + 'static>(
     };
     match filled {
         Ok(mut restored) => {
-            restored.tables = chosen.tables_in(archive.streams()).len() as u64;
+            let tables = chosen.tables_in(archive.streams()).len() as u64;
+            restored.tables = tables.saturating_sub(restored.left_behind.missing_tables);
             restored.left_behind.lines.extend(roles.left_behind);
             restored.warnings.extend(roles.warnings);
             let not_brought = chosen.not_brought(archive.toc());

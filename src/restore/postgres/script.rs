@@ -11,7 +11,7 @@ use crate::pg::wire::Conn;
 use super::fitting::{Fitted, Fitting};
 use super::left::LeftBehind;
 use super::select::Chosen;
-use super::steps::{SectionSteps, Step, first_words};
+use super::steps::{SectionSteps, Step};
 
 /// Whether the connection is inside of one transaction that all steps share.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,7 +91,7 @@ impl Runner<'_> {
                 // Under another role the grants behind it would be other grants.
                 () if sql.starts_with(b"SET SESSION ") => return Err(failed(error, &step.what)),
                 () if made || frames => {
-                    self.left.push(format!("{}: {}: {}", step.what, first_words(sql), error.chain()));
+                    self.left.push(format!("{}: {}", step.what, error.chain()));
                 }
                 () => {
                     lost = true;

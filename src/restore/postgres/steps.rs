@@ -46,7 +46,7 @@ pub fn is_role_check(sql: &[u8]) -> bool {
 }
 
 /// The first line of a statement, as far as it tells which one it is.
-pub fn first_words(sql: &[u8]) -> String {
+fn first_words(sql: &[u8]) -> String {
     const WORDS_BYTES: usize = 60;
     let text = String::from_utf8_lossy(sql.get(..WORDS_BYTES.min(sql.len())).unwrap_or_default()).into_owned();
     text.lines().next().unwrap_or_default().to_owned()
