@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use miyabi_backup::cancel::Cancel;
 use miyabi_backup::clock::Clock;
-use miyabi_backup::job::{Adaptation, 
-    ArchiveChoice, BackupJob, Compress, Content, Context, Place, PostgresSource, PostgresTarget, RestoreJob, Selection,
-    Source,
+use miyabi_backup::job::{
+    Adaptation, ArchiveChoice, BackupJob, Compress, Content, Context, Place, PostgresSource, PostgresTarget,
+    RestoreJob, Selection, Source,
 };
 use miyabi_backup::pg::connect::Server;
 use miyabi_backup::progress::Progress;

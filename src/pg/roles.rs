@@ -168,12 +168,19 @@ mod tests {
     #[test]
     fn a_role_is_made_as_it_was_and_without_a_password() {
         assert_eq!(create_statement("A\"b", &role("x")), "CREATE ROLE \"A\"\"b\";\n");
-        let app = Role { login: true, inherit: false, connection_limit: 5, valid_until: Some("infinity".into()), ..role("x") };
+        let app = Role {
+            login: true,
+            inherit: false,
+            connection_limit: 5,
+            valid_until: Some("infinity".into()),
+            ..role("x")
+        };
         assert_eq!(
             create_statement("app", &app),
             "CREATE ROLE \"app\" NOINHERIT LOGIN CONNECTION LIMIT 5 VALID UNTIL 'infinity';\n"
         );
-        let one = Membership { role: "g".into(), member: "m".into(), admin: true, inherit: Some(false), set: Some(true) };
+        let one =
+            Membership { role: "g".into(), member: "m".into(), admin: true, inherit: Some(false), set: Some(true) };
         let (old, new) = (ServerVersion::from_num(150_000), ServerVersion::from_num(160_000));
         assert_eq!(grant_statement(&one, old), "GRANT \"g\" TO \"m\" WITH ADMIN OPTION;\n");
         assert_eq!(grant_statement(&one, new), "GRANT \"g\" TO \"m\" WITH ADMIN TRUE, INHERIT FALSE, SET TRUE;\n");
@@ -181,7 +188,8 @@ mod tests {
 
     #[test]
     fn only_missing_roles_are_made_under_their_new_names() {
-        let member = |role: &str, member: &str| Membership { role: role.into(), member: member.into(), ..Membership::default() };
+        let member =
+            |role: &str, member: &str| Membership { role: role.into(), member: member.into(), ..Membership::default() };
         let properties = Properties {
             roles: vec![role("a"), role("b"), role("c")],
             memberships: vec![member("a", "b"), member("c", "c2"), member("b", "a")],

@@ -48,6 +48,23 @@ pub fn translate(sql: &[u8], target: ServerVersion) -> Translated<'_> {
     Translated { sql, changes }
 }
 
+/// A table without the defaults and checks of its columns: rows are worth more than an expression that the server cannot
+/// take. `None` if it has neither, or is no table. Generated columns stay: their values are not in the rows.
+pub fn without_expressions(sql: &[u8]) -> Option<Translated<'_>> {
+    let tokens = Tokens::of(sql);
+    let is_table = tokens.is(0, "CREATE") && (tokens.is(1, "TABLE") || tokens.is(2, "TABLE"));
+    if !is_table {
+        return None;
+    }
+    let target = ServerVersion::from_num(0);
+    let mut work = Work { tokens: &tokens, target, spans: Vec::new(), after: String::new(), changes: Vec::new() };
+    for element in work.elements() {
+        work.strip(&element);
+    }
+    let Work { spans, changes, .. } = work;
+    (!spans.is_empty()).then(|| Translated { sql: Cow::Owned(tokens.replaced(spans)), changes })
+}
+
 struct Work<'a> {
     tokens: &'a Tokens<'a>,
     target: ServerVersion,
@@ -202,6 +219,25 @@ impl Work<'_> {
         self.after.push_str(&format!("\nALTER TABLE ONLY {table} ALTER COLUMN {column} SET NOT NULL;"));
     }
 
+    /// `"a" type DEFAULT … NOT NULL COLLATE …`, or a CHECK.
+    fn strip(&mut self, element: &Range<usize>) {
+        let tokens = self.tokens;
+        if tokens.is(element.start, "CONSTRAINT") && tokens.is(element.start + 2, "CHECK") {
+            let name = tokens.name(element.start + 1).unwrap_or_default();
+            self.cut_element(element);
+            self.changes.push(format!("without constraint {name}"));
+            return;
+        }
+        let mut outer = element.clone().filter(|at| tokens.depth(*at) == 1);
+        let Some(default) = outer.find(|at| tokens.is(*at, "DEFAULT")) else { return };
+        let ends =
+            |at: &usize| tokens.is(*at, "CONSTRAINT") || tokens.are(*at, "NOT NULL") || tokens.is(*at, "COLLATE");
+        let end = outer.find(ends).unwrap_or(element.end);
+        self.cut(default, end - 1);
+        let name = tokens.name(element.start).unwrap_or_default();
+        self.changes.push(format!("column {name} without its default"));
+    }
+
     fn column(&mut self, element: &Range<usize>) {
         let tokens = self.tokens;
         let name = tokens.name(element.start).unwrap_or_default();
@@ -277,6 +313,22 @@ mod tests {
             "CREATE TABLE \"t\" (\"a\" integer , \"b\" text DEFAULT 'NOT NULL NO INHERIT'::text);",
             1,
         );
+    }
+
+    #[test]
+    fn rows_are_worth_more_than_a_default() {
+        let sql = "CREATE UNLOGGED TABLE \"t\" (\n    \"a\" integer DEFAULT f(1, 'x, y'::text) CONSTRAINT \"n\" NOT NULL,\n    \"b\" text DEFAULT g() COLLATE \"C\",\n    \"c\" integer GENERATED ALWAYS AS ((a + 1)) STORED,\n    CONSTRAINT \"k\" CHECK (f(a))\n);";
+        let bare = without_expressions(sql.as_bytes()).unwrap();
+        assert_eq!(
+            std::str::from_utf8(&bare.sql).unwrap(),
+            "CREATE UNLOGGED TABLE \"t\" (\n    \"a\" integer  CONSTRAINT \"n\" NOT NULL,\n    \"b\" text  COLLATE \"C\",\n    \"c\" integer GENERATED ALWAYS AS ((a + 1)) STORED\n);"
+        );
+        assert_eq!(
+            bare.changes,
+            ["column a without its default", "column b without its default", "without constraint k"]
+        );
+        assert_eq!(without_expressions(b"CREATE TABLE \"t\" (\"a\" integer);"), None);
+        assert_eq!(without_expressions(b"CREATE VIEW \"t\" AS SELECT 1 AS \"default\";"), None);
     }
 
     #[test]

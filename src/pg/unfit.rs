@@ -29,11 +29,13 @@ fn feature(tokens: &Tokens<'_>, target: ServerVersion) -> Option<(&'static str, 
             let lacks = !target.has(Capability::SecurityInvokerViews);
             (invoker && lacks).then_some(("security_invoker", Capability::SecurityInvokerViews))
         }
-        () if tokens.are(0, "CREATE EVENT TRIGGER") => found(&[("ON login", "login events", Capability::LoginEvents)])
-            .or_else(|| login_quoted(tokens, target)),
-        () if tokens.are(0, "CREATE COLLATION") => {
-            found(&[("builtin", "the builtin provider", Capability::BuiltinLocale), ("rules", "ICU rules", Capability::IcuRules)])
+        () if tokens.are(0, "CREATE EVENT TRIGGER") => {
+            found(&[("ON login", "login events", Capability::LoginEvents)]).or_else(|| login_quoted(tokens, target))
         }
+        () if tokens.are(0, "CREATE COLLATION") => found(&[
+            ("builtin", "the builtin provider", Capability::BuiltinLocale),
+            ("rules", "ICU rules", Capability::IcuRules),
+        ]),
         () if tokens.are(0, "ALTER PUBLICATION") => publication(tokens, target),
         () if tokens.are(0, "ALTER DEFAULT PRIVILEGES") => {
             found(&[("ON LARGE OBJECTS", "default privileges of large objects", Capability::LargeObjectDefaultAcls)])
@@ -79,8 +81,16 @@ mod tests {
             (16, "CREATE COLLATION \"c\" (provider = builtin, locale = 'C');", "the builtin provider"),
             (14, "ALTER PUBLICATION \"p\" ADD TABLE ONLY \"t\" (\"a\");", "columns and rows of publications"),
             (14, "ALTER PUBLICATION \"p\" ADD TABLES IN SCHEMA \"s\";", "schemas in publications"),
-            (17, "ALTER TABLE ONLY \"t\" ADD CONSTRAINT \"k\" PRIMARY KEY (\"a\" WITHOUT OVERLAPS);", "WITHOUT OVERLAPS"),
-            (14, "ALTER TABLE ONLY \"t\" ADD CONSTRAINT \"k\" UNIQUE NULLS NOT DISTINCT (\"a\");", "NULLS NOT DISTINCT"),
+            (
+                17,
+                "ALTER TABLE ONLY \"t\" ADD CONSTRAINT \"k\" PRIMARY KEY (\"a\" WITHOUT OVERLAPS);",
+                "WITHOUT OVERLAPS",
+            ),
+            (
+                14,
+                "ALTER TABLE ONLY \"t\" ADD CONSTRAINT \"k\" UNIQUE NULLS NOT DISTINCT (\"a\");",
+                "NULLS NOT DISTINCT",
+            ),
         ];
         for (major, sql, feature) in cases {
             assert_eq!(on(major, sql), Some(feature), "{sql}");

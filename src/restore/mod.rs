@@ -49,8 +49,14 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
             .hint("leave out the flags about owners, privileges, roles and what else only such a database has"));
     }
     if job.adaptation.create_roles && !matches!(found.opened, Opened::Archive(_)) {
-        return Err(Error::new(Kind::Usage, format!("--create-roles needs the index of an archive, and {} has none that can be read first", found.named))
-            .hint("save the archive to a file first, or create the roles by hand"));
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "--create-roles needs the index of an archive, and {} has none that can be read first",
+                found.named
+            ),
+        )
+        .hint("save the archive to a file first, or create the roles by hand"));
     }
     if !job.selection.is_whole() && !matches!(found.opened, Opened::Archive(_)) {
         return Err(Error::new(Kind::Usage, format!("only a whole restore is possible from {}", found.named))

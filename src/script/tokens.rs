@@ -149,7 +149,9 @@ fn next(sql: &[u8], at: usize) -> Option<(Kind, Range<usize>)> {
     let rest = sql.get(start..).unwrap_or_default();
     let prefix = usize::from(rest.get(1) == Some(&b'\'') && b"eEbBxX".contains(&byte));
     let (kind, len) = match byte {
-        _ if prefix == 1 => (Kind::Text, 1 + string(rest.get(1..).unwrap_or_default(), byte.eq_ignore_ascii_case(&b'e'))),
+        _ if prefix == 1 => {
+            (Kind::Text, 1 + string(rest.get(1..).unwrap_or_default(), byte.eq_ignore_ascii_case(&b'e')))
+        }
         b'\'' => (Kind::Text, string(rest, false)),
         b'"' => (Kind::Quoted, quoted(rest, b'"')),
         b'$' => match dollar(rest) {

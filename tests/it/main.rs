@@ -26,6 +26,8 @@ mod e2e_postgres;
 mod e2e_sqlite;
 mod e2e_stock_tools;
 mod program;
+mod restore_fitting;
+mod restore_majors;
 mod restore_parts;
 mod restore_pipe;
 mod restore_postgres;

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::fault::sqlstate;
-use crate::pg::translate::{Translated, translate};
+use crate::pg::translate::{Translated, translate, without_expressions};
 use crate::pg::version::ServerVersion;
 use crate::script::{Item, Lexer, Tailoring};
 
@@ -83,6 +83,24 @@ impl Fitting {
         if !sql.is_empty() {
             fitted.statements.push(sql.into_owned());
         }
+    }
+
+    /// The step's table without defaults and checks, where it has any and another major is what it goes to.
+    pub fn bare(&self, fitted: &Fitted) -> Option<Fitted> {
+        self.other_major?;
+        let mut bare = Fitted { statements: Vec::new(), changes: fitted.changes.clone() };
+        let mut changed = false;
+        for sql in &fitted.statements {
+            match without_expressions(sql) {
+                Some(Translated { sql, changes }) => {
+                    changed = true;
+                    bare.statements.push(sql.into_owned());
+                    bare.changes.extend(changes);
+                }
+                None => bare.statements.push(sql.clone()),
+            }
+        }
+        changed.then_some(bare)
     }
 
     /// Whether the server refused a feature, and another major is why it may.

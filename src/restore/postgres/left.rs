@@ -9,7 +9,7 @@ use crate::error::Error;
 use super::steps::{Step, describe};
 
 /// The server's own words: what was run stands in the line already.
-fn innermost(error: &Error) -> String {
+pub fn innermost(error: &Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(layer) = next {
@@ -42,28 +42,22 @@ impl LeftBehind {
         !self.lost.is_empty()
     }
 
-    /// The object of this step is not there, for the server's reason.
-    pub fn lose(&mut self, step: &Step, toc: &[TocEntry], error: &Error) {
-        self.mark(step, toc, &innermost(error));
+    /// Why the step cannot be run: it stands on what is not there.
+    pub fn stands_in_the_air(&self, step: &Step) -> Option<String> {
+        let needed = step.depends.iter().find_map(|on| self.lost.get(on));
+        let needed = needed.or_else(|| self.lost.get(&step.at))?;
+        Some(format!("needs {needed}, which is not there"))
     }
 
-    /// Whether the step stands on what is not there; then it is listed, unless it is a mere part of that.
-    pub fn passes_over(&mut self, step: &Step, toc: &[TocEntry]) -> bool {
+    /// The object of this step is not there. Of what was only said of such an object nothing is said.
+    pub fn lose(&mut self, step: &Step, toc: &[TocEntry], reason: &str) {
         let is_accessory = ACCESSORIES.contains(&step.kind.as_str());
-        if self.lost.contains_key(&step.at) {
-            return true;
+        if is_accessory && self.stands_in_the_air(step).is_some() {
+            self.lost.insert(step.at, step.what.clone());
+            return;
         }
-        let Some(needed) = step.depends.iter().find_map(|on| self.lost.get(on)).cloned() else { return false };
-        match is_accessory {
-            true => _ = self.lost.insert(step.at, step.what.clone()),
-            false => self.mark(step, toc, &format!("needs {needed}, which is not there")),
-        }
-        true
-    }
-
-    fn mark(&mut self, step: &Step, toc: &[TocEntry], reason: &str) {
         let rows = match step.rows {
-            Some(rows) if rows > 0 => format!(" with its {rows} rows"),
+            Some(rows) if rows > 0 => format!(" with its rows ({rows})"),
             _ => String::new(),
         };
         self.lines.push(format!("{}{rows}: {reason}", step.what));

@@ -30,6 +30,7 @@ use crate::pg::properties::Properties;
 use crate::pg::settings::Purpose;
 use crate::pg::version::ServerVersion;
 use crate::pg::wire::{Conn, Row};
+use crate::script::Tokens;
 
 pub use check::{Wanted, first_look};
 pub use foreign::restore_foreign;
@@ -172,11 +173,29 @@ impl<R: ReadAt> Work<'_, R> {
         }
         let standing = standing(conn).await?;
         let wanted = self.chosen.row_streams(self.archive.streams()).into_iter();
-        let missing: Vec<&Stream> =
-            wanted.filter(|one| !standing.contains(&(one.spec.schema.clone(), one.spec.name.clone()))).collect();
+        let mut missing: Vec<&Stream> = Vec::new();
+        for stream in wanted {
+            if !standing.contains(&self.loaded_through(stream)?) {
+                missing.push(stream);
+            }
+        }
         left.lose_rows(missing.iter().map(|stream| (stream.spec.label(), stream.rows)));
         members.retain(|member| !missing.iter().any(|stream| stream.id == member.stream));
         Ok(members)
+    }
+}
+
+impl<R: ReadAt> Work<'_, R> {
+    /// Schema and name of the table that the stream's COPY names: of a partition it may be the root of its tree.
+    fn loaded_through(&self, stream: &Stream) -> Result<(String, String)> {
+        let own = || (stream.spec.schema.clone(), stream.spec.name.clone());
+        let is_partition =
+            self.archive.toc().iter().any(|entry| entry.kind == "TABLE ATTACH" && entry.table == Some(stream.id));
+        let Some(first) = self.archive.members_of(stream.id).next().filter(|_| is_partition) else { return Ok(own()) };
+        let mut bytes = Vec::new();
+        self.archive.read_member(&first, &mut bytes)?;
+        let table = Tokens::of(rows::copied_table(&bytes));
+        Ok(table.name(0).zip(table.name(2)).unwrap_or_else(own))
     }
 }
 
@@ -186,8 +205,7 @@ async fn standing(conn: &mut Conn) -> Result<BTreeSet<(String, String)>> {
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f')";
     let found = conn.query(sql).await;
     let rows = found.map_err(|failure| failure.while_doing(Kind::Target, "cannot list the target's tables"))?;
-    let text = |row: &Row, column: usize| {
-        conn.codec().decode(row.get(column).and_then(Option::as_deref).unwrap_or_default())
-    };
+    let text =
+        |row: &Row, column: usize| conn.codec().decode(row.get(column).and_then(Option::as_deref).unwrap_or_default());
     rows.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?))).collect()
 }

@@ -22,7 +22,7 @@ use crate::script::{Item, Lexer, TokenKind, Tokens};
 
 use super::Restored;
 use super::fitting::Fitting;
-use super::rows::{self, Loading};
+use super::rows::{self, Loading, copied_table};
 use super::script::{Frame, Runner};
 use super::steps::{Step, is_role_check};
 use super::target::Prepared;
@@ -231,17 +231,6 @@ impl Filling {
         };
         cause_of(first_cause([Err(error), loader]))
     }
-}
-
-/// The table of a member's COPY statement, as it is written there.
-fn copied_table(member: &[u8]) -> &[u8] {
-    let rest = member.strip_prefix(b"COPY ").unwrap_or_default();
-    let mut quoted = false;
-    let end = rest.iter().position(|byte| {
-        quoted ^= *byte == b'"';
-        *byte == b' ' && !quoted
-    });
-    rest.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// The table that the statement creates, as COPY names it.

@@ -9,7 +9,7 @@ use crate::pg::copy_in;
 use crate::pg::wire::Conn;
 
 use super::fitting::{Fitted, Fitting};
-use super::left::LeftBehind;
+use super::left::{LeftBehind, innermost};
 use super::select::Chosen;
 use super::steps::{SectionSteps, Step};
 
@@ -39,7 +39,8 @@ impl Runner<'_> {
         while let Some(batch) = steps.next_member()? {
             for mut step in batch {
                 step.rows = step.rows.filter(|_| with_rows);
-                if self.left.passes_over(&step, archive.toc()) {
+                if let Some(reason) = self.left.stands_in_the_air(&step) {
+                    self.in_the_air(&step, &reason, archive.toc()).await?;
                     continue;
                 }
                 let optional = step.optional || chosen.may_stay_behind(&step.kind);
@@ -53,22 +54,48 @@ impl Runner<'_> {
     pub async fn step(&mut self, step: &Step, optional: bool, toc: &[TocEntry]) -> Result<()> {
         let fitted = self.fitting.fit(&step.sql)?;
         if fitted.statements.is_empty() {
+            self.changed(step, &fitted.changes);
             return Ok(());
         }
         let Some(error) = self.attempt(&fitted.batch(), &step.what, optional).await? else {
-            self.changed(step, &fitted);
+            self.changed(step, &fitted.changes);
             return Ok(());
         };
         match (self.fitting.forgives(&error), fitted.statements.len()) {
             (false, _) => self.left.push(format!("{}: {}", step.what, error.chain())),
-            (true, 1) => self.left.lose(step, toc, &error),
+            (true, 1) => self.lose(step, &fitted, &innermost(&error), toc).await?,
             (true, _) => self.one_by_one(step, &fitted, toc).await?,
         }
         Ok(())
     }
 
-    fn changed(&mut self, step: &Step, fitted: &Fitted) {
-        for change in &fitted.changes {
+    /// Something that the step needs is not there. A partition is made without its parent all the same: it has rows.
+    async fn in_the_air(&mut self, step: &Step, reason: &str, toc: &[TocEntry]) -> Result<()> {
+        let fitted = self.fitting.fit(&step.sql)?;
+        if step.rows.is_some() && self.attempt(&fitted.batch(), &step.what, false).await?.is_none() {
+            self.changed(step, &fitted.changes);
+            return Ok(());
+        }
+        self.lose(step, &fitted, reason, toc).await
+    }
+
+    /// The object cannot be there, except for a table whose rows would go with it: that is tried without what its
+    /// columns compute. From a pipe nobody knows which tables have rows.
+    async fn lose(&mut self, step: &Step, fitted: &Fitted, reason: &str, toc: &[TocEntry]) -> Result<()> {
+        let may_have_rows = step.rows.is_some() || step.kind.is_empty();
+        if let Some(bare) = self.fitting.bare(fitted).filter(|_| may_have_rows)
+            && self.attempt(&bare.batch(), &step.what, false).await?.is_none()
+        {
+            let without = bare.changes.join(", ");
+            self.left.push(format!("{}: {without}: {reason}", step.what));
+            return Ok(());
+        }
+        self.left.lose(step, toc, reason);
+        Ok(())
+    }
+
+    fn changed(&mut self, step: &Step, changes: &[String]) {
+        for change in changes {
             self.left.push(format!("{}: {change}", step.what));
         }
     }
@@ -95,12 +122,12 @@ impl Runner<'_> {
                 }
                 () => {
                     lost = true;
-                    self.left.lose(step, toc, &error);
+                    self.lose(step, fitted, &innermost(&error), toc).await?;
                 }
             }
         }
         if !lost {
-            self.changed(step, fitted);
+            self.changed(step, &fitted.changes);
         }
         Ok(())
     }

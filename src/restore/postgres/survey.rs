@@ -45,7 +45,8 @@ pub fn of<R: ReadAt>(archive: &Archive<R>, chosen: &Chosen, fitting: &Fitting) -
         format!("{feature} ({}) came with PostgreSQL {since}: {}", what.len(), some_of(&what))
     });
     needs.misfits.extend(lines);
-    let extensions = (0_u32..).zip(archive.toc()).filter(|(at, entry)| entry.kind == "EXTENSION" && chosen.wants(*at, entry));
+    let extensions =
+        (0_u32..).zip(archive.toc()).filter(|(at, entry)| entry.kind == "EXTENSION" && chosen.wants(*at, entry));
     needs.extensions.extend(extensions.map(|(_, entry)| entry.name.clone()));
     Ok(needs)
 }

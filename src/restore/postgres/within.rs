@@ -58,11 +58,7 @@ async fn load<R: ReadAt + 'static>(conn: &mut Conn, work: &Work<'_, R>, members:
     rows::load_through(conn, Arc::clone(work.archive), members, work.loading).await
 }
 
-async fn rows_alone<R: ReadAt + 'static>(
-    conn: &mut Conn,
-    work: &Work<'_, R>,
-    left: &mut LeftBehind,
-) -> Result<u64> {
+async fn rows_alone<R: ReadAt + 'static>(conn: &mut Conn, work: &Work<'_, R>, left: &mut LeftBehind) -> Result<u64> {
     let streams = work.chosen.tables_in(work.archive.streams()).into_iter();
     let tables: Vec<QualifiedName> =
         streams.map(|stream| QualifiedName::new(stream.spec.schema.as_str(), stream.spec.name.as_str())).collect();

@@ -88,9 +88,15 @@ fn a_role_is_renamed_where_a_role_stands() {
         ("CREATE USER MAPPING FOR PUBLIC SERVER o;", "CREATE USER MAPPING FOR PUBLIC SERVER o;"),
         ("SET SESSION AUTHORIZATION 'Odd \"one\"';", "SET SESSION AUTHORIZATION 'it''s';"),
         ("SET SESSION AUTHORIZATION \"o\";", "SET SESSION AUTHORIZATION \"n\";"),
-        ("ALTER ROLE \"o\" IN DATABASE \"o\" SET \"role\" TO 'o'", "ALTER ROLE \"n\" IN DATABASE \"o\" SET \"role\" TO 'o'"),
+        (
+            "ALTER ROLE \"o\" IN DATABASE \"o\" SET \"role\" TO 'o'",
+            "ALTER ROLE \"n\" IN DATABASE \"o\" SET \"role\" TO 'o'",
+        ),
         ("CREATE SCHEMA o AUTHORIZATION o;", "CREATE SCHEMA o AUTHORIZATION \"n\";"),
-        ("CREATE FUNCTION f() RETURNS o AS $$o$$ SET role = 'o';", "CREATE FUNCTION f() RETURNS o AS $$o$$ SET role = 'o';"),
+        (
+            "CREATE FUNCTION f() RETURNS o AS $$o$$ SET role = 'o';",
+            "CREATE FUNCTION f() RETURNS o AS $$o$$ SET role = 'o';",
+        ),
     ];
     for (sql, expected) in cases {
         assert_eq!(applied(&map, sql).unwrap(), expected);

@@ -30,9 +30,8 @@ pub async fn look(
     encodings(database, source, &standing, findings);
     if sorts_otherwise(source, &standing) {
         let (here, there) = (in_words(&standing), in_words(source));
-        findings.warn(format!(
-            "database {database} has the locale {here}, the source {there}: text may sort otherwise"
-        ));
+        findings
+            .warn(format!("database {database} has the locale {here}, the source {there}: text may sort otherwise"));
     }
     Ok(())
 }
@@ -117,12 +116,8 @@ async fn created(
 
 /// An empty database of the target's name is filled as it is: its locale is then the user's choice.
 fn by_hand(place: &Place<'_>, source: &Shape) -> String {
-    let chosen = Shape {
-        encoding: source.encoding.clone(),
-        collate: "C".to_owned(),
-        ctype: "C".to_owned(),
-        ..Shape::default()
-    };
+    let chosen =
+        Shape { encoding: source.encoding.clone(), collate: "C".to_owned(), ctype: "C".to_owned(), ..Shape::default() };
     let name = place.server.database.as_str();
     let sql = chosen.create_statement_for(name, place.admin.version());
     format!("create the database with a locale that the server has, and restore into it while it is empty: {sql}")

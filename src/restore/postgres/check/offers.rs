@@ -90,7 +90,10 @@ async fn tablespaces(place: &Place<'_>, wanted: &BTreeSet<String>, findings: &mu
     }
     if !closed.is_empty() {
         let role = &place.rights.role;
-        findings.refuse(format!("role {role} may not create anything in tablespaces that the archive names: {closed}"), hint);
+        findings.refuse(
+            format!("role {role} may not create anything in tablespaces that the archive names: {closed}"),
+            hint,
+        );
     }
     Ok(())
 }

@@ -78,7 +78,8 @@ fn can_be_created(place: &Place<'_>, new: &NewRoles, needs: &Needs, findings: &m
     let privileged = new.privileged();
     if !privileged.is_empty() {
         let all = privileged.join(", ");
-        findings.refuse(format!("role {role} may not create roles with rights that only a superuser gives: {all}"), hint);
+        findings
+            .refuse(format!("role {role} may not create roles with rights that only a superuser gives: {all}"), hint);
     }
     let owners: Vec<&str> = new.names().filter(|name| needs.owners.contains(*name)).collect();
     if !owners.is_empty() {
