@@ -23,7 +23,7 @@ impl Named {
         let source = TestDatabase::new(major, "fit_source");
         source.psql(&format!(
             "CREATE SCHEMA s AUTHORIZATION {o}; CREATE TABLE s.t (a int PRIMARY KEY, {o} text); INSERT INTO s.t SELECT n, '{o}' FROM generate_series(1, 9) n;
-             ALTER TABLE s.t OWNER TO {o}; COMMENT ON TABLE s.t IS 'OWNER TO {o}'; CREATE SEQUENCE s.q OWNED BY s.t.a;
+             ALTER TABLE s.t OWNER TO {o}; COMMENT ON TABLE s.t IS 'OWNER TO {o}'; CREATE SEQUENCE s.q; ALTER SEQUENCE s.q OWNER TO {o}; ALTER SEQUENCE s.q OWNED BY s.t.a;
              GRANT USAGE ON SCHEMA s TO {g}, {r}; GRANT SELECT ON s.t TO {g} WITH GRANT OPTION; SET ROLE {g}; GRANT SELECT ON s.t TO {r}; RESET ROLE;
              GRANT UPDATE (a) ON s.t TO {r}; CREATE POLICY {o} ON s.t FOR SELECT TO {r}, {o} USING ({o} = '{o}'); ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;
              CREATE FUNCTION s.f() RETURNS text LANGUAGE sql AS $$SELECT 'GRANT ALL ON s.t TO {o};'$$; ALTER FUNCTION s.f() OWNER TO {o};

@@ -42,6 +42,11 @@ impl LeftBehind {
         !self.lost.is_empty()
     }
 
+    /// Whether the object of this step is not there.
+    pub fn has_lost_step(&self, step: &Step) -> bool {
+        self.lost.contains_key(&step.at)
+    }
+
     /// Why the step cannot be run: it stands on what is not there.
     pub fn stands_in_the_air(&self, step: &Step) -> Option<String> {
         let needed = step.depends.iter().find_map(|on| self.lost.get(on));

@@ -108,6 +108,8 @@ struct Filling {
     /// Rows that others refer to may be missing: what then fails in post-data is listed.
     salvaged: bool,
     fitting: Fitting,
+    /// Statements that were run: their numbers stand for positions in the table of contents.
+    statements: u32,
     /// Tables that this server could not create, as `COPY` names them.
     lost: BTreeMap<Vec<u8>, u64>,
 }
@@ -120,6 +122,7 @@ impl Filling {
             restored: Restored::default(),
             salvaged,
             fitting,
+            statements: 0,
             lost: BTreeMap::new(),
         })
     }
@@ -182,7 +185,8 @@ impl Filling {
                     if is_role_check(sql) && !self.fitting.is_identity() {
                         continue;
                     }
-                    self.run_step(Step::of_statement(sql), may_fail, loading).await?;
+                    self.statements = self.statements.saturating_add(1);
+                    self.run_step(Step::of_statement(sql, self.statements), may_fail, loading).await?;
                 }
                 // Our own frame for psql: what it sets, a native session has set already.
                 Some(Item::Meta(_)) => {}
@@ -199,10 +203,8 @@ impl Filling {
             fitting: &self.fitting,
             left: &mut self.restored.left_behind,
         };
-        let before = runner.left.lines.len();
         runner.step(&step, step.optional || may_fail, &[]).await?;
-        if runner.left.has_lost()
-            && runner.left.lines.len() > before
+        if runner.left.has_lost_step(&step)
             && let Some(table) = created_table(&step.sql)
         {
             self.lost.insert(table, 0);

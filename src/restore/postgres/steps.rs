@@ -25,13 +25,13 @@ pub struct Step {
 
 impl Step {
     /// A statement of which nothing else is known.
-    pub fn of_statement(sql: &[u8]) -> Self {
+    pub fn of_statement(sql: &[u8], at: u32) -> Self {
         let what = match is_role_check(sql) {
             true => "the roles that the script names".to_owned(),
             false => first_words(sql),
         };
         let optional = OPTIONAL_VERBS.iter().any(|verb| what.starts_with(verb));
-        Step { at: 0, depends: Vec::new(), what, kind: String::new(), sql: sql.to_vec(), optional, rows: None }
+        Step { at, depends: Vec::new(), what, kind: String::new(), sql: sql.to_vec(), optional, rows: None }
     }
 
     /// Whether it says something of an object that another step makes: its statements stand for themselves.
