@@ -213,7 +213,9 @@ fn server_hint(error: &ServerError) -> Option<String> {
         "58030" | "58P01" | "XX001" | "XX002" => {
             "the server cannot read its own files: look at its log and its disk now"
         }
-        "42704" if error.message.contains("role") => "create the missing roles first, or restore without owners",
+        "42704" if error.message.contains("role") => {
+            "create the missing roles first, or restore with --role-map OLD=NEW, --no-owner or --no-privileges"
+        }
         "40001" if error.message.contains("recovery") => {
             "the standby cancelled us to go on with recovery: raise max_standby_streaming_delay, or set hot_standby_feedback"
         }

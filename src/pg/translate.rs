@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::ident::Ident;
 use crate::script::{TokenKind, Tokens};
 
 use super::version::{Capability, ServerVersion};
@@ -23,7 +22,7 @@ pub struct Translated<'a> {
 
 pub fn translate(sql: &[u8], target: ServerVersion) -> Translated<'_> {
     let tokens = Tokens::of(sql);
-    let mut work = Work { tokens: &tokens, target, spans: Vec::new(), after: String::new(), changes: Vec::new() };
+    let mut work = Work { tokens: &tokens, target, spans: Vec::new(), after: Vec::new(), changes: Vec::new() };
     let nothing_left = match () {
         () if tokens.is(0, "GRANT") || tokens.is(0, "REVOKE") => work.privileges(0),
         () if tokens.are(0, "ALTER DEFAULT PRIVILEGES") => {
@@ -41,7 +40,7 @@ pub fn translate(sql: &[u8], target: ServerVersion) -> Translated<'_> {
         (false, true) => Cow::Borrowed(sql),
         (false, false) => {
             let mut sql = tokens.replaced(spans);
-            sql.extend_from_slice(after.as_bytes());
+            sql.extend_from_slice(&after);
             Cow::Owned(sql)
         }
     };
@@ -57,7 +56,7 @@ pub fn without_expressions(sql: &[u8]) -> Option<Translated<'_>> {
         return None;
     }
     let target = ServerVersion::from_num(0);
-    let mut work = Work { tokens: &tokens, target, spans: Vec::new(), after: String::new(), changes: Vec::new() };
+    let mut work = Work { tokens: &tokens, target, spans: Vec::new(), after: Vec::new(), changes: Vec::new() };
     for element in work.elements() {
         work.strip(&element);
     }
@@ -70,7 +69,7 @@ struct Work<'a> {
     target: ServerVersion,
     spans: Vec<(Range<usize>, String)>,
     /// Statements that follow.
-    after: String,
+    after: Vec<u8>,
     changes: Vec<String>,
 }
 
@@ -213,10 +212,10 @@ impl Work<'_> {
         let table = self.tokens.find(1, &["TABLE"]).map_or(0, |word| word + 1);
         let open = (table..self.tokens.len()).find(|at| self.tokens.is_mark(*at, b'(')).unwrap_or(table + 1);
         let last = (table..open).find(|at| self.tokens.is(*at, "OF")).unwrap_or(open).saturating_sub(1);
-        let names: Vec<String> = (table..=last).filter_map(|at| self.tokens.name(at)).collect();
-        let names: Vec<String> = names.into_iter().map(|name| Ident::new(name).to_string()).collect();
-        let (table, column) = (names.join("."), Ident::new(name));
-        self.after.push_str(&format!("\nALTER TABLE ONLY {table} ALTER COLUMN {column} SET NOT NULL;"));
+        let names = (table..=last).map(|at| self.tokens.text(at)).collect::<Vec<_>>().concat();
+        let pieces: [&[u8]; 5] =
+            [b"\nALTER TABLE ONLY ", &names, b" ALTER COLUMN ", self.tokens.text(column), b" SET NOT NULL;"];
+        self.after.extend_from_slice(&pieces.concat());
     }
 
     /// `"a" type DEFAULT … NOT NULL COLLATE …`, or a CHECK.

@@ -40,7 +40,7 @@ pub async fn restore_foreign<R: Read + Send + 'static>(
     let fitting = Fitting::new(adaptation.tailoring.clone(), None, prepared.version());
     match fill(reader, named, &loading, &fitting).await {
         Ok(restored) => Ok(restored.finished(prepared.finish(&Properties::default(), &fitting).await?)),
-        Err(error) => Err(prepared.abandon(error).await.0),
+        Err(error) => Err(prepared.abandon(error).await),
     }
 }
 

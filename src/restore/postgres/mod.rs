@@ -101,20 +101,22 @@ pub async fn restore_archive<R: ReadAt + 'static>(
         Ok(mut restored) => {
             let tables = chosen.tables_in(archive.streams()).len() as u64;
             restored.tables = tables.saturating_sub(restored.left_behind.missing_tables);
-            restored.left_behind.lines.extend(roles.left_behind);
-            restored.warnings.extend(roles.warnings);
+            restored.left_behind.lines.append(&mut roles.left_behind);
+            restored.warnings.append(&mut roles.warnings);
             let not_brought = chosen.not_brought(archive.toc());
             if !not_brought.is_empty() {
                 let all = not_brought.join(", ");
                 restored.warnings.push(format!("not brought, since no table that was named owns it: {all}"));
             }
             let properties = if chosen.has_tables() { Properties::default() } else { properties };
-            Ok(restored.finished(prepared.finish(&properties, &fitting).await?))
+            match prepared.finish(&properties, &fitting).await {
+                Ok(finished) => Ok(restored.finished(finished)),
+                Err(error) => Err(roles.undo(error, server).await),
+            }
         }
         Err(error) => {
             let error = with_needs(error, &chosen.needs(archive.toc()));
-            let (error, admin) = prepared.abandon(error).await;
-            Err(roles.drop_again(error, &admin).await)
+            Err(roles.undo(prepared.abandon(error).await, server).await)
         }
     }
 }

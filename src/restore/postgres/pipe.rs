@@ -53,7 +53,7 @@ pub async fn restore_pipe<R: Read + Send + 'static>(
             let properties = Properties::from_archive(&tail.properties)?;
             Ok(restored.finished(prepared.finish(&properties, &fitting).await?))
         }
-        Err(error) => Err(prepared.abandon(error).await.0),
+        Err(error) => Err(prepared.abandon(error).await),
     }
 }
 

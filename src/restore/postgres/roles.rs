@@ -4,6 +4,7 @@
 use crate::archive::ReadAt;
 use crate::error::{Error, Result};
 use crate::job::Adaptation;
+use crate::pg::connect::Server;
 use crate::pg::properties::Properties;
 use crate::pg::roles::{NewRoles, present};
 use crate::pg::session::Session;
@@ -45,7 +46,14 @@ impl Roles {
         Ok(())
     }
 
-    pub async fn drop_again(self, error: Error, admin: &Session) -> Error {
-        self.made.drop_again(admin).await.into_iter().fold(error, Error::note)
+    /// The restore failed: the roles that this run made go again, as far as nothing belongs to them.
+    pub async fn undo(self, error: Error, server: &Server) -> Error {
+        if self.made.is_empty() {
+            return error;
+        }
+        match Session::open_maintenance(server).await {
+            Ok(admin) => self.made.drop_again(&admin).await.into_iter().fold(error, Error::note),
+            Err(left) => error.note(format!("roles that this run had created could not be dropped: {}", left.chain())),
+        }
     }
 }

@@ -158,7 +158,7 @@ impl Prepared {
             }
             Working::Beside { temporary, kept } => match self.exchange(temporary, kept).await {
                 Ok(warning) => Ok(Finished { kept: Some(kept.as_str().to_owned()), warning, ..Finished::default() }),
-                Err(error) => Err(self.abandon(error).await.0),
+                Err(error) => Err(self.abandon(error).await),
             },
         }
     }
@@ -184,10 +184,10 @@ impl Prepared {
     }
 
     /// The restore failed: takes away what this run created and says in which state the target is.
-    pub async fn abandon(mut self, error: Error) -> (Error, Session) {
+    pub async fn abandon(mut self, error: Error) -> Error {
         self.revive().await;
         let name = self.name.as_str();
-        let error = match &self.working {
+        match &self.working {
             Working::InPlace => error.note(format!(
                 "database {name} was empty and is now partly filled; drop and create it again before the next try"
             )),
@@ -206,7 +206,6 @@ impl Prepared {
                     left.chain()
                 )),
             },
-        };
-        (error, self.admin)
+        }
     }
 }
