@@ -267,6 +267,7 @@ fn a_modest_role_restores_what_others_owned() {
         "s.t",
         "--no-owner",
         "--no-privileges",
+        "--no-publications",
     ];
     named.sandbox.run(&arguments).expect(0);
     assert_eq!(
