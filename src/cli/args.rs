@@ -217,7 +217,7 @@ pub struct RestoreArgs {
     /// The role NEW takes the place of the archive's role OLD; may be repeated
     #[arg(long = "role-map", value_name = "OLD=NEW")]
     pub role_map: Vec<String>,
-    /// Create roles that the archive names and the server lacks, without passwords
+    /// Create roles that the archive names and the server lacks, without passwords; not from a pipe
     #[arg(long)]
     pub create_roles: bool,
     /// Without comments

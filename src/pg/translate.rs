@@ -129,7 +129,7 @@ impl Work<'_> {
 
     /// The parts between the commas of the first parentheses, as ranges of tokens.
     fn elements(&self) -> Vec<Range<usize>> {
-        let all = 0..self.tokens.len();
+        let all = 0..self.tokens.count();
         let Some(open) = all.clone().find(|at| self.tokens.depth(*at) == 0 && self.tokens.is_mark(*at, b'(')) else {
             return Vec::new();
         };
@@ -210,7 +210,7 @@ impl Work<'_> {
             return;
         }
         let table = self.tokens.find(1, &["TABLE"]).map_or(0, |word| word + 1);
-        let open = (table..self.tokens.len()).find(|at| self.tokens.is_mark(*at, b'(')).unwrap_or(table + 1);
+        let open = (table..self.tokens.count()).find(|at| self.tokens.is_mark(*at, b'(')).unwrap_or(table + 1);
         let last = (table..open).find(|at| self.tokens.is(*at, "OF")).unwrap_or(open).saturating_sub(1);
         let names = (table..=last).map(|at| self.tokens.text(at)).collect::<Vec<_>>().concat();
         let pieces: [&[u8]; 5] =

@@ -14,7 +14,7 @@ pub fn unfit(sql: &[u8], target: ServerVersion) -> Option<(&'static str, u32)> {
 }
 
 fn feature(tokens: &Tokens<'_>, target: ServerVersion) -> Option<(&'static str, Capability)> {
-    let has = |words: &str| (0..tokens.len()).any(|at| tokens.are(at, words));
+    let has = |words: &str| (0..tokens.count()).any(|at| tokens.are(at, words));
     let found = |rules: &[(&str, &'static str, Capability)]| {
         let mut unknown = rules.iter().filter(|(_, _, capability)| !target.has(*capability));
         unknown.find(|(words, ..)| has(words)).map(|(_, feature, capability)| (*feature, *capability))
@@ -25,7 +25,7 @@ fn feature(tokens: &Tokens<'_>, target: ServerVersion) -> Option<(&'static str, 
             (body && !target.has(Capability::SqlBodies)).then_some(("SQL bodies", Capability::SqlBodies))
         }
         () if tokens.are(0, "CREATE VIEW") => {
-            let invoker = (0..tokens.len()).any(|at| tokens.name(at).is_some_and(|name| name == "security_invoker"));
+            let invoker = (0..tokens.count()).any(|at| tokens.name(at).is_some_and(|name| name == "security_invoker"));
             let lacks = !target.has(Capability::SecurityInvokerViews);
             (invoker && lacks).then_some(("security_invoker", Capability::SecurityInvokerViews))
         }
@@ -63,7 +63,7 @@ fn publication(tokens: &Tokens<'_>, target: ServerVersion) -> Option<(&'static s
     if tokens.are(add + 1, "TABLES IN SCHEMA") {
         return Some(("schemas in publications", Capability::PublicationFilters));
     }
-    let filtered = (add..tokens.len()).any(|at| tokens.is_mark(at, b'('));
+    let filtered = (add..tokens.count()).any(|at| tokens.is_mark(at, b'('));
     filtered.then_some(("columns and rows of publications", Capability::PublicationFilters))
 }
 

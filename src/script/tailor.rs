@@ -178,7 +178,7 @@ impl<'a> Judged<'a> {
     }
 
     fn default_privileges(&mut self) {
-        let verb = self.tokens.find(3, &["GRANT", "REVOKE"]).unwrap_or(self.tokens.len());
+        let verb = self.tokens.find(3, &["GRANT", "REVOKE"]).unwrap_or(self.tokens.count());
         if self.tokens.is(3, "FOR") {
             self.list(5);
         }
@@ -196,7 +196,7 @@ impl<'a> Judged<'a> {
             () if tokens.are(1, "USER MAPPING") => return self.user_mapping(),
             () => {}
         }
-        let last = self.tokens.len().saturating_sub(1);
+        let last = self.tokens.count().saturating_sub(1);
         let name = if self.tokens.is_mark(last, b';') { last.saturating_sub(1) } else { last };
         if name >= 2 && self.tokens.are(name - 2, "OWNER TO") && self.tokens.depth(name) == 0 {
             self.parts.push(Part::Owners);

@@ -53,7 +53,7 @@ impl<'a> Tokens<'a> {
         Tokens { sql, all }
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.all.len()
     }
 
@@ -82,7 +82,7 @@ impl<'a> Tokens<'a> {
 
     /// The first of these keywords from `from` on that stands outside of parentheses.
     pub fn find(&self, from: usize, keywords: &[&str]) -> Option<usize> {
-        (from..self.len()).find(|index| self.depth(*index) == 0 && keywords.iter().any(|word| self.is(*index, word)))
+        (from..self.count()).find(|index| self.depth(*index) == 0 && keywords.iter().any(|word| self.is(*index, word)))
     }
 
     pub fn depth(&self, index: usize) -> u32 {
@@ -248,7 +248,7 @@ mod tests {
 
     fn texts(sql: &str) -> Vec<String> {
         let tokens = Tokens::of(sql.as_bytes());
-        (0..tokens.len()).map(|index| String::from_utf8_lossy(tokens.text(index)).into_owned()).collect()
+        (0..tokens.count()).map(|index| String::from_utf8_lossy(tokens.text(index)).into_owned()).collect()
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
     fn text_that_ends_early_ends_in_a_token() {
         for sql in ["'a", "\"a", "$$a", "E'\\", "/* a", "$", "", "a$", "'", "\""] {
             let tokens = Tokens::of(sql.as_bytes());
-            let end = tokens.len().checked_sub(1).and_then(|last| tokens.get(last)).map_or(0, |last| last.span.end);
+            let end = tokens.count().checked_sub(1).and_then(|last| tokens.get(last)).map_or(0, |last| last.span.end);
             assert!(end <= sql.len(), "{sql}");
         }
     }

@@ -305,3 +305,20 @@ fn an_extension_that_is_not_on_offer_is_refused_with_all_else() {
     assert!(!target.exists());
     drop(source);
 }
+
+#[test]
+fn a_collation_of_another_version_is_told_and_nothing_of_the_probe_stays() {
+    let sandbox = Sandbox::new();
+    let source = TestDatabase::planned(17, "collation_source");
+    let admin = |sql: &str| psql(17, &admin_url(17), sql);
+    let create = format!("CREATE DATABASE {} TEMPLATE template0 LOCALE_PROVIDER builtin", source.name);
+    admin(&format!("{create} BUILTIN_LOCALE 'C.UTF-8'"));
+    source.psql("CREATE TABLE t (a text PRIMARY KEY); INSERT INTO t VALUES ('あ'), ('い')");
+    admin(&format!("UPDATE pg_database SET datcollversion = '0.1' WHERE datname = '{}'", source.name));
+    sandbox.run(&["backup", "postgres", "--url", &source.url(), "--output", "c.sql.gz"]).expect(0);
+    let target = TestDatabase::planned(17, "collation_target");
+    let told = sandbox.run(&["restore", "--file", "c.sql.gz", "--url", &target.url(), "--confirm"]).expect(0);
+    told.says("collation C.UTF-8 (builtin) has version 1 here and had 0.1");
+    assert_eq!(admin("SELECT count(*) FROM pg_collation WHERE collname = 'miyabi_probe'"), "0");
+    assert_eq!(target.psql("SELECT datlocprovider FROM pg_database WHERE datname = current_database()"), "b");
+}

@@ -239,7 +239,7 @@ impl Filling {
 fn created_table(sql: &[u8]) -> Option<Vec<u8>> {
     let tokens = Tokens::of(sql);
     let table = (1..=2).find(|at| tokens.is(0, "CREATE") && tokens.is(*at, "TABLE"))? + 1;
-    let last = (table..tokens.len()).take_while(|at| {
+    let last = (table..tokens.count()).take_while(|at| {
         tokens.is_mark(*at, b'.') || tokens.get(*at).is_some_and(|token| token.kind == TokenKind::Quoted)
     });
     sql.get(tokens.span(table, last.last()?)).map(<[u8]>::to_vec)
