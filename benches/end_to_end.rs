@@ -16,8 +16,8 @@ use jiff::tz::TimeZone;
 use miyabi_backup::cancel::Cancel;
 use miyabi_backup::clock::Clock;
 use miyabi_backup::job::{
-    ArchiveChoice, BackupJob, Compress, Content, Context, Place, PostgresSource, PostgresTarget, RestoreJob, Selection,
-    Source,
+    Adaptation, ArchiveChoice, BackupJob, Compress, Content, Context, Place, PostgresSource, PostgresTarget,
+    RestoreJob, Selection, Source,
 };
 use miyabi_backup::pg::connect::Server;
 use miyabi_backup::progress::Progress;
@@ -120,6 +120,7 @@ fn restore_job(server: Server, archive: &Path) -> RestoreJob {
         kind: None,
         postgres: PostgresTarget::Known { server: Box::new(server), database },
         sqlite: None,
+        adaptation: Adaptation::default(),
         selection: Selection { tables: Vec::new(), content: Content::All },
         jobs: cores(),
         threads: cores(),

@@ -180,6 +180,10 @@ EXAMPLES
         miyabi-backup restore --file shop.sql.gz --database shop_rescued --table public.orders
     The roles and tablespaces of a lost server into a new one, before its databases:
         miyabi-backup restore --type globals --file latest --url postgres://postgres@db2
+    To a managed server, as a role that may create databases:
+        miyabi-backup restore --file shop.sql.gz --url postgres://app@db2/shop --no-owner --no-privileges
+    To a server where another role stands in for the owner, and the others are made:
+        miyabi-backup restore --file shop.sql.gz --database shop --role-map shop=shop_staging --create-roles
     A SQLite file, into the live file; the old content stays as app.db.before-restore-<time>:
         miyabi-backup restore --file latest --type sqlite --name app --database /var/lib/app/app.db")]
 pub struct RestoreArgs {
@@ -219,6 +223,33 @@ pub struct RestoreArgs {
     /// Rows without definitions, into tables that stand and are empty
     #[arg(long)]
     pub data_only: bool,
+    /// Everything belongs to the role that restores
+    #[arg(long)]
+    pub no_owner: bool,
+    /// Without GRANT, REVOKE and default privileges
+    #[arg(long)]
+    pub no_privileges: bool,
+    /// The role NEW takes the place of the archive's role OLD; may be repeated
+    #[arg(long = "role-map", value_name = "OLD=NEW")]
+    pub role_map: Vec<String>,
+    /// Create roles that the archive names and the server lacks, without passwords; not from a pipe
+    #[arg(long)]
+    pub create_roles: bool,
+    /// Without comments
+    #[arg(long)]
+    pub no_comments: bool,
+    /// Without security labels
+    #[arg(long)]
+    pub no_security_labels: bool,
+    /// Without publications
+    #[arg(long)]
+    pub no_publications: bool,
+    /// Without subscriptions
+    #[arg(long)]
+    pub no_subscriptions: bool,
+    /// Everything into the target's own tablespace
+    #[arg(long)]
+    pub no_tablespaces: bool,
     /// How long to wait for a lock on the target, such as 30s or 5min [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub lock_timeout: Option<String>,

@@ -10,5 +10,5 @@ mod stored;
 
 pub use backup::{BackupJob, Compress, Content, GlobalsSource, Limits, Place, PostgresSource, Source, SqliteSource};
 pub use context::Context;
-pub use restore::{ArchiveChoice, PostgresTarget, RestoreJob, Selection, TableName};
+pub use restore::{Adaptation, ArchiveChoice, PostgresTarget, RestoreJob, Selection, TableName};
 pub use stored::{ListJob, VerifyJob};

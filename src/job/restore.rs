@@ -12,6 +12,7 @@ use super::Content;
 use crate::error::{Error, Kind, Result};
 use crate::pg::connect::Server;
 use crate::policy::ArchiveKind;
+use crate::script::Tailoring;
 
 #[derive(Clone, Debug)]
 pub struct RestoreJob {
@@ -22,6 +23,7 @@ pub struct RestoreJob {
     /// `--database` as a path; `None` refuses archives of SQLite files.
     pub sqlite: Option<PathBuf>,
     pub selection: Selection,
+    pub adaptation: Adaptation,
     /// Connections that load rows at once.
     pub jobs: usize,
     /// Threads that decompress.
@@ -82,6 +84,20 @@ impl Selection {
     /// Only a whole archive may take a database's place.
     pub fn is_whole(&self) -> bool {
         self.tables.is_empty() && self.content == Content::All
+    }
+}
+
+/// How a database is fitted to the roles and tablespaces of its target.
+#[derive(Clone, Debug, Default)]
+pub struct Adaptation {
+    pub tailoring: Tailoring,
+    /// Roles that the archive names and the server lacks are made from the archive's definitions.
+    pub create_roles: bool,
+}
+
+impl Adaptation {
+    pub fn is_none(&self) -> bool {
+        self.tailoring.is_none() && !self.create_roles
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::{Ident, Literal};
 
 use super::session::Session;
-use super::version::Capability;
+use super::version::{Capability, ServerVersion};
 
 /// The properties that only `CREATE DATABASE` can give.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -43,6 +43,11 @@ impl Shape {
             icu_rules: fact("icu_rules"),
             tablespace: String::new(),
         }
+    }
+
+    /// The statement that a server of this version takes, for messages and for use.
+    pub fn create_statement_for(&self, name: &str, version: ServerVersion) -> String {
+        self.create_statement(&Ident::new(name), version.has(Capability::DatabaseIcuLocale))
     }
 
     fn create_statement(&self, name: &Ident, providers: bool) -> String {
@@ -226,7 +231,7 @@ async fn sessions(admin: &Session, name: &str, own: i32) -> Result<Vec<String>> 
 
 /// Creates an empty database with the source's encoding and locale.
 pub async fn create(admin: &Session, name: &Ident, shape: &Shape) -> Result<()> {
-    let sql = shape.create_statement(name, admin.version().has(Capability::DatabaseIcuLocale));
+    let sql = shape.create_statement_for(name.as_str(), admin.version());
     admin.execute(&sql).await.map_err(|error| {
         error.of_kind(Kind::Target).while_doing(format!("cannot create database {}", name.as_str())).hint(format!(
             "the source has encoding {}, collation {}: does the server have this locale, and may the user create databases?",

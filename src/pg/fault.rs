@@ -1,5 +1,6 @@
 //! What a server or a socket said, turned into our error: what failed, on which object, why, and what helps.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, ErrorKind};
 
@@ -164,6 +165,18 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
+/// The server's code for what failed, if a server said so.
+pub fn sqlstate(error: &Error) -> Option<&str> {
+    let mut next = error.source();
+    while let Some(layer) = next {
+        if let Some(failure) = layer.downcast_ref::<Failure>() {
+            return failure.code();
+        }
+        next = layer.source();
+    }
+    None
+}
+
 fn io_hint(cause: &io::Error) -> Option<&'static str> {
     Some(match cause.kind() {
         ErrorKind::ConnectionRefused => "is the server running, and does it listen on this address and port?",
@@ -200,7 +213,9 @@ fn server_hint(error: &ServerError) -> Option<String> {
         "58030" | "58P01" | "XX001" | "XX002" => {
             "the server cannot read its own files: look at its log and its disk now"
         }
-        "42704" if error.message.contains("role") => "create the missing roles first, or restore without owners",
+        "42704" if error.message.contains("role") => {
+            "create the missing roles first, or restore with --role-map OLD=NEW, --no-owner or --no-privileges"
+        }
         "40001" if error.message.contains("recovery") => {
             "the standby cancelled us to go on with recovery: raise max_standby_streaming_delay, or set hot_standby_feedback"
         }

@@ -95,19 +95,25 @@ pub enum Capability {
     RangeStatistics,
     /// `pg_class.relallfrozen`.
     AllFrozenPages,
+    /// Event triggers on `login`.
+    LoginEvents,
+    /// `WITH (security_invoker)` of views.
+    SecurityInvokerViews,
 }
 
 impl Capability {
-    fn since(self) -> u32 {
+    /// The first major that has it.
+    pub fn since(self) -> u32 {
         use Capability::*;
         match self {
             ColumnCompression | Multiranges | SqlBodies | Subscripting | StatisticsExpressions => 14,
             SubscriptionBinaryStream | TidRangeScans | SequencesWithoutType => 14,
             PublicOwnedByDatabaseOwner | PublicationFilters | SubscriptionTwoPhase | NullsNotDistinct => 15,
             DatabaseIcuLocale | UnloggedSequences | VisibleTriggerClones | ParameterAcls => 15,
+            SecurityInvokerViews => 15,
             IcuRules | SubscriptionOrigin | MembershipOptions => 16,
             BuiltinLocale | Maintain | DomainNotNullConstraints | NullableStatisticsTargets => 17,
-            SubscriptionFailover | PartitionedAccessMethods | TransactionTimeout => 17,
+            SubscriptionFailover | PartitionedAccessMethods | TransactionTimeout | LoginEvents => 17,
             NotNullConstraints | NotEnforced | PeriodConstraints | VirtualColumns => 18,
             PublicationGeneratedColumns | SequenceData | NoUnloggedPartitionedTables => 18,
             LargeObjectDefaultAcls | AllFrozenPages => 18,
@@ -137,6 +143,17 @@ impl ServerVersion {
     /// `then` where the server has the capability, else `otherwise`: for a column in a query.
     pub fn pick<T>(self, capability: Capability, then: T, otherwise: T) -> T {
         if self.has(capability) { then } else { otherwise }
+    }
+
+    /// Whether PostgreSQL itself no longer has this extension in this major: nobody can install it there.
+    pub fn has_dropped(self, extension: &str) -> bool {
+        let until = match extension {
+            "plpythonu" | "plpython2u" | "hstore_plpythonu" | "hstore_plpython2u" => 14,
+            "jsonb_plpythonu" | "jsonb_plpython2u" | "ltree_plpythonu" | "ltree_plpython2u" => 14,
+            "adminpack" | "old_snapshot" => 16,
+            _ => return false,
+        };
+        self.major() > until
     }
 
     /// Older than anything that this program can read.
@@ -177,6 +194,13 @@ mod tests {
         assert!(new.has(Capability::NullsNotDistinct));
         assert_eq!(old.pick(Capability::ParameterAcls, "acl", "NULL"), "NULL");
         assert_eq!(old.to_string(), "14.23");
+    }
+
+    #[test]
+    fn an_extension_that_nobody_can_install_is_known() {
+        assert!(ServerVersion::from_num(170_000).has_dropped("adminpack"));
+        assert!(!ServerVersion::from_num(160_009).has_dropped("adminpack"));
+        assert!(!ServerVersion::from_num(180_000).has_dropped("postgis"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
 
 use super::outcome::{GlobalsPreview, TargetPreview};
-use super::postgres::{Restored, until_stopped};
+use super::postgres::until_stopped;
 use super::source::Opened;
 
 /// More than the roles of any server.
@@ -132,8 +132,8 @@ pub async fn look(loaded: &Loaded, server: &Server, named: bool) -> Result<(Serv
     Ok((server, TargetPreview::Globals(preview), warnings))
 }
 
-/// Runs every statement; what fails is listed, and what stands on it is left out.
-pub async fn restore(loaded: Loaded, server: &Server, cancel: &Cancel) -> Result<Restored> {
+/// Runs every statement; what fails is listed, and what stands on it is left out. Returns the list.
+pub async fn restore(loaded: Loaded, server: &Server, cancel: &Cancel) -> Result<Vec<String>> {
     let (session, _) = session(server, true).await?;
     let (before, _) = globals::of_session(&session).await?;
     let stands =
@@ -149,7 +149,7 @@ pub async fn restore(loaded: Loaded, server: &Server, cancel: &Cancel) -> Result
     conn.close().await;
     let (after, _) = globals::of_session(&session).await?;
     run.add_differences(&loaded.steps, differences(&loaded.wanted, &after)?);
-    Ok(Restored { left_behind: run.left, ..Restored::default() })
+    Ok(run.left)
 }
 
 struct Run {

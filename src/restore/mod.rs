@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::SourceKind;
 use crate::error::{Error, Kind, Result};
-use crate::job::{Context, RestoreJob};
+use crate::job::{Adaptation, Context, RestoreJob};
 use crate::pg::connect::Server;
 use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
@@ -23,7 +23,7 @@ use crate::units::StoredBytes;
 pub use outcome::{Preview, RestoreOutcome, TargetPreview};
 
 use globals::Loaded;
-use postgres::{Chosen, Loading, Restored};
+use postgres::{Chosen, Loading, Restored, Wanted};
 use source::{Found, Opened};
 
 /// An opened archive and the target that it would go into.
@@ -54,6 +54,20 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
         let (job, context) = (job.clone(), context.clone());
         joined(tokio::task::spawn_blocking(move || source::open(&job, &context)).await)?
     };
+    if !job.adaptation.is_none() && found.opened.kind() != ArchiveKind::Postgres {
+        return Err(Error::new(Kind::Usage, format!("{} does not hold a PostgreSQL database", found.named))
+            .hint("leave out the flags about owners, privileges, roles and what else only such a database has"));
+    }
+    if job.adaptation.create_roles && !matches!(found.opened, Opened::Archive(_)) {
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "--create-roles needs the index of an archive, and {} has none that can be read first",
+                found.named
+            ),
+        )
+        .hint("save the archive to a file first, or create the roles by hand"));
+    }
     if !job.selection.is_whole() && !matches!(found.opened, Opened::Archive(_)) {
         return Err(Error::new(Kind::Usage, format!("only a whole restore is possible from {}", found.named))
             .hint("--table, --schema-only and --data-only need one of our archives as a file"));
@@ -63,9 +77,9 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
     }
     let target = find_target(&found, job)?;
     let chosen = choose(&found, job)?;
-    let (target_preview, warning) = match &target {
-        Target::Postgres(server) => look_at_database(server, &found, chosen.as_ref()).await?,
-        Target::Sqlite(path) => (look_at_file(path), None),
+    let (target_preview, warnings) = match &target {
+        Target::Postgres(server) => look_at_database(server, &found, chosen.as_ref(), &job.adaptation).await?,
+        Target::Sqlite(path) => (look_at_file(path), Vec::new()),
     };
     let preview = Preview {
         archive: found.named.clone(),
@@ -73,7 +87,7 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
         size: found.size.map(StoredBytes),
         passed_over: found.passed_over.clone(),
         target: target_preview,
-        warnings: warning.into_iter().collect(),
+        warnings,
     };
     Ok(Plan { work: Work::Source { found, target, chosen }, preview })
 }
@@ -144,24 +158,27 @@ fn whole_only() -> Error {
 }
 
 /// Also whether the way to the server is unsafe.
+/// Also what deserves a look, such as an unsafe way to the server.
 async fn look_at_database(
     server: &Server,
     found: &Found,
     chosen: Option<&Chosen>,
-) -> Result<(TargetPreview, Option<String>)> {
+    adaptation: &Adaptation,
+) -> Result<(TargetPreview, Vec<String>)> {
     let target = postgres::inspect(server).await?;
     let part = match (&found.opened, chosen) {
         (Opened::Archive(archive), Some(chosen)) => Some((archive.as_ref(), chosen)),
         _ => None,
     };
-    let warning = postgres::first_look(server, &target, part).await?;
+    let wanted = Wanted { header: found.opened.header(), part, adaptation };
+    let warnings = postgres::first_look(server, &target, &wanted).await?;
     let preview = TargetPreview::Postgres {
         server: server.describe_hosts(),
         database: server.database.clone(),
         found: target,
         within: chosen.is_some_and(|chosen| !chosen.is_whole()),
     };
-    Ok((preview, warning))
+    Ok((preview, warnings))
 }
 
 fn look_at_file(path: &Path) -> TargetPreview {
@@ -245,15 +262,15 @@ async fn into_database(
             let chosen = chosen.ok_or_else(|| Error::new(Kind::Bug, "an archive is restored without a choice"))?;
             let rows = chosen.row_streams(archive.streams());
             context.progress.stage(format!("restoring {}", server.database), rows.iter().map(|one| one.raw.0).sum());
-            postgres::restore_archive(archive, server, &chosen, loading, stamp).await?
+            postgres::restore_archive(archive, server, &chosen, &job.adaptation, loading, stamp).await?
         }
         Opened::Pipe(reader) => {
             context.progress.stage(format!("restoring {}", server.database), 0);
-            postgres::restore_pipe(*reader, server, loading, stamp).await?
+            postgres::restore_pipe(*reader, server, &job.adaptation, loading, stamp).await?
         }
         Opened::Script(input) => {
             context.progress.stage(format!("restoring {}", server.database), 0);
-            postgres::restore_foreign(input, &found.named, server, loading, stamp).await?
+            postgres::restore_foreign(input, &found.named, server, &job.adaptation, loading, stamp).await?
         }
         Opened::DatabaseFile(_) => {
             return Err(Error::new(Kind::Usage, "a SQLite file cannot be restored into PostgreSQL"));
@@ -267,7 +284,7 @@ async fn into_database(
         raw_bytes: context.progress.read().raw_bytes,
         duration_seconds: 0.0,
         kept: restored.kept,
-        left_behind: restored.left_behind,
+        left_behind: restored.left_behind.lines,
         warnings: restored.warnings,
     })
 }
@@ -275,7 +292,7 @@ async fn into_database(
 async fn onto_server(loaded: Loaded, server: &Server, context: &Context) -> Result<RestoreOutcome> {
     context.progress.stage(format!("restoring globals onto {}", server.describe_hosts()), 0);
     let raw_bytes = loaded.raw_bytes;
-    let restored = globals::restore(loaded, server, &context.cancel.child()).await?;
+    let left_behind = globals::restore(loaded, server, &context.cancel.child()).await?;
     Ok(RestoreOutcome {
         archive: String::new(),
         target: server.describe_hosts(),
@@ -284,8 +301,8 @@ async fn onto_server(loaded: Loaded, server: &Server, context: &Context) -> Resu
         raw_bytes,
         duration_seconds: 0.0,
         kept: None,
-        left_behind: restored.left_behind,
-        warnings: restored.warnings,
+        left_behind,
+        warnings: Vec::new(),
     })
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Pure and bounded: [`Lexer`] is fed bytes and holds at most one statement, so a script of any length can be
 //! read from a pipe. [`check_single_statement`] is what stands between a hostile source server and whoever
-//! restores the script with psql; [`check_fragment`] does the same for expressions. All run the same scanner. Nothing here executes anything.
+//! restores the script with psql; [`check_fragment`] does the same for expressions. All run the same scanner. [`Tailoring`]
+//! fits statements to another server. Nothing here executes anything.
 
 mod check;
 mod fault;
@@ -11,6 +12,8 @@ mod fuzz;
 mod lexer;
 mod restrict;
 mod scan;
+mod tailor;
+mod tokens;
 
 pub use self::check::{check_fragment, check_single_statement, without_variables};
 pub use self::fault::{Fault, ScriptError};
@@ -18,3 +21,5 @@ pub use self::fault::{Fault, ScriptError};
 pub use self::fuzz::fuzz_sql_framing;
 pub use self::lexer::{Item, Lexer, Markers};
 pub use self::restrict::Restrict;
+pub use self::tailor::{Part, Tailoring, owner_of, roles_of, tablespace_of};
+pub use self::tokens::{Kind as TokenKind, Tokens};

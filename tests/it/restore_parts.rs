@@ -188,7 +188,7 @@ fn a_part_that_fails_late_leaves_no_trace() {
 
 /// A role without rights that lasts as long as the test.
 pub struct Role {
-    major: u32,
+    pub major: u32,
     pub name: String,
 }
 

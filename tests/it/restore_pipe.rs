@@ -13,7 +13,7 @@ pub fn piped(sandbox: &Sandbox, bytes: &[u8], url: &str) -> Outcome {
     with_input(sandbox, bytes, &["restore", "--file", "-", "--url", url, "--confirm"])
 }
 
-fn with_input(sandbox: &Sandbox, bytes: &[u8], arguments: &[&str]) -> Outcome {
+pub fn with_input(sandbox: &Sandbox, bytes: &[u8], arguments: &[&str]) -> Outcome {
     let input = sandbox.path("input");
     fs::write(&input, bytes).unwrap();
     // a real pipe, not a file: nothing can be read twice, and its writer may end early

@@ -10,8 +10,9 @@ use crate::cli::args::{RestoreArgs, Type};
 use crate::cli::config::{Config, Setting};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::job::{ArchiveChoice, PostgresSource, PostgresTarget, RestoreJob, Selection};
+use crate::job::{Adaptation, ArchiveChoice, PostgresSource, PostgresTarget, RestoreJob, Selection};
 use crate::pg::connect::Server;
+use crate::script::{Part, Tailoring};
 
 pub struct Restore {
     pub job: RestoreJob,
@@ -33,6 +34,7 @@ pub fn restore(args: &RestoreArgs, config: &Config, clock: &Clock, notes: &mut N
         kind: args.kind.map(archive_kind),
         postgres: postgres(args, config, notes)?,
         sqlite: args.database.clone().map(PathBuf::from),
+        adaptation: adaptation(args)?,
         selection: Selection { tables, content: content(args.schema_only, args.data_only) },
         jobs: values::count(config, "jobs", machine::connections())?,
         threads: values::count(config, "threads", machine::cores())?,
@@ -44,6 +46,29 @@ pub fn restore(args: &RestoreArgs, config: &Config, clock: &Clock, notes: &mut N
     let command = |key: &str| config.get(key).map(|Setting { value, .. }| value.clone());
     let hooks = Hooks { before: command("restore.before_restore"), after: command("restore.after_restore") };
     Ok(Restore { job, hooks })
+}
+
+/// What is left out, and under which names roles go.
+fn adaptation(args: &RestoreArgs) -> Result<Adaptation> {
+    let parts = [
+        (args.no_owner, Part::Owners),
+        (args.no_privileges, Part::Privileges),
+        (args.no_comments, Part::Comments),
+        (args.no_security_labels, Part::SecurityLabels),
+        (args.no_publications, Part::Publications),
+        (args.no_subscriptions, Part::Subscriptions),
+        (args.no_tablespaces, Part::Tablespaces),
+    ];
+    let leave_out = parts.into_iter().filter(|(given, _)| *given).map(|(_, part)| part).collect();
+    let mut tailoring = Tailoring { leave_out, ..Tailoring::default() };
+    for text in &args.role_map {
+        let (old, new) = values::role_pair(text)?;
+        if let Some(other) = tailoring.role_map.insert(old.clone(), new.clone()).filter(|other| *other != new) {
+            return Err(Error::new(Kind::Usage, format!("--role-map names two roles for {old}: {other} and {new}"))
+                .hint("leave one of them out"));
+        }
+    }
+    Ok(Adaptation { tailoring, create_roles: args.create_roles })
 }
 
 fn check_flags(args: &RestoreArgs) -> Result<()> {

@@ -117,6 +117,20 @@ pub fn table_name(text: &str) -> Result<TableName> {
     if parts.is_empty() { Ok(TableName { schema, name }) } else { Err(wrong()) }
 }
 
+/// `OLD=NEW`; a name that holds `=` or a quote is written in double quotes, as in SQL.
+pub fn role_pair(text: &str) -> Result<(String, String)> {
+    let wrong = || unusable(&"--role-map", "OLD=NEW, each in double quotes if it holds `=`", text);
+    let (old, rest) = match text.starts_with('"') {
+        true => quoted(text).and_then(|(old, rest)| Some((old, rest.strip_prefix('=')?))).ok_or_else(wrong)?,
+        false => text.split_once('=').map(|(old, rest)| (old.to_owned(), rest)).ok_or_else(wrong)?,
+    };
+    let new = match rest.starts_with('"') {
+        true => quoted(rest).filter(|(_, rest)| rest.is_empty()).ok_or_else(wrong)?.0,
+        false => rest.to_owned(),
+    };
+    if old.is_empty() || new.is_empty() { Err(wrong()) } else { Ok((old, new)) }
+}
+
 fn plain(text: &str) -> (String, &str) {
     let end = text.find('.').unwrap_or(text.len());
     let (part, rest) = text.split_at(end);
@@ -161,6 +175,17 @@ mod tests {
         assert_eq!(table_name(r#""a.b"."c""d""#).unwrap(), table(Some("a.b"), "c\"d"));
         for wrong in ["", ".", "a.", ".a", "a.b.c", "\"a", "\"a\"b", "\"\".x"] {
             assert_eq!(table_name(wrong).map_err(|error| error.kind()).unwrap_err(), Kind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn roles_are_paired() {
+        let pair = |old: &str, new: &str| (old.to_owned(), new.to_owned());
+        assert_eq!(role_pair("a=B").unwrap(), pair("a", "B"));
+        assert_eq!(role_pair("a=b=c").unwrap(), pair("a", "b=c"));
+        assert_eq!(role_pair(r#""a=b"="c""d""#).unwrap(), pair("a=b", "c\"d"));
+        for wrong in ["", "a", "=", "a=", "=b", "\"a=b", "\"a\"b=c", "a=\"b\"c", "\"\"=a"] {
+            assert_eq!(role_pair(wrong).map_err(|error| error.kind()).unwrap_err(), Kind::Usage, "{wrong}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::io::Read;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Kind, Result, first_cause};
+use crate::job::Adaptation;
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::fault::Failure;
@@ -15,9 +16,10 @@ use crate::pg::properties::Properties;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
 use crate::pipeline::joined;
-use crate::script::{Item, Lexer, Restrict, ScriptError};
+use crate::script::{Item, Lexer, Restrict, ScriptError, Tailoring};
 
 use super::Restored;
+use super::fitting::Fitting;
 use super::rows::Loading;
 use super::target::Prepared;
 
@@ -29,18 +31,25 @@ pub async fn restore_foreign<R: Read + Send + 'static>(
     reader: R,
     named: &str,
     server: &Server,
+    adaptation: &Adaptation,
     loading: impl Fn(Server) -> Loading,
     stamp: &str,
 ) -> Result<Restored> {
     let prepared = Prepared::whole(server, &Shape::default(), stamp).await?;
     let loading = loading(prepared.working_server());
-    match fill(reader, named, &loading).await {
-        Ok(restored) => Ok(restored.finished(prepared.finish(&Properties::default()).await?)),
+    let fitting = Fitting::new(adaptation.tailoring.clone(), None, prepared.version());
+    match fill(reader, named, &loading, &fitting).await {
+        Ok(restored) => Ok(restored.finished(prepared.finish(&Properties::default(), &fitting).await?)),
         Err(error) => Err(prepared.abandon(error).await),
     }
 }
 
-async fn fill<R: Read + Send + 'static>(reader: R, named: &str, loading: &Loading) -> Result<Restored> {
+async fn fill<R: Read + Send + 'static>(
+    reader: R,
+    named: &str,
+    loading: &Loading,
+    fitting: &Fitting,
+) -> Result<Restored> {
     let (sender, pieces) = mpsc::channel(4);
     let cancel = loading.cancel.clone();
     let what = named.to_owned();
@@ -58,6 +67,7 @@ async fn fill<R: Read + Send + 'static>(reader: R, named: &str, loading: &Loadin
         guard: Restrict::new(),
         copy_line: 0,
         named: named.to_owned(),
+        tailoring: fitting.tailoring.clone(),
         restored: Restored::default(),
     };
     let restored = loading.cancel.guard(run.all(pieces, loading)).await;
@@ -99,6 +109,7 @@ struct Run {
     /// Where the COPY under way begins: the server counts its rows from there.
     copy_line: u64,
     named: String,
+    tailoring: Tailoring,
     restored: Restored,
 }
 
@@ -129,13 +140,16 @@ impl Run {
                 Err(fault) => return Err(unreadable(&self.named, fault)),
             };
             match item {
-                Item::Statement(sql) => match self.conn.execute(sql).await {
-                    Err(failure) if is_unknown_setting(sql, failure.code()) => {
-                        let setting = String::from_utf8_lossy(sql).trim().to_owned();
-                        self.restored.warnings.push(format!("the server does not know this setting: {setting}"));
+                Item::Statement(sql) => {
+                    let Some(sql) = self.tailoring.apply(sql) else { continue };
+                    match self.conn.execute(&sql).await {
+                        Err(failure) if is_unknown_setting(&sql, failure.code()) => {
+                            let setting = String::from_utf8_lossy(&sql).trim().to_owned();
+                            self.restored.warnings.push(format!("the server does not know this setting: {setting}"));
+                        }
+                        done => done.map_err(|failure| self.failed(failure, self.lexer.item_line()))?,
                     }
-                    done => done.map_err(|failure| self.failed(failure, self.lexer.item_line()))?,
-                },
+                }
                 Item::CopyIn { statement } => {
                     let begun = self.conn.copy_in(statement).await;
                     self.copy_line = self.lexer.item_line();

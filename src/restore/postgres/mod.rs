@@ -5,26 +5,34 @@
 //! refused by [`first_look`], before anything is touched and before the services are stopped.
 
 mod check;
+mod fitting;
 mod foreign;
+mod left;
 mod pipe;
+mod roles;
 mod rows;
 mod script;
 mod select;
 mod steps;
+mod survey;
 mod target;
 mod within;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::archive::{Archive, ReadAt, StreamKind};
+use crate::archive::{Archive, ArchiveHeader, MemberEntry, ReadAt, Stream, StreamKind};
 use crate::error::{Error, Kind, Result};
+use crate::job::Adaptation;
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
 use crate::pg::settings::Purpose;
-use crate::pg::wire::Conn;
+use crate::pg::version::ServerVersion;
+use crate::pg::wire::{Conn, Row};
+use crate::script::Tokens;
 
-pub use check::first_look;
+pub use check::{Wanted, first_look};
 pub use foreign::restore_foreign;
 pub use pipe::restore_pipe;
 pub use rows::Loading;
@@ -32,7 +40,10 @@ pub use script::until_stopped;
 pub use select::{Chosen, effective};
 pub use target::inspect;
 
-use script::{Frame, LeftBehind, Runner};
+use fitting::Fitting;
+use left::LeftBehind;
+use roles::Roles;
+use script::{Frame, Runner};
 use target::{Finished, Prepared};
 
 /// What came of it.
@@ -49,10 +60,18 @@ pub struct Restored {
 impl Restored {
     fn finished(mut self, finished: Finished) -> Self {
         self.kept = finished.kept;
-        self.left_behind.extend(finished.left_behind);
+        self.left_behind.lines.extend(finished.left_behind);
         self.warnings.extend(finished.warning);
         self
     }
+}
+
+/// One archive, what of it is wanted, and how it goes into the target.
+struct Work<'a, R> {
+    archive: &'a Arc<Archive<R>>,
+    chosen: &'a Chosen,
+    loading: &'a Loading,
+    fitting: &'a Fitting,
 }
 
 /// Restores an archive that can be read at any offset.
@@ -60,6 +79,7 @@ pub async fn restore_archive<R: ReadAt + 'static>(
     archive: Arc<Archive<R>>,
     server: &Server,
     chosen: &Chosen,
+    adaptation: &Adaptation,
     loading: impl Fn(Server) -> Loading,
     stamp: &str,
 ) -> Result<Restored> {
@@ -70,26 +90,42 @@ pub async fn restore_archive<R: ReadAt + 'static>(
         false => Prepared::within(server, &shape).await?,
     };
     let loading = loading(prepared.working_server());
-    let filled = match prepared.stands_apart() {
-        true => fill(&archive, chosen, &loading).await,
-        false => within::restore(&archive, chosen, &loading).await,
+    let fitting = Fitting::new(adaptation.tailoring.clone(), source_version(archive.header()), prepared.version());
+    let work = Work { archive: &archive, chosen, loading: &loading, fitting: &fitting };
+    let mut roles = Roles::default();
+    let filled = match roles.create(&work, &properties, adaptation, prepared.admin()).await {
+        Ok(()) if prepared.stands_apart() => fill(&work).await,
+        Ok(()) => within::restore(&work).await,
+        Err(error) => Err(error),
     };
     match filled {
         Ok(mut restored) => {
-            restored.tables = chosen.tables_in(archive.streams()).len() as u64;
+            let tables = chosen.tables_in(archive.streams()).len() as u64;
+            restored.tables = tables.saturating_sub(restored.left_behind.missing_tables);
+            restored.left_behind.lines.append(&mut roles.left_behind);
+            restored.warnings.append(&mut roles.warnings);
             let not_brought = chosen.not_brought(archive.toc());
             if !not_brought.is_empty() {
                 let all = not_brought.join(", ");
                 restored.warnings.push(format!("not brought, since no table that was named owns it: {all}"));
             }
             let properties = if chosen.has_tables() { Properties::default() } else { properties };
-            Ok(restored.finished(prepared.finish(&properties).await?))
+            match prepared.finish(&properties, &fitting).await {
+                Ok(finished) => Ok(restored.finished(finished)),
+                Err(error) => Err(roles.undo(error, server).await),
+            }
         }
         Err(error) => {
             let error = with_needs(error, &chosen.needs(archive.toc()));
-            Err(prepared.abandon(error).await)
+            Err(roles.undo(prepared.abandon(error).await, server).await)
         }
     }
+}
+
+/// The source's version, as the archive's header has it.
+pub fn source_version(header: &ArchiveHeader) -> Option<ServerVersion> {
+    let num = header.source.get("server_version_num")?.parse().ok()?;
+    Some(ServerVersion::from_num(num))
 }
 
 /// Tables alone may lack a type or function: then it helps to know what the archive's own tables stand on.
@@ -103,30 +139,76 @@ fn with_needs(error: Error, needs: &[String]) -> Error {
 }
 
 /// All sections of the selection, in the order that their dependencies need.
-async fn fill<R: ReadAt + 'static>(archive: &Arc<Archive<R>>, chosen: &Chosen, loading: &Loading) -> Result<Restored> {
-    let mut conn = Conn::open(&loading.server, Purpose::Write).await?;
-    let mut left = LeftBehind::new();
-    run(&mut conn, archive, StreamKind::PreData, chosen, loading, &mut left).await?;
-    let members = chosen.row_members(archive);
-    let rows = rows::load(Arc::clone(archive), members, loading).await?;
+async fn fill<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored> {
+    let mut conn = Conn::open(&work.loading.server, Purpose::Write).await?;
+    let mut left = LeftBehind::default();
+    run(&mut conn, work, StreamKind::PreData, Frame::Step, &mut left).await?;
+    let members = work.members_that_fit(&mut conn, &mut left).await?;
+    let rows = rows::load(Arc::clone(work.archive), members, work.loading).await?;
     for kind in [StreamKind::LargeObjects, StreamKind::Sequences, StreamKind::PostData] {
-        run(&mut conn, archive, kind, chosen, loading, &mut left).await?;
+        run(&mut conn, work, kind, Frame::Step, &mut left).await?;
     }
     conn.close().await;
     Ok(Restored { rows, left_behind: left, ..Restored::default() })
 }
 
+/// The streams of one kind.
 async fn run<R: ReadAt>(
     conn: &mut Conn,
-    archive: &Archive<R>,
+    work: &Work<'_, R>,
     kind: StreamKind,
-    chosen: &Chosen,
-    loading: &Loading,
+    frame: Frame,
     left: &mut LeftBehind,
 ) -> Result<()> {
-    let mut runner = Runner { conn, frame: Frame::Step, cancel: &loading.cancel, left };
-    for stream in archive.streams().iter().filter(|stream| stream.spec.kind == kind) {
-        runner.stream(archive, stream.id, chosen).await?;
+    let mut runner = Runner { conn, frame, cancel: &work.loading.cancel, fitting: work.fitting, left };
+    for stream in work.archive.streams().iter().filter(|stream| stream.spec.kind == kind) {
+        runner.stream(work.archive, stream.id, work.chosen).await?;
     }
     Ok(())
+}
+
+impl<R: ReadAt> Work<'_, R> {
+    /// Members of the tables that stand: where something could not be created, a table with rows may be missing.
+    async fn members_that_fit(&self, conn: &mut Conn, left: &mut LeftBehind) -> Result<Vec<MemberEntry>> {
+        let mut members = self.chosen.row_members(self.archive);
+        if !left.has_lost() {
+            return Ok(members);
+        }
+        let standing = standing(conn).await?;
+        let wanted = self.chosen.row_streams(self.archive.streams()).into_iter();
+        let mut missing: Vec<&Stream> = Vec::new();
+        for stream in wanted {
+            if !standing.contains(&self.loaded_through(stream)?) {
+                missing.push(stream);
+            }
+        }
+        left.lose_rows(missing.iter().map(|stream| (stream.spec.label(), stream.rows)));
+        members.retain(|member| !missing.iter().any(|stream| stream.id == member.stream));
+        Ok(members)
+    }
+}
+
+impl<R: ReadAt> Work<'_, R> {
+    /// Schema and name of the table that the stream's COPY names: of a partition it may be the root of its tree.
+    fn loaded_through(&self, stream: &Stream) -> Result<(String, String)> {
+        let own = || (stream.spec.schema.clone(), stream.spec.name.clone());
+        let is_partition =
+            self.archive.toc().iter().any(|entry| entry.kind == "TABLE ATTACH" && entry.table == Some(stream.id));
+        let Some(first) = self.archive.members_of(stream.id).next().filter(|_| is_partition) else { return Ok(own()) };
+        let mut bytes = Vec::new();
+        self.archive.read_member(&first, &mut bytes)?;
+        let table = Tokens::of(rows::copied_table(&bytes));
+        Ok(table.name(0).zip(table.name(2)).unwrap_or_else(own))
+    }
+}
+
+/// Schema and name of every table of the target.
+async fn standing(conn: &mut Conn) -> Result<BTreeSet<(String, String)>> {
+    let sql = b"SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f')";
+    let found = conn.query(sql).await;
+    let rows = found.map_err(|failure| failure.while_doing(Kind::Target, "cannot list the target's tables"))?;
+    let text =
+        |row: &Row, column: usize| conn.codec().decode(row.get(column).and_then(Option::as_deref).unwrap_or_default());
+    rows.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?))).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything is loaded first; success, and with it the exchange of databases, waits for a sound index and footer.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use tokio::sync::mpsc;
@@ -10,18 +11,20 @@ use tokio::task::JoinHandle;
 use crate::archive::{PipeReader, StreamKind, Tail};
 use crate::error::{Error, Kind, Result, first_cause};
 use crate::ident::StreamId;
+use crate::job::Adaptation;
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
 use crate::pipeline::{FeedSender, RowSpan, joined};
-use crate::script::{Item, Lexer};
+use crate::script::{Item, Lexer, TokenKind, Tokens};
 
 use super::Restored;
-use super::rows::{self, Loading};
+use super::fitting::Fitting;
+use super::rows::{self, Loading, copied_table};
 use super::script::{Frame, Runner};
-use super::steps::Step;
+use super::steps::{Step, is_role_check};
 use super::target::Prepared;
 
 /// One checked member on its way from the reading thread.
@@ -35,23 +38,30 @@ struct Arrived {
 pub async fn restore_pipe<R: Read + Send + 'static>(
     reader: PipeReader<R>,
     server: &Server,
+    adaptation: &Adaptation,
     loading: impl Fn(Server) -> Loading,
     stamp: &str,
 ) -> Result<Restored> {
     let shape = Shape::from_source(&reader.header().source);
     let prepared = Prepared::whole(server, &shape, stamp).await?;
     let loading = loading(prepared.working_server());
-    match fill(reader, &loading).await {
+    let source = super::source_version(reader.header());
+    let fitting = Fitting::new(adaptation.tailoring.clone(), source, prepared.version());
+    match fill(reader, &loading, &fitting).await {
         Ok((mut restored, tail)) => {
             restored.tables = tail.streams.iter().filter(|stream| stream.spec.kind == StreamKind::Rows).count() as u64;
             let properties = Properties::from_archive(&tail.properties)?;
-            Ok(restored.finished(prepared.finish(&properties).await?))
+            Ok(restored.finished(prepared.finish(&properties, &fitting).await?))
         }
         Err(error) => Err(prepared.abandon(error).await),
     }
 }
 
-async fn fill<R: Read + Send + 'static>(reader: PipeReader<R>, loading: &Loading) -> Result<(Restored, Tail)> {
+async fn fill<R: Read + Send + 'static>(
+    reader: PipeReader<R>,
+    loading: &Loading,
+    fitting: &Fitting,
+) -> Result<(Restored, Tail)> {
     let salvaged = reader.header().is_salvaged();
     let (sender, receiver) = mpsc::channel(4);
     let cancel = loading.cancel.clone();
@@ -62,7 +72,7 @@ async fn fill<R: Read + Send + 'static>(reader: PipeReader<R>, loading: &Loading
         }
         outcome
     });
-    let mut filling = Filling::start(loading, salvaged).await?;
+    let mut filling = Filling::start(loading, salvaged, fitting.clone()).await?;
     let filled = filling.take_all(receiver, loading).await;
     let finished = match filled {
         Ok(()) => filling.finish().await,
@@ -97,15 +107,23 @@ struct Filling {
     restored: Restored,
     /// Rows that others refer to may be missing: what then fails in post-data is listed.
     salvaged: bool,
+    fitting: Fitting,
+    /// Statements that were run: their numbers stand for positions in the table of contents.
+    statements: u32,
+    /// Tables that this server could not create, as `COPY` names them.
+    lost: BTreeMap<Vec<u8>, u64>,
 }
 
 impl Filling {
-    async fn start(loading: &Loading, salvaged: bool) -> Result<Self> {
+    async fn start(loading: &Loading, salvaged: bool, fitting: Fitting) -> Result<Self> {
         Ok(Filling {
             conn: Conn::open(&loading.server, Purpose::Write).await?,
             rows: None,
             restored: Restored::default(),
             salvaged,
+            fitting,
+            statements: 0,
+            lost: BTreeMap::new(),
         })
     }
 
@@ -119,6 +137,10 @@ impl Filling {
     async fn take(&mut self, member: Arrived, loading: &Loading) -> Result<()> {
         match member.kind {
             StreamKind::Rows => {
+                if let Some(rows) = self.lost.get_mut(copied_table(&member.bytes)) {
+                    *rows = rows.saturating_add(member.rows);
+                    return Ok(());
+                }
                 let (sender, _) = self.rows.get_or_insert_with(|| rows::load_from_queue(loading));
                 let span = RowSpan { at: 0..member.bytes.len(), count: member.rows };
                 sender.block(member.stream, member.bytes, Some(span)).await
@@ -159,14 +181,12 @@ impl Filling {
             match item {
                 None => return Ok(()),
                 Some(Item::Statement(sql)) => {
-                    let step = Step::of_statement(sql);
-                    let mut runner = Runner {
-                        conn: &mut self.conn,
-                        frame: Frame::Step,
-                        cancel: &loading.cancel,
-                        left: &mut self.restored.left_behind,
-                    };
-                    runner.step(&step, step.optional || may_fail).await?;
+                    // Which roles are wanted is no longer what the script asks for: each statement shows it.
+                    if is_role_check(sql) && !self.fitting.is_identity() {
+                        continue;
+                    }
+                    self.statements = self.statements.saturating_add(1);
+                    self.run_step(Step::of_statement(sql, self.statements), may_fail, loading).await?;
                 }
                 // Our own frame for psql: what it sets, a native session has set already.
                 Some(Item::Meta(_)) => {}
@@ -175,8 +195,29 @@ impl Filling {
         }
     }
 
+    async fn run_step(&mut self, step: Step, may_fail: bool, loading: &Loading) -> Result<()> {
+        let mut runner = Runner {
+            conn: &mut self.conn,
+            frame: Frame::Step,
+            cancel: &loading.cancel,
+            fitting: &self.fitting,
+            left: &mut self.restored.left_behind,
+        };
+        runner.step(&step, step.optional || may_fail, &[]).await?;
+        if runner.left.has_lost_step(&step)
+            && let Some(table) = created_table(&step.sql)
+        {
+            self.lost.insert(table, 0);
+        }
+        Ok(())
+    }
+
     async fn finish(mut self) -> Result<Restored> {
         self.rows_loaded().await?;
+        for (table, rows) in self.lost.into_iter().filter(|(_, rows)| *rows > 0) {
+            let table = String::from_utf8_lossy(&table).into_owned();
+            self.restored.left_behind.push(format!("{rows} rows of {table}: the table is not there"));
+        }
         self.conn.close().await;
         Ok(self.restored)
     }
@@ -191,5 +232,27 @@ impl Filling {
             None => Ok(()),
         };
         cause_of(first_cause([Err(error), loader]))
+    }
+}
+
+/// The table that the statement creates, as COPY names it.
+fn created_table(sql: &[u8]) -> Option<Vec<u8>> {
+    let tokens = Tokens::of(sql);
+    let table = (1..=2).find(|at| tokens.is(0, "CREATE") && tokens.is(*at, "TABLE"))? + 1;
+    let last = (table..tokens.count()).take_while(|at| {
+        tokens.is_mark(*at, b'.') || tokens.get(*at).is_some_and(|token| token.kind == TokenKind::Quoted)
+    });
+    sql.get(tokens.span(table, last.last()?)).map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_table_is_known_by_its_rows() {
+        let created = created_table(b"CREATE UNLOGGED TABLE \"a b\".\"c\"\"d\" (\n    \"x\" integer\n);").unwrap();
+        assert_eq!(created, copied_table(b"COPY \"a b\".\"c\"\"d\" (\"x\") FROM stdin;\n\\.\n"));
+        assert_eq!(created_table(b"CREATE VIEW \"v\" AS SELECT 1;"), None);
     }
 }

@@ -146,3 +146,14 @@ async fn load_block(conn: &mut Conn, block: &Block, loading: &Loading) -> Result
     loading.progress.add_raw(block.bytes.len() as u64, count);
     Ok(count)
 }
+
+/// The table of a member's COPY statement, as it is written there.
+pub fn copied_table(member: &[u8]) -> &[u8] {
+    let rest = member.strip_prefix(b"COPY ").unwrap_or_default();
+    let mut quoted = false;
+    let end = rest.iter().position(|byte| {
+        quoted ^= *byte == b'"';
+        *byte == b' ' && !quoted
+    });
+    rest.get(..end.unwrap_or(0)).unwrap_or_default()
+}

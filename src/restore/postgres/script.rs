@@ -1,24 +1,24 @@
-//! Steps of a script on one connection: run in order, the first failure ends it, optional ones are collected.
+//! Steps of a script on one connection: run in order, the first failure ends it, what may stay behind is collected.
 
-use crate::archive::{Archive, ReadAt};
+use crate::archive::{Archive, ReadAt, TocEntry};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::ident::StreamId;
+use crate::job::Content;
 use crate::pg::copy_in;
 use crate::pg::wire::{Canceller, Conn};
 
+use super::fitting::{Fitted, Fitting};
+use super::left::{LeftBehind, innermost};
 use super::select::Chosen;
 use super::steps::{SectionSteps, Step};
-
-/// What could not be restored although the rest is whole: one line each, the object and the server's reason.
-pub type LeftBehind = Vec<String>;
 
 /// Whether the connection is inside of one transaction that all steps share.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Frame {
     /// Each step is a transaction of its own.
     Step,
-    /// A collected failure must not end the transaction: optional steps stand behind a savepoint.
+    /// A collected failure must not end the transaction: what may fail stands behind a savepoint.
     Transaction,
 }
 
@@ -27,6 +27,7 @@ pub struct Runner<'a> {
     pub conn: &'a mut Conn,
     pub frame: Frame,
     pub cancel: &'a Cancel,
+    pub fitting: &'a Fitting,
     pub left: &'a mut LeftBehind,
 }
 
@@ -34,33 +35,126 @@ impl Runner<'_> {
     /// Runs the wanted entries of one stream.
     pub async fn stream<R: ReadAt>(&mut self, archive: &Archive<R>, stream: StreamId, chosen: &Chosen) -> Result<()> {
         let mut steps = SectionSteps::new(archive, stream, |at, entry| chosen.wants(at, entry));
+        let with_rows = chosen.content() != Content::SchemaOnly;
         while let Some(batch) = steps.next_member()? {
-            for step in batch {
+            for mut step in batch {
+                step.rows = step.rows.filter(|_| with_rows);
+                if let Some(reason) = self.left.stands_in_the_air(&step) {
+                    self.in_the_air(&step, &reason, archive.toc()).await?;
+                    continue;
+                }
                 let optional = step.optional || chosen.may_stay_behind(&step.kind);
-                self.step(&step, optional).await?;
+                self.step(&step, optional, archive.toc()).await?;
             }
         }
         Ok(())
     }
 
     /// Runs one step. The server undoes a failed batch whole, so a collected failure leaves nothing half.
-    pub async fn step(&mut self, step: &Step, optional: bool) -> Result<()> {
-        let guarded = optional && self.frame == Frame::Transaction;
-        if guarded {
-            self.run(b"SAVEPOINT optional", &step.what).await?;
+    pub async fn step(&mut self, step: &Step, optional: bool, toc: &[TocEntry]) -> Result<()> {
+        let fitted = self.fitting.fit(&step.sql)?;
+        if fitted.statements.is_empty() {
+            self.changed(step, &fitted.changes);
+            return Ok(());
         }
-        match stoppable(self.conn, &step.sql, self.cancel).await {
-            Ok(()) if guarded => self.run(b"RELEASE SAVEPOINT optional", &step.what).await,
-            Ok(()) => Ok(()),
-            Err(error) if optional && !self.conn.is_broken() && !self.cancel.is_cancelled() => {
-                if guarded {
-                    self.run(b"ROLLBACK TO SAVEPOINT optional; RELEASE SAVEPOINT optional", &step.what).await?;
-                }
-                self.left.push(format!("{}: {}", step.what, error.chain()));
-                Ok(())
+        let Some(error) = self.attempt(&fitted.batch(), &step.what, optional).await? else {
+            self.changed(step, &fitted.changes);
+            return Ok(());
+        };
+        match (self.fitting.forgives(&error), fitted.statements.len()) {
+            (false, _) => self.left.push(format!("{}: {}", step.what, error.chain())),
+            (true, 1) => self.lose(step, &fitted, &innermost(&error), toc).await?,
+            (true, _) => self.one_by_one(step, &fitted, toc).await?,
+        }
+        Ok(())
+    }
+
+    /// Something that the step needs is not there. A partition is made without its parent all the same: it has rows.
+    async fn in_the_air(&mut self, step: &Step, reason: &str, toc: &[TocEntry]) -> Result<()> {
+        let fitted = self.fitting.fit(&step.sql)?;
+        if step.rows.is_some() && self.attempt(&fitted.batch(), &step.what, false).await?.is_none() {
+            self.changed(step, &fitted.changes);
+            return Ok(());
+        }
+        self.lose(step, &fitted, reason, toc).await
+    }
+
+    /// The object cannot be there, except for a table whose rows would go with it: that is tried without what its
+    /// columns compute. From a pipe nobody knows which tables have rows.
+    async fn lose(&mut self, step: &Step, fitted: &Fitted, reason: &str, toc: &[TocEntry]) -> Result<()> {
+        let may_have_rows = step.rows.is_some() || step.kind.is_empty();
+        if let Some(bare) = self.fitting.bare(fitted).filter(|_| may_have_rows)
+            && self.attempt(&bare.batch(), &step.what, false).await?.is_none()
+        {
+            let without = bare.changes.join(", ");
+            self.left.push(format!("{}: {without}: {reason}", step.what));
+            return Ok(());
+        }
+        self.left.lose(step, toc, reason);
+        Ok(())
+    }
+
+    fn changed(&mut self, step: &Step, changes: &[String]) {
+        for change in changes {
+            self.left.push(format!("{}: {change}", step.what));
+        }
+    }
+
+    /// One of several statements was refused: the object itself, or only something that is said of it.
+    async fn one_by_one(&mut self, step: &Step, fitted: &Fitted, toc: &[TocEntry]) -> Result<()> {
+        let mut made = step.is_accessory();
+        let mut lost = false;
+        for sql in &fitted.statements {
+            // What frames an object, such as its tablespace, is set back in any case.
+            let frames = sql.starts_with(b"SET ") || sql.starts_with(b"RESET ");
+            if lost && !frames {
+                continue;
             }
-            Err(error) => Err(failed(error, &step.what)),
+            let Some(error) = self.attempt(sql, &step.what, false).await? else {
+                made |= !frames;
+                continue;
+            };
+            match () {
+                // Under another role the grants behind it would be other grants.
+                () if sql.starts_with(b"SET SESSION ") => return Err(failed(error, &step.what)),
+                () if made || frames => {
+                    self.left.push(format!("{}: {}", step.what, error.chain()));
+                }
+                () => {
+                    lost = true;
+                    self.lose(step, fitted, &innermost(&error), toc).await?;
+                }
+            }
         }
+        if !lost {
+            self.changed(step, &fitted.changes);
+        }
+        Ok(())
+    }
+
+    /// Runs a batch; a failure that is to be listed comes back, any other ends the restore.
+    async fn attempt(&mut self, sql: &[u8], what: &str, optional: bool) -> Result<Option<Error>> {
+        let may_fail = optional || self.fitting.other_major().is_some();
+        let guarded = may_fail && self.frame == Frame::Transaction;
+        if guarded {
+            self.run(b"SAVEPOINT optional", what).await?;
+        }
+        match stoppable(self.conn, sql, self.cancel).await {
+            Ok(()) if guarded => self.run(b"RELEASE SAVEPOINT optional", what).await.map(|()| None),
+            Ok(()) => Ok(None),
+            Err(error) if self.is_collected(&error, optional) => {
+                if guarded {
+                    self.run(b"ROLLBACK TO SAVEPOINT optional; RELEASE SAVEPOINT optional", what).await?;
+                }
+                Ok(Some(error))
+            }
+            Err(error) => Err(failed(error, what)),
+        }
+    }
+
+    fn is_collected(&self, error: &Error, optional: bool) -> bool {
+        let goes_on = !self.conn.is_broken() && !self.cancel.is_cancelled();
+        goes_on && (optional || self.fitting.forgives(error))
     }
 
     async fn run(&mut self, sql: &[u8], what: &str) -> Result<()> {

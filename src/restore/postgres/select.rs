@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::{Ident, StreamId};
 use crate::job::{Content, Selection, TableName};
 
-use super::steps::{describe, is_optional};
+use super::steps::{TABLE_KINDS, describe};
 
 /// The part of one archive that the user asked for.
 #[derive(Clone, Debug)]
@@ -63,8 +63,6 @@ const PARTS: [&str; 11] = [
 /// The same, where the entry's name begins with the table's: a foreign key depends on two tables and is part of one.
 const PARTS_NAMED_AFTER: [&str; 7] =
     ["DEFAULT", "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "TRIGGER", "RULE", "POLICY"];
-
-const TABLE_KINDS: [&str; 2] = ["TABLE", "FOREIGN TABLE"];
 
 /// An archive that holds a part of a database is restored as that part, whatever was asked for.
 pub fn effective(selection: &Selection, header: &ArchiveHeader, named: &str) -> Result<Selection> {
@@ -150,13 +148,6 @@ impl Chosen {
     /// Members of the wanted tables, table by table.
     pub fn row_members<R: ReadAt>(&self, archive: &Archive<R>) -> Vec<MemberEntry> {
         self.row_streams(archive.streams()).into_iter().flat_map(|stream| archive.members_of(stream.id)).collect()
-    }
-
-    /// The owners that the restored objects are given to.
-    pub fn owners(&self, toc: &[TocEntry]) -> BTreeSet<String> {
-        let given = positions(toc)
-            .filter(|(at, entry)| entry.kind == "OWNER" && self.wants(*at, entry) && !is_optional(toc, entry));
-        given.map(|(_, entry)| entry.owner.clone()).filter(|owner| !owner.is_empty()).collect()
     }
 
     /// Objects that hang on the tables but belong to none of them.

@@ -11,26 +11,45 @@ use crate::ident::StreamId;
 /// What is run as one statement batch; if it fails, `what` is named.
 #[derive(Clone, Debug)]
 pub struct Step {
+    /// Its position in the table of contents, and those of the entries that it needs.
+    pub at: u32,
+    pub depends: Vec<u32>,
     pub what: String,
     pub kind: String,
     pub sql: Vec<u8>,
     /// A failure is collected and listed instead of ending the restore: the data is complete without it.
     pub optional: bool,
+    /// Of a table: the rows that the archive holds of it.
+    pub rows: Option<u64>,
 }
 
 impl Step {
     /// A statement of which nothing else is known.
-    pub fn of_statement(sql: &[u8]) -> Self {
-        const WORDS_BYTES: usize = 60;
-        let text = String::from_utf8_lossy(sql.get(..WORDS_BYTES.min(sql.len())).unwrap_or_default());
-        let what = match text.lines().next().unwrap_or_default() {
-            // The only one is the preamble's, which asks for roles.
-            block if block.starts_with("DO ") => "the roles that the script names".to_owned(),
-            line => line.to_owned(),
+    pub fn of_statement(sql: &[u8], at: u32) -> Self {
+        let what = match is_role_check(sql) {
+            true => "the roles that the script names".to_owned(),
+            false => first_words(sql),
         };
         let optional = OPTIONAL_VERBS.iter().any(|verb| what.starts_with(verb));
-        Step { what, kind: String::new(), sql: sql.to_vec(), optional }
+        Step { at, depends: Vec::new(), what, kind: String::new(), sql: sql.to_vec(), optional, rows: None }
     }
+
+    /// Whether it says something of an object that another step makes: its statements stand for themselves.
+    pub fn is_accessory(&self) -> bool {
+        ["OWNER", "COMMENT", "ACL"].contains(&self.kind.as_str())
+    }
+}
+
+/// The preamble's question for roles is the only block of code in a script.
+pub fn is_role_check(sql: &[u8]) -> bool {
+    sql.starts_with(b"DO ")
+}
+
+/// The first line of a statement, as far as it tells which one it is.
+fn first_words(sql: &[u8]) -> String {
+    const WORDS_BYTES: usize = 60;
+    let text = String::from_utf8_lossy(sql.get(..WORDS_BYTES.min(sql.len())).unwrap_or_default()).into_owned();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// How the statements of [`OPTIONAL_KINDS`] begin.
@@ -39,6 +58,9 @@ const OPTIONAL_VERBS: [&str; 4] =
 
 /// Kinds that run user code or need rights of their own and stand behind everything else.
 const OPTIONAL_KINDS: [&str; 2] = ["MATERIALIZED VIEW DATA", "EVENT TRIGGER"];
+
+/// Kinds that have rows.
+pub const TABLE_KINDS: [&str; 2] = ["TABLE", "FOREIGN TABLE"];
 
 /// The psql frame of the script; a native restore sets its session up itself.
 pub const PREAMBLE_KIND: &str = "PREAMBLE";
@@ -63,20 +85,19 @@ pub fn describe(entry: &TocEntry) -> String {
 pub struct SectionSteps<'a, R> {
     archive: &'a Archive<R>,
     members: std::vec::IntoIter<MemberEntry>,
-    entries: std::iter::Peekable<std::vec::IntoIter<&'a TocEntry>>,
+    entries: std::iter::Peekable<std::vec::IntoIter<(u32, &'a TocEntry)>>,
     /// Raw bytes of the stream before the next member.
     base: u64,
 }
 
 impl<'a, R: ReadAt> SectionSteps<'a, R> {
     pub fn new(archive: &'a Archive<R>, stream: StreamId, wanted: impl Fn(u32, &TocEntry) -> bool) -> Self {
-        let mut entries: Vec<&TocEntry> = (0_u32..)
+        let mut entries: Vec<(u32, &TocEntry)> = (0_u32..)
             .zip(archive.toc())
             .filter(|(_, entry)| entry.stream == stream && entry.len > 0)
             .filter(|(at, entry)| entry.kind != PREAMBLE_KIND && entry.kind != DIRECTIVE_KIND && wanted(*at, entry))
-            .map(|(_, entry)| entry)
             .collect();
-        entries.sort_by_key(|entry| entry.offset);
+        entries.sort_by_key(|(_, entry)| entry.offset);
         let members: Vec<MemberEntry> = archive.members_of(stream).collect();
         SectionSteps { archive, members: members.into_iter(), entries: entries.into_iter().peekable(), base: 0 }
     }
@@ -87,7 +108,7 @@ impl<'a, R: ReadAt> SectionSteps<'a, R> {
             let Some(member) = self.members.next() else { return Err(outside_of_the_stream()) };
             let covered = self.base..self.base.saturating_add(member.raw);
             self.base = covered.end;
-            if !self.entries.peek().is_some_and(|entry| covered.contains(&entry.offset)) {
+            if !self.entries.peek().is_some_and(|(_, entry)| covered.contains(&entry.offset)) {
                 continue;
             }
             let mut bytes = Vec::new();
@@ -99,7 +120,7 @@ impl<'a, R: ReadAt> SectionSteps<'a, R> {
 
     fn steps_within(&mut self, covered: &Range<u64>, bytes: &[u8]) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
-        while let Some(entry) = self.entries.next_if(|entry| covered.contains(&entry.offset)) {
+        while let Some((at, entry)) = self.entries.next_if(|(_, entry)| covered.contains(&entry.offset)) {
             let start = entry.offset.saturating_sub(covered.start);
             let end = start.checked_add(entry.len);
             let sql = usize::try_from(start)
@@ -108,13 +129,21 @@ impl<'a, R: ReadAt> SectionSteps<'a, R> {
                 .and_then(|(start, end)| bytes.get(start..end))
                 .ok_or_else(outside_of_the_stream)?;
             steps.push(Step {
+                at,
+                depends: entry.depends.clone(),
                 what: describe(entry),
                 kind: entry.kind.clone(),
                 sql: sql.to_vec(),
                 optional: is_optional(self.archive.toc(), entry),
+                rows: self.rows_of(entry),
             });
         }
         Ok(steps)
+    }
+
+    fn rows_of(&self, entry: &TocEntry) -> Option<u64> {
+        let table = entry.table.filter(|_| TABLE_KINDS.contains(&entry.kind.as_str()))?;
+        self.archive.streams().iter().find(|stream| stream.id == table).map(|stream| stream.rows)
     }
 }
 

@@ -9,8 +9,10 @@ use crate::pg::database::{self, Shape, Target};
 use crate::pg::properties::{self, Properties};
 use crate::pg::session::Session;
 use crate::pg::settings::Purpose;
+use crate::pg::version::ServerVersion;
 
 use super::check;
+use super::fitting::Fitting;
 
 /// Where rows go while the restore runs.
 #[derive(Debug)]
@@ -113,6 +115,15 @@ impl Prepared {
         Ok(Prepared { admin, server: server.clone(), name, working })
     }
 
+    pub fn version(&self) -> ServerVersion {
+        self.admin.version()
+    }
+
+    /// A session on the server that is in none of the databases at hand.
+    pub fn admin(&self) -> &Session {
+        &self.admin
+    }
+
     /// The server and database that rows are loaded into.
     pub fn working_server(&self) -> Server {
         match &self.working {
@@ -137,12 +148,12 @@ impl Prepared {
     }
 
     /// Everything is loaded: properties are set and names exchanged.
-    pub async fn finish(mut self, archived: &Properties) -> Result<Finished> {
+    pub async fn finish(mut self, archived: &Properties, fitting: &Fitting) -> Result<Finished> {
         self.revive().await;
         match &self.working {
             Working::InPlace | Working::Within => Ok(Finished::default()),
             Working::Created => {
-                let left_behind = self.give(archived).await?;
+                let left_behind = self.give(archived, fitting).await?;
                 Ok(Finished { left_behind, ..Finished::default() })
             }
             Working::Beside { temporary, kept } => match self.exchange(temporary, kept).await {
@@ -153,10 +164,12 @@ impl Prepared {
     }
 
     /// All rows are there: a property that the role may not set, or that this server does not know, is listed.
-    async fn give(&self, archived: &Properties) -> Result<Vec<String>> {
+    async fn give(&self, archived: &Properties, fitting: &Fitting) -> Result<Vec<String>> {
         let mut left = Vec::new();
         for statement in archived.statements(&self.name)? {
-            if let Err(error) = self.admin.execute(&statement).await {
+            let fitted = fitting.fit(format!("{};", statement.trim_end().trim_end_matches(';')).as_bytes())?.batch();
+            let fitted = String::from_utf8_lossy(&fitted);
+            if let Err(error) = self.admin.execute(&fitted).await {
                 left.push(format!("a property of database {}: {}", self.name.as_str(), error.chain()));
             }
         }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::archive::{Archive, ReadAt, StreamKind};
+use crate::archive::{MemberEntry, ReadAt, StreamKind};
 use crate::error::{Error, Kind, Result};
 use crate::ident::{Literal, QualifiedName};
 use crate::job::Content;
@@ -14,32 +14,29 @@ use crate::pg::copy_in;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::{Conn, Row};
 
-use super::Restored;
+use super::left::LeftBehind;
 use super::rows::{self, Loading};
-use super::script::{Frame, LeftBehind, Runner, stoppable};
-use super::select::Chosen;
+use super::script::{Frame, stoppable};
+use super::{Restored, Work};
 
 /// Restores the chosen part. On any error the transaction ends undone.
-pub async fn restore<R: ReadAt + 'static>(
-    archive: &Arc<Archive<R>>,
-    chosen: &Chosen,
-    loading: &Loading,
-) -> Result<Restored> {
-    let mut conn = Conn::open(&loading.server, Purpose::Write).await?;
-    let timeout = loading.lock_timeout.as_millis();
+pub async fn restore<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored> {
+    let mut conn = Conn::open(&work.loading.server, Purpose::Write).await?;
+    let timeout = work.loading.lock_timeout.as_millis();
     copy_in::execute(&mut conn, format!("BEGIN; SET LOCAL lock_timeout = {timeout}").as_bytes()).await?;
-    let mut left = LeftBehind::new();
-    let rows = match chosen.content() {
-        Content::DataOnly => rows_alone(&mut conn, archive, chosen, loading, &mut left).await?,
+    let mut left = LeftBehind::default();
+    let rows = match work.chosen.content() {
+        Content::DataOnly => rows_alone(&mut conn, work, &mut left).await?,
         Content::All | Content::SchemaOnly => {
             let kinds = [StreamKind::PreData, StreamKind::Sequences, StreamKind::PostData];
-            sections(&mut conn, archive, &kinds[..1], chosen, loading, &mut left).await?;
-            let rows = load(&mut conn, archive, chosen, loading).await?;
-            sections(&mut conn, archive, &kinds[1..], chosen, loading, &mut left).await?;
+            sections(&mut conn, work, &kinds[..1], &mut left).await?;
+            let members = work.members_that_fit(&mut conn, &mut left).await?;
+            let rows = load(&mut conn, work, members).await?;
+            sections(&mut conn, work, &kinds[1..], &mut left).await?;
             rows
         }
     };
-    loading.cancel.check()?;
+    work.loading.cancel.check()?;
     copy_in::execute(&mut conn, b"COMMIT").await?;
     conn.close().await;
     Ok(Restored { rows, left_behind: left, ..Restored::default() })
@@ -47,50 +44,33 @@ pub async fn restore<R: ReadAt + 'static>(
 
 async fn sections<R: ReadAt>(
     conn: &mut Conn,
-    archive: &Archive<R>,
+    work: &Work<'_, R>,
     kinds: &[StreamKind],
-    chosen: &Chosen,
-    loading: &Loading,
     left: &mut LeftBehind,
 ) -> Result<()> {
-    let mut runner = Runner { conn, frame: Frame::Transaction, cancel: &loading.cancel, left };
     for kind in kinds {
-        for stream in archive.streams().iter().filter(|stream| stream.spec.kind == *kind) {
-            runner.stream(archive, stream.id, chosen).await?;
-        }
+        super::run(conn, work, *kind, Frame::Transaction, left).await?;
     }
     Ok(())
 }
 
-async fn load<R: ReadAt + 'static>(
-    conn: &mut Conn,
-    archive: &Arc<Archive<R>>,
-    chosen: &Chosen,
-    loading: &Loading,
-) -> Result<u64> {
-    rows::load_through(conn, Arc::clone(archive), chosen.row_members(archive), loading).await
+async fn load<R: ReadAt + 'static>(conn: &mut Conn, work: &Work<'_, R>, members: Vec<MemberEntry>) -> Result<u64> {
+    rows::load_through(conn, Arc::clone(work.archive), members, work.loading).await
 }
 
-async fn rows_alone<R: ReadAt + 'static>(
-    conn: &mut Conn,
-    archive: &Arc<Archive<R>>,
-    chosen: &Chosen,
-    loading: &Loading,
-    left: &mut LeftBehind,
-) -> Result<u64> {
-    let streams = chosen.tables_in(archive.streams()).into_iter();
+async fn rows_alone<R: ReadAt + 'static>(conn: &mut Conn, work: &Work<'_, R>, left: &mut LeftBehind) -> Result<u64> {
+    let streams = work.chosen.tables_in(work.archive.streams()).into_iter();
     let tables: Vec<QualifiedName> =
         streams.map(|stream| QualifiedName::new(stream.spec.schema.as_str(), stream.spec.name.as_str())).collect();
     for table in &tables {
-        hold_empty(conn, table, loading).await?;
+        hold_empty(conn, table, work.loading).await?;
     }
     let held_off = hold_off_triggers(conn, &tables).await?;
-    let rows = load(conn, archive, chosen, loading).await?;
-    let kinds = [StreamKind::LargeObjects, StreamKind::Sequences];
-    sections(conn, archive, &kinds, chosen, loading, left).await?;
+    let rows = load(conn, work, work.chosen.row_members(work.archive)).await?;
+    sections(conn, work, &[StreamKind::LargeObjects, StreamKind::Sequences], left).await?;
     if held_off {
         copy_in::execute(conn, b"SET LOCAL session_replication_role = origin").await?;
-        foreign_keys_hold(conn, &tables, loading).await?;
+        foreign_keys_hold(conn, &tables, work.loading).await?;
     }
     Ok(rows)
 }
