@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+mod filter;
+
+pub use filter::FilterArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
     0  done                          10  no connection, or login refused
@@ -97,6 +101,8 @@ EXAMPLES
         miyabi-backup backup postgres --url postgres://backup@db.internal:5432/shop --to /srv/backups
     One SQLite file into exactly this file, with app.db.gz.meta beside it:
         miyabi-backup backup sqlite --file /var/lib/app/app.db --output app.db.gz
+    One schema of it, without the rows of its logs; restored, it is added to what stands:
+        miyabi-backup backup postgres --name shop --schema app --exclude-table-data 'app.log*'
     What would be done, without doing it:
         miyabi-backup backup --dry-run --json")]
 pub struct BackupArgs {
@@ -151,6 +157,8 @@ pub struct BackupArgs {
     /// Show what would be done, with every setting resolved, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub filter: FilterArgs,
 }
 
 /// Restore a backup: shows what will be replaced and asks, unless --confirm is given

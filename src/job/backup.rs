@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::pg::connect::Server;
+use crate::pg::filter::Filter;
 
 #[derive(Clone, Debug)]
 pub struct BackupJob {
@@ -53,6 +54,8 @@ impl Source {
 pub struct PostgresSource {
     pub label: String,
     pub server: Server,
+    /// What is wanted of the database.
+    pub filter: Filter,
 }
 
 #[derive(Clone, Debug)]

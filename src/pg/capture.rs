@@ -13,10 +13,12 @@ use crate::pg::catalog::Catalog;
 use crate::pg::catalog::object::ObjectId;
 use crate::pg::catalog::relation;
 use crate::pg::connect::{self, Driver, Reached, Server};
+use crate::pg::filter::Filter;
 use crate::pg::graph::build::build;
 use crate::pg::graph::census::unread;
 use crate::pg::piece::collect;
 use crate::pg::script::{self, Script, data, preamble, tables};
+use crate::pg::selection::Matches;
 use crate::pg::session::Session;
 use crate::pg::settings::Purpose;
 
@@ -29,6 +31,8 @@ pub use facts::Facts;
 pub struct CaptureOptions {
     /// How long to wait for a lock that another session holds.
     pub lock_timeout: Duration,
+    /// What is wanted of the database.
+    pub filter: Filter,
 }
 
 pub struct Capture {
@@ -77,15 +81,17 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     let mut warnings: Vec<String> = control.reached.warning().into_iter().collect();
     check_version(&session, &mut warnings)?;
 
-    let listed = lock::list(&session).await?;
+    let matches = Matches::load(&session, &options.filter).await?;
+    let listed = lock::list(&session, matches.as_ref()).await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
     lock::take(&session, &listed, options.lock_timeout).await?;
     let snapshot = session.row("SELECT pg_catalog.pg_export_snapshot() AS snapshot").await?.text("snapshot")?;
     let relations = relation::load(&session).await?;
-    lock::complete(&session, &relations, options.lock_timeout).await?;
+    let matches = Matches::load(&session, &options.filter).await?;
+    lock::complete(&session, &relations, matches.as_ref(), options.lock_timeout).await?;
 
-    let catalog = Catalog::load(&session, relations).await?;
-    let facts = Facts::load(&session).await?;
+    let catalog = Catalog::load(&session, relations, &options.filter, matches).await?;
+    let facts = Facts::load(&session, &options.filter).await?;
     let script = write(&session, &catalog, &facts, &mut warnings).await?;
     let facts = facts.with_roles(&session, &script).await?;
     let Reached { server, guard } = control.reached;
@@ -109,12 +115,12 @@ async fn write(session: &Session, catalog: &Catalog, facts: &Facts, warnings: &m
     let found = collect::collect(session, catalog).await?;
     warnings.extend(found.warnings.iter().cloned());
     let graph = build(catalog, &found.pieces);
-    warn_of_unread(session, &unread(&graph, &catalog.dependencies), warnings).await?;
+    warn_of_unread(session, &unread(&graph, &catalog.dependencies, &catalog.known_parts()), warnings).await?;
     let ordered = graph.order()?;
     for broken in &ordered.broken {
         warnings.push(format!("objects depend on each other in a circle that no order satisfies: {broken}"));
     }
-    let sizes = lock::sizes(session, catalog).await?;
+    let sizes = lock::sizes(session, catalog, &found.conditions).await?;
     let tables = tables::plan(catalog, &found.conditions, &sizes, facts.in_recovery, warnings);
     let data = data::entries(session, catalog, &found, &tables, warnings).await?;
     let parts = script::Parts { catalog, pieces: &found.pieces, tables: &tables, data };

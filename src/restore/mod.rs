@@ -10,9 +10,9 @@ mod sqlite;
 
 use std::path::{Path, PathBuf};
 
-use crate::archive::SourceKind;
+use crate::archive::{ArchiveHeader, SourceKind};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Context, RestoreJob};
+use crate::job::{ArchiveChoice, Context, RestoreJob};
 use crate::pg::connect::Server;
 use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
@@ -54,15 +54,23 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
         Target::Postgres(server) => look_at_database(server, &found, chosen.as_ref()).await?,
         Target::Sqlite(path) => (look_at_file(path), None),
     };
+    let warnings = warning.into_iter().chain(only_a_part(&found, job)).collect();
     let preview = Preview {
         archive: found.named.clone(),
         holds: describe(&found),
         size: found.size.map(StoredBytes),
         passed_over: found.passed_over.clone(),
         target: target_preview,
-        warnings: warning.into_iter().collect(),
+        warnings,
     };
     Ok(Plan { found, target, chosen, preview })
+}
+
+/// Of a database that has no whole backup, `latest` picks what there is.
+fn only_a_part(found: &Found, job: &RestoreJob) -> Option<String> {
+    let part = found.opened.header().and_then(ArchiveHeader::part)?;
+    let was_picked = matches!(job.archive, ArchiveChoice::Newest { .. });
+    was_picked.then(|| format!("no sound backup of the whole database was found; {} holds a part: {part}", found.named))
 }
 
 /// The target that the job names or, for a database, the archive.
@@ -97,7 +105,8 @@ fn choose(found: &Found, job: &RestoreJob) -> Result<Option<Chosen>> {
             Chosen::of(archive, &selection).map(Some)
         }
         (Opened::Pipe(_), Some(header)) if header.kind == SourceKind::Postgres => {
-            match postgres::effective(&job.selection, header, &found.named)?.is_whole() {
+            let is_whole = postgres::effective(&job.selection, header, &found.named)?.is_whole();
+            match is_whole && header.part().is_none() {
                 true => Ok(None),
                 false => Err(Error::new(Kind::Usage, format!("{} holds a part of a database", found.named))
                     .hint("save it to a file first: only whole archives are restored from a pipe")),
@@ -156,7 +165,8 @@ fn describe(found: &Found) -> String {
     let made = header.created.strftime("%Y-%m-%d %H:%M:%S UTC");
     match header.kind {
         SourceKind::Postgres => {
-            format!("database {} of PostgreSQL {}, backed up {}", fact("database"), fact("server_version"), made)
+            let part = header.part().map_or_else(String::new, |part| format!("a part ({part}) of "));
+            format!("{part}database {} of PostgreSQL {}, backed up {made}", fact("database"), fact("server_version"))
         }
         SourceKind::Sqlite => format!("SQLite file {}, backed up {}", fact("path"), made),
     }

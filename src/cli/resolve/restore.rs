@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::backup::content;
 use super::server::{self, Layer};
 use super::{LOCK_TIMEOUT, Notes, SQLITE_BUSY, archive_kind, machine, places, sources, values};
-use crate::cli::args::{RestoreArgs, Type};
+use crate::cli::args::{FilterArgs, RestoreArgs, Type};
 use crate::cli::config::{Config, Setting};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -118,7 +118,7 @@ fn by_url(url: &str, args: &RestoreArgs, config: &Config, notes: &mut Notes) -> 
 /// The configured server. Several that differ, or variables that name two, are refused: a restore overwrites.
 fn configured(args: &RestoreArgs, config: &Config, notes: &mut Notes) -> Result<Server> {
     refuse_rivals(config)?;
-    let all = sources::postgres_configured(config, notes)?;
+    let all = sources::postgres_configured(config, &FilterArgs::default(), notes)?;
     let wanted = |source: &&PostgresSource| {
         let name = args.name.as_ref().or(args.database.as_ref());
         name.is_some_and(|name| source.label == *name || source.server.database == *name)

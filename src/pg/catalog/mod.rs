@@ -9,6 +9,8 @@ pub mod cast;
 use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
+use crate::pg::filter::{Filter, Switch};
+use crate::pg::selection::{Matches, Selection};
 use crate::pg::session::Session;
 use crate::pg::version::{Capability, ServerVersion};
 
@@ -32,6 +34,7 @@ pub mod policy;
 pub mod relation;
 pub mod rule;
 pub mod schema;
+pub mod scope;
 pub mod sequence;
 pub mod statistics;
 pub mod subscription;
@@ -43,6 +46,7 @@ pub mod view;
 /// Relations and everything that hangs on them, the dependencies of all kinds, and what people noted.
 pub struct Catalog {
     pub version: ServerVersion,
+    pub selection: Selection,
     pub relations: Vec<relation::Relation>,
     by_oid: HashMap<u32, usize>,
     pub columns: HashMap<u32, Vec<column::Column>>,
@@ -64,30 +68,43 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads everything. The tables must be locked: the server deparses what is there now, not what was at the snapshot.
-    pub async fn load(session: &Session, relations: Vec<relation::Relation>) -> Result<Self> {
+    /// Reads what `filter` wants. Its tables must be locked: the server deparses what is there now, not what was at
+    /// the snapshot.
+    pub async fn load(
+        session: &Session,
+        relations: Vec<relation::Relation>,
+        filter: &Filter,
+        matches: Option<Matches>,
+    ) -> Result<Self> {
         let sequences = sequence::load(session).await?;
+        let sequences = sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect();
+        let selection = Selection::of(filter, matches, &relations, &sequences);
+        let scope = scope::Scope::load(session, &selection).await?;
         let mut catalog = Catalog {
             version: session.version(),
             by_oid: relations.iter().enumerate().map(|(index, relation)| (relation.oid(), index)).collect(),
             relations,
-            columns: column::load(session).await?,
+            columns: column::load(session, &scope).await?,
             plans: HashMap::new(),
-            constraints: constraint::load(session).await?,
+            constraints: constraint::load(session, &scope).await?,
             constraint_indexes: HashSet::new(),
             not_nulls: HashMap::new(),
-            indexes: index::load(session).await?,
+            indexes: index::load(session, &scope).await?,
             index_by_oid: HashMap::new(),
-            sequences: sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect(),
-            inheritance: inheritance::load(session).await?,
-            triggers: trigger::load(session).await?,
-            rules: rule::load(session).await?,
-            policies: policy::load(session).await?,
-            views: view::load(session).await?,
+            sequences,
+            inheritance: inheritance::load(session, &scope).await?,
+            triggers: trigger::load(session, &scope).await?,
+            rules: rule::load(session, &scope).await?,
+            policies: policy::load(session, &scope).await?,
+            views: view::load(session, &scope).await?,
             statistics: statistics::load(session).await?,
             dependencies: depend::load(session).await?,
-            notes: comment::Notes::load(session).await?,
+            notes: comment::Notes::load(session, filter).await?,
+            selection,
         };
+        if catalog.selection.has(Switch::NoTablespaces) {
+            catalog.forget_tablespaces();
+        }
         catalog.index_by_oid = catalog.indexes.iter().enumerate().map(|(position, one)| (one.oid, position)).collect();
         for (position, one) in catalog.constraints.iter().enumerate() {
             match one.kind {
@@ -108,9 +125,21 @@ impl Catalog {
         self.by_oid.get(&oid).and_then(|index| self.relations.get(*index))
     }
 
-    /// The relation, if its definition is the user's.
-    pub fn users_relation(&self, oid: u32) -> Option<&relation::Relation> {
-        self.relation(oid).filter(|relation| relation.base.is_users())
+    /// The relation, if it is to be made.
+    pub fn defined_relation(&self, oid: u32) -> Option<&relation::Relation> {
+        self.relation(oid).filter(|relation| self.selection.defines(&relation.base))
+    }
+
+    /// Parts of relations that only a wanted relation has in the order of things, and that are no surprise without.
+    pub fn known_parts(&self) -> HashSet<object::ObjectId> {
+        let policies = self.policies.iter();
+        let policies = policies.map(|policy| object::ObjectId::new(object::class::PG_POLICY, policy.oid));
+        policies.chain(self.statistics.iter().map(|one| one.base.id)).collect()
+    }
+
+    fn forget_tablespaces(&mut self) {
+        self.relations.iter_mut().for_each(|relation| relation.tablespace = None);
+        self.indexes.iter_mut().for_each(|index| index.tablespace = None);
     }
 
     pub fn index(&self, oid: u32) -> Option<&index::Index> {
@@ -147,8 +176,8 @@ impl Catalog {
             not_nulls: named.then(|| local::not_nulls(&self.constraints)),
             commented: &commented,
         };
-        let users = self.relations.iter().filter(|relation| relation.base.is_users());
-        users.map(|relation| (relation.oid(), locals.plan(relation))).collect()
+        let made = self.relations.iter().filter(|relation| self.selection.defines(&relation.base));
+        made.map(|relation| (relation.oid(), locals.plan(relation))).collect()
     }
 }
 pub mod default_acl;

@@ -20,6 +20,8 @@ pub struct Chosen {
     tables: Option<Picked>,
     /// Rows that others refer to may be missing.
     salvaged: bool,
+    /// The archive itself holds some of a database's objects or rows.
+    part: bool,
 }
 
 /// Some tables and what belongs to them.
@@ -30,7 +32,8 @@ struct Picked {
     entries: BTreeSet<u32>,
 }
 
-/// Of a table restored alone, or of a salvaged archive, these may need what is not there; what fails is listed.
+/// Of a table restored alone, of an archive of a part or of a salvaged one, these may need what is not there; what
+/// fails is listed.
 const MAY_STAY_BEHIND: [&str; 11] = [
     "FK CONSTRAINT",
     "TRIGGER",
@@ -91,12 +94,14 @@ impl Chosen {
             [] => None,
             names => Some(Picked::of(archive.streams(), archive.toc(), names)?),
         };
-        Ok(Chosen { content: selection.content, tables, salvaged: archive.header().is_salvaged() })
+        let header = archive.header();
+        let (salvaged, part) = (header.is_salvaged(), header.part().is_some());
+        Ok(Chosen { content: selection.content, tables, salvaged, part })
     }
 
     /// Only a whole archive may replace a database.
     pub fn is_whole(&self) -> bool {
-        self.content == Content::All && self.tables.is_none()
+        self.content == Content::All && self.tables.is_none() && !self.part
     }
 
     pub fn content(&self) -> Content {
@@ -117,7 +122,7 @@ impl Chosen {
     }
 
     pub fn may_stay_behind(&self, kind: &str) -> bool {
-        (self.tables.is_some() || self.salvaged) && MAY_STAY_BEHIND.contains(&kind)
+        (self.tables.is_some() || self.salvaged || self.part) && MAY_STAY_BEHIND.contains(&kind)
     }
 
     /// The tables whose rows are wanted, largest first, so that the last one to finish is a small one.

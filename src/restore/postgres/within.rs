@@ -32,7 +32,7 @@ pub async fn restore<R: ReadAt + 'static>(
     let rows = match chosen.content() {
         Content::DataOnly => rows_alone(&mut conn, archive, chosen, loading, &mut left).await?,
         Content::All | Content::SchemaOnly => {
-            let kinds = [StreamKind::PreData, StreamKind::Sequences, StreamKind::PostData];
+            let kinds = [StreamKind::PreData, StreamKind::LargeObjects, StreamKind::Sequences, StreamKind::PostData];
             sections(&mut conn, archive, &kinds[..1], chosen, loading, &mut left).await?;
             let rows = load(&mut conn, archive, chosen, loading).await?;
             sections(&mut conn, archive, &kinds[1..], chosen, loading, &mut left).await?;
