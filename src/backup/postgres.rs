@@ -51,7 +51,8 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
 /// one snapshot.
 async fn record(capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: &Cancel) -> Result<Trailer> {
     let streams = Streams::of(recorder)?;
-    let mut contents = Contents::new(capture.script(), capture.session().codec(), streams.tables, streams.pre_data);
+    let codec = capture.session().codec();
+    let mut contents = Contents::new(capture.script(), codec, streams.tables, streams.pre_data, job.content);
     let feed = recorder.feed();
     let (schema, data) = (job.content != Content::DataOnly, job.content != Content::SchemaOnly);
 

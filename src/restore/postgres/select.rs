@@ -67,6 +67,9 @@ const PARTS: [&str; 11] = [
 const PARTS_NAMED_AFTER: [&str; 7] =
     ["DEFAULT", "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "TRIGGER", "RULE", "POLICY"];
 
+/// Fills a materialized view: data, although it stands at the very end.
+const REFRESH_KIND: &str = "MATERIALIZED VIEW DATA";
+
 const TABLE_KINDS: [&str; 2] = ["TABLE", "FOREIGN TABLE"];
 
 /// An archive that holds a part of a database is restored as that part, whatever was asked for.
@@ -115,7 +118,7 @@ impl Chosen {
     pub fn wants(&self, position: u32, entry: &TocEntry) -> bool {
         let section = match self.content {
             Content::All => true,
-            Content::SchemaOnly => entry.section != Section::Data,
+            Content::SchemaOnly => entry.section != Section::Data && entry.kind != REFRESH_KIND,
             Content::DataOnly => entry.section == Section::Data,
         };
         section && self.tables.as_ref().is_none_or(|picked| picked.entries.contains(&position))
