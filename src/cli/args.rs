@@ -158,7 +158,7 @@ pub struct BackupArgs {
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
-    pub filter: FilterArgs,
+    pub filter: Box<FilterArgs>,
 }
 
 /// Restore a backup: shows what will be replaced and asks, unless --confirm is given

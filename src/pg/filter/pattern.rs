@@ -55,15 +55,15 @@ impl Pattern {
 
     /// The one for its schema; `None` leaves it to the search path.
     pub fn schema(&self) -> Option<String> {
-        self.from_behind(1).map(Part::anchored)
+        self.part_before(1).map(Part::anchored)
     }
 
     /// The database that is named, as it is.
     pub fn database(&self) -> Option<&str> {
-        self.from_behind(2).map(|part| part.plain.as_str())
+        self.part_before(2).map(|part| part.plain.as_str())
     }
 
-    fn from_behind(&self, before_name: usize) -> Option<&Part> {
+    fn part_before(&self, before_name: usize) -> Option<&Part> {
         self.parts.iter().rev().nth(before_name)
     }
 }
