@@ -80,6 +80,11 @@ impl Rule {
         }
     }
 
+    /// Says what is out.
+    pub const fn excludes(self) -> bool {
+        !matches!(self, Rule::Schema | Rule::Table | Rule::TableAndChildren | Rule::Extension)
+    }
+
     /// Takes the inheritance children and partitions of what it matches along.
     pub const fn with_children(self) -> bool {
         matches!(self, Rule::TableAndChildren | Rule::ExcludeTableAndChildren | Rule::ExcludeTableDataAndChildren)
@@ -205,7 +210,7 @@ impl Filter {
 
     /// Nothing says what is in, so that what belongs to no schema is in, too.
     pub fn includes_everything(&self) -> bool {
-        ![Rule::Schema, Rule::Table, Rule::TableAndChildren, Rule::Extension].iter().any(|rule| self.names(*rule))
+        self.rules.iter().all(|(rule, _)| rule.excludes())
     }
 
     /// What makes the archive a part of the database, as flags; `None` if it holds all objects and rows.

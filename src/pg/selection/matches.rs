@@ -2,7 +2,7 @@
 //!
 //! Patterns go as values. A name without a schema is looked for where the role's own search path finds it, as psql
 //! and pg_dump do; for that one query the session has that path, and names everything in full. The server's own
-//! schemas are not matched: they are no part of a backup.
+//! schemas are never in, whatever matches them; to exclude them leaves out what was changed of their privileges.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error as _;
@@ -41,14 +41,14 @@ impl Matches {
         let asked = Asked { session, filter };
         let schemas = asked.schemas().await?;
         found.schemas = asked.included(&[Rule::Schema], "schema", &schemas)?;
-        found.excluded_schemas = asked.excluded(&[Rule::ExcludeSchema], &schemas);
+        found.excluded_schemas = asked.matched(&[Rule::ExcludeSchema], &schemas);
         let tables = asked.tables().await?;
         found.tables = asked.included(&[Rule::Table, Rule::TableAndChildren], "table", &tables)?;
-        found.excluded_tables = asked.excluded(&[Rule::ExcludeTable, Rule::ExcludeTableAndChildren], &tables);
-        found.without_rows = asked.excluded(&[Rule::ExcludeTableData, Rule::ExcludeTableDataAndChildren], &tables);
+        found.excluded_tables = asked.matched(&[Rule::ExcludeTable, Rule::ExcludeTableAndChildren], &tables);
+        found.without_rows = asked.matched(&[Rule::ExcludeTableData, Rule::ExcludeTableDataAndChildren], &tables);
         let extensions = asked.extensions().await?;
         found.extensions = asked.included(&[Rule::Extension], "extension", &extensions)?;
-        found.excluded_extensions = asked.excluded(&[Rule::ExcludeExtension], &extensions);
+        found.excluded_extensions = asked.matched(&[Rule::ExcludeExtension], &extensions);
         found.members = members(session).await?;
         Ok(Some(found))
     }
@@ -67,8 +67,8 @@ impl Asked<'_> {
         let sql = "SELECT p.at, n.nspname AS found FROM PATTERNS
              JOIN pg_catalog.pg_namespace n
                ON n.nspname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog.\"default\"
-             WHERE NOT n.nspname OPERATOR(pg_catalog.^@) 'pg_'
-               AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'";
+             WHERE p.excludes OR (NOT n.nspname OPERATOR(pg_catalog.^@) 'pg_'
+               AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema')";
         self.ask(&[Rule::Schema, Rule::ExcludeSchema], sql, |row| row.text("found")).await
     }
 
@@ -95,8 +95,8 @@ impl Asked<'_> {
                ON c.relname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog.\"default\"
              JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
              WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,S,v,m,f,p}'::pg_catalog.\"char\"[])
-               AND NOT n.nspname OPERATOR(pg_catalog.^@) 'pg_'
-               AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'
+               AND (p.excludes OR (NOT n.nspname OPERATOR(pg_catalog.^@) 'pg_'
+                 AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'))
                AND CASE WHEN p.schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
                    ELSE n.nspname OPERATOR(pg_catalog.~) p.schema COLLATE pg_catalog.\"default\" END
              UNION
@@ -134,23 +134,28 @@ impl Asked<'_> {
         all.filter(move |(_, (rule, _))| rules.contains(rule)).map(|(at, (rule, pattern))| (at, *rule, pattern))
     }
 
-    /// Runs `sql`, in which `PATTERNS` stands for those of `rules` as `p (at, name, schema, children)`.
+    /// Runs `sql`, in which `PATTERNS` stands for those of `rules` as
+    /// `p (at, name, schema, children, excludes)`.
     async fn ask<T>(&self, rules: &[Rule], sql: &str, read: impl Fn(&Row) -> Result<T>) -> Result<Found<T>> {
         let mut rows = Vec::new();
         for (at, rule, pattern) in self.patterns(rules) {
             let name = self.session.literal(&pattern.name())?;
             let schema = pattern.schema().map_or(Ok("NULL".to_owned()), |schema| self.session.literal(&schema))?;
-            rows.push(format!("({at}, {name}::pg_catalog.text, {schema}::pg_catalog.text, {})", rule.with_children()));
+            rows.push(format!(
+                "({at}, {name}::pg_catalog.text, {schema}::pg_catalog.text, {}, {})",
+                rule.with_children(),
+                rule.excludes()
+            ));
         }
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let patterns = format!("(VALUES {}) AS p (at, name, schema, children)", rows.join(", "));
+        let patterns = format!("(VALUES {}) AS p (at, name, schema, children, excludes)", rows.join(", "));
         let answer = self.session.rows(&sql.replacen("PATTERNS", &patterns, 1)).await.map_err(unreadable_pattern)?;
         answer.iter().map(|row| Ok((usize::try_from(row.i32("at")?).unwrap_or(usize::MAX), read(row)?))).collect()
     }
 
-    fn excluded<T: Clone + Eq + std::hash::Hash>(&self, rules: &[Rule], found: &Found<T>) -> HashSet<T> {
+    fn matched<T: Clone + Eq + std::hash::Hash>(&self, rules: &[Rule], found: &Found<T>) -> HashSet<T> {
         let ours = |at: &usize| self.filter.rules().get(*at).is_some_and(|(rule, _)| rules.contains(rule));
         found.iter().filter(|(at, _)| ours(at)).map(|(_, one)| one.clone()).collect()
     }
@@ -162,7 +167,7 @@ impl Asked<'_> {
         what: &str,
         found: &Found<T>,
     ) -> Result<Option<HashSet<T>>> {
-        let all = self.excluded(rules, found);
+        let all = self.matched(rules, found);
         let missed = |(at, _, _): &(usize, Rule, &Pattern)| !found.iter().any(|(of, _)| of == at);
         let unmatched: Vec<String> = self
             .patterns(rules)
