@@ -20,6 +20,7 @@ use miyabi_backup::job::{
     RestoreJob, Selection, Source,
 };
 use miyabi_backup::pg::connect::Server;
+use miyabi_backup::pg::filter::Filter;
 use miyabi_backup::progress::Progress;
 use miyabi_backup::{backup, restore};
 use tempfile::TempDir;
@@ -100,7 +101,11 @@ fn context() -> Context {
 
 fn backup_job(server: Server, archive: &Path, compress: Compress) -> BackupJob {
     BackupJob {
-        sources: vec![Source::Postgres(Box::new(PostgresSource { label: "bench".to_owned(), server }))],
+        sources: vec![Source::Postgres(Box::new(PostgresSource {
+            label: "bench".to_owned(),
+            server,
+            filter: Filter::default(),
+        }))],
         place: Place::File { path: archive.to_owned(), force: true },
         copies: Vec::new(),
         compress,

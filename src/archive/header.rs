@@ -65,6 +65,12 @@ struct OfSomeKind {
 /// The fact in [`ArchiveHeader::source`] that marks what `salvage` wrote: rows that others refer to may be missing.
 pub const SALVAGED: &str = "salvaged";
 
+/// The fact that marks an archive that holds some of the database's objects or rows, and says by which flags.
+pub const PART: &str = "part";
+
+/// The fact that says by which flags the objects are without owners, privileges or comments.
+pub const WITHOUT: &str = "without";
+
 /// FORMAT.md §4.1. Unknown fields are ignored.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ArchiveHeader {
@@ -82,6 +88,11 @@ impl ArchiveHeader {
     /// Whether `salvage` wrote the archive.
     pub fn is_salvaged(&self) -> bool {
         self.source.contains_key(SALVAGED)
+    }
+
+    /// Which part of the database it holds; `None` where only its sections say what is missing.
+    pub fn part(&self) -> Option<&str> {
+        self.source.get(PART).map(String::as_str)
     }
 }
 

@@ -54,7 +54,7 @@ pub use crate::read_at::ReadAt;
 pub use check::{Finding, Report, Severity, StreamReport, check};
 pub use codec::{Codec, GzipCodec, Packed};
 pub use fault::{Fault, Flaw};
-pub use header::{ArchiveHeader, ArchiveId, SourceKind};
+pub use header::{ArchiveHeader, ArchiveId, PART, SourceKind, WITHOUT};
 pub use model::{MemberEntry, Section, Stream, StreamKind, StreamSpec, Summary, TocEntry, Trailer};
 pub use pipe::{PipeMember, PipeReader, Tail};
 pub use reader::Archive;

@@ -101,5 +101,7 @@ fn describe(source: &GlobalsSource, reading: &Reading, job: &BackupJob) -> Descr
         sqlite: None,
         compression: job.compress.to_string(),
         content: Content::All,
+        part: None,
+        without: None,
     }
 }

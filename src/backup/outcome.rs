@@ -37,6 +37,9 @@ pub struct BackedUp {
     pub tables: u64,
     pub rows: u64,
     pub sha256: String,
+    /// The flags that left out objects or rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     pub duration_seconds: f64,
     pub warnings: Vec<String>,
 }
@@ -53,6 +56,7 @@ impl BackedUp {
             tables: details.map_or(0, |details| details.tables.len() as u64),
             rows: details.map_or(0, |details| details.tables.iter().map(|table| table.rows).sum()),
             sha256: details.map(|details| details.sha256.clone()).unwrap_or_default(),
+            part: details.and_then(|details| details.part.clone()),
             duration_seconds: details.map_or(0.0, |details| details.duration_seconds),
             warnings: details.map(|details| details.warnings.clone()).unwrap_or_default(),
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, Trailer};
+use crate::archive::{ArchiveHeader, PART, SourceKind, StreamKind, StreamSpec, Trailer, WITHOUT};
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
@@ -28,12 +28,16 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
     let cancel = context.cancel.child();
     let started = context.clock.zoned();
     context.progress.stage(format!("postgres {}: reading the schema", source.label), 0);
-    let rows = job.content != Content::SchemaOnly;
-    let options = CaptureOptions { lock_timeout: job.lock_timeout, connections: job.jobs, rows };
+    let options = CaptureOptions {
+        lock_timeout: job.lock_timeout,
+        connections: job.jobs,
+        rows: job.content != Content::SchemaOnly,
+        filter: source.filter.clone(),
+    };
     let capture = cancel.guard(capture::open(&source.server, &options, &cancel)).await?;
 
     let shelf = Shelf::find(job, ArchiveKind::Postgres, &source.label, &started)?;
-    let header = header(capture.facts(), job, context)?;
+    let header = header(capture.facts(), source, job, context)?;
     let described = describe(source, &capture, job);
     let packing = Packing { compress: job.compress, threads: job.threads };
     context.progress.stage(format!("postgres {}", source.label), estimate(capture.script(), job.content));
@@ -52,7 +56,8 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
 /// one snapshot.
 async fn record(capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: &Cancel) -> Result<Trailer> {
     let streams = Streams::of(recorder)?;
-    let mut contents = Contents::new(capture.script(), capture.session().codec(), streams.tables, streams.pre_data);
+    let codec = capture.session().codec();
+    let mut contents = Contents::new(capture.script(), codec, streams.tables, streams.pre_data, job.content);
     let feed = recorder.feed();
     let (schema, data) = (job.content != Content::DataOnly, job.content != Content::SchemaOnly);
 
@@ -162,7 +167,7 @@ fn estimate(script: &Script, content: Content) -> u64 {
     }
 }
 
-fn header(facts: &Facts, job: &BackupJob, context: &Context) -> Result<ArchiveHeader> {
+fn header(facts: &Facts, from: &PostgresSource, job: &BackupJob, context: &Context) -> Result<ArchiveHeader> {
     let always = [
         ("database", facts.database.clone()),
         ("server_version", facts.server_version.clone()),
@@ -181,6 +186,8 @@ fn header(facts: &Facts, job: &BackupJob, context: &Context) -> Result<ArchiveHe
     ];
     let mut source: BTreeMap<String, String> = always.map(|(key, value)| (key.to_owned(), value)).into();
     source.extend(sometimes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))));
+    let filtered = [(PART, from.filter.part()), (WITHOUT, from.filter.without())];
+    source.extend(filtered.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     let sections: &[&str] = match job.content {
         Content::All => &["pre-data", "data", "post-data"],
         Content::SchemaOnly => &["pre-data", "post-data"],
@@ -216,5 +223,7 @@ fn describe(source: &PostgresSource, capture: &Capture, job: &BackupJob) -> Desc
             Content::SchemaOnly => meta::Content::SchemaOnly,
             Content::DataOnly => meta::Content::DataOnly,
         },
+        part: source.filter.part(),
+        without: source.filter.without(),
     }
 }

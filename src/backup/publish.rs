@@ -38,6 +38,9 @@ pub struct Described {
     pub sqlite: Option<SqliteFacts>,
     pub compression: String,
     pub content: Content,
+    /// The flags that left out objects or rows, and those that left out what objects have.
+    pub part: Option<String>,
+    pub without: Option<String>,
 }
 
 /// The place of one archive: its name is chosen, nothing stands under it yet.
@@ -190,6 +193,8 @@ impl Facts<'_> {
             snapshot_lsn: described.snapshot_lsn,
             readback: if self.published.read_back { Readback::Checked } else { Readback::Denied },
             content: described.content,
+            part: described.part,
+            without: described.without,
             encryption: None,
             sqlite: described.sqlite,
             warnings: described.warnings,

@@ -6,6 +6,7 @@
 use crate::archive::{Section, StreamKind, TocEntry};
 use crate::error::Result;
 use crate::ident::StreamId;
+use crate::job::Content;
 use crate::pg::catalog::large_object::Reader;
 use crate::pg::ddl::large_object;
 use crate::pg::encoding::Codec;
@@ -15,6 +16,9 @@ use crate::pipeline::{BLOCK_BYTES, FeedSender};
 
 /// In the data section everything else belongs to large objects.
 const SEQUENCE_KIND: &str = "SEQUENCE SET";
+
+/// Fills a materialized view: data, although it is made at the very end.
+const REFRESH_KIND: &str = "MATERIALIZED VIEW DATA";
 
 /// The kind of the entries that hold bytes of large objects; those of owners and privileges follow them.
 const LARGE_OBJECTS_KIND: &str = "BLOBS";
@@ -36,13 +40,15 @@ pub struct Contents<'a> {
     /// Bytes of large objects, which are no entries of the script.
     large_objects: Vec<Span>,
     left_out: Span,
+    content: Content,
 }
 
 impl<'a> Contents<'a> {
     /// `pre_data` is named by entries that the archive leaves out.
-    pub fn new(script: &'a Script, codec: Codec, tables: &'a [StreamId], pre_data: StreamId) -> Self {
+    pub fn new(script: &'a Script, codec: Codec, tables: &'a [StreamId], pre_data: StreamId, content: Content) -> Self {
         let left_out = Span { stream: pre_data, offset: 0, len: 0 };
-        Contents { script, codec, tables, spans: vec![None; script.entries.len()], large_objects: Vec::new(), left_out }
+        let spans = vec![None; script.entries.len()];
+        Contents { script, codec, tables, spans, large_objects: Vec::new(), left_out, content }
     }
 
     /// One entry for each of the script's, at the same position, so that `depends` stays right; then the rest.
@@ -77,10 +83,10 @@ async fn write_entries(
     wanted: bool,
 ) -> Result<()> {
     let script = contents.script;
+    let fills = contents.content != Content::SchemaOnly;
+    let is_in = |entry: &Entry| wanted && stream_of(entry) == kind && (fills || entry.kind != REFRESH_KIND);
     let mut strict = true;
-    for (entry, span) in
-        script.entries.iter().zip(&mut contents.spans).filter(|(entry, _)| wanted && stream_of(entry) == kind)
-    {
+    for (entry, span) in script.entries.iter().zip(&mut contents.spans).filter(|(entry, _)| is_in(entry)) {
         if entry.may_fail && strict {
             writer.add(LENIENT.as_bytes()).await?;
             strict = false;

@@ -175,5 +175,7 @@ fn describe(source: &SqliteSource, copied: &Copied, job: &BackupJob, context: &C
         }),
         compression: job.compress.to_string(),
         content: Content::All,
+        part: None,
+        without: None,
     }
 }

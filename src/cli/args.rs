@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+mod filter;
+
+pub use filter::FilterArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
     0  done                          10  no connection, or login refused
@@ -104,6 +108,8 @@ EXAMPLES
         miyabi-backup backup sqlite --file /var/lib/app/app.db --output app.db.gz
     Roles with their passwords, tablespaces and parameter privileges of a server, and nothing else:
         miyabi-backup backup globals --url postgres://postgres@db.internal --output globals.sql.gz
+    One schema of it, without the rows of its logs; restored, it is added to what stands:
+        miyabi-backup backup postgres --name shop --schema app --exclude-table-data 'app.log*'
     What would be done, without doing it:
         miyabi-backup backup --dry-run --json")]
 pub struct BackupArgs {
@@ -164,6 +170,8 @@ pub struct BackupArgs {
     /// Show what would be done, with every setting resolved, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub filter: Box<FilterArgs>,
 }
 
 /// Restore a backup: shows what will be replaced and asks, unless --confirm is given

@@ -10,6 +10,7 @@ use crate::backup::BackupOutcome;
 use crate::error::{Error, Kind, Result};
 use crate::job::{ArchiveChoice, BackupJob, Place, PostgresTarget, RestoreJob, Source};
 use crate::pg::connect::{Server, SslMode};
+use crate::pg::filter::{Filter, Rule, Switch};
 use crate::pg::globals::PasswordPolicy;
 
 /// An error as the whole answer of a command.
@@ -107,7 +108,10 @@ fn backup_job(job: &BackupJob) -> Value {
 fn source(source: &Source) -> Value {
     match source {
         Source::Postgres(postgres) => json!({
-            "type": "postgres", "name": postgres.label, "server": server(&postgres.server),
+            "type": "postgres",
+            "name": postgres.label,
+            "server": server(&postgres.server),
+            "filter": filter(&postgres.filter),
         }),
         Source::Globals(globals) => json!({
             "type": "globals",
@@ -123,6 +127,16 @@ fn source(source: &Source) -> Value {
             "busy_seconds": seconds(sqlite.limits.busy_limit),
         }),
     }
+}
+
+/// What was asked for, by the names of the configuration's keys, and what it makes of the archive.
+fn filter(filter: &Filter) -> Value {
+    let patterns = |rule: &Rule| filter.patterns(*rule).map(ToString::to_string).collect::<Vec<_>>();
+    let rules = Rule::ALL.iter().filter(|rule| filter.names(**rule)).map(|rule| (rule.key(), patterns(rule).into()));
+    let switches = Switch::ALL.iter().filter(|switch| filter.has(**switch)).map(|switch| (switch.key(), true.into()));
+    let mut shown: Map<String, Value> = rules.chain(switches).map(|(key, value)| (key.to_owned(), value)).collect();
+    shown.insert("whole".to_owned(), filter.part().is_none().into());
+    Value::Object(shown)
 }
 
 /// Says whether there is a password, never what it is.

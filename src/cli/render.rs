@@ -10,6 +10,7 @@ use crate::archive::ArchiveHeader;
 use crate::backup::{BackedUp, BackupOutcome};
 use crate::inspect::{Inspected, StreamFacts, What};
 use crate::listing::Listed;
+use crate::manifest::meta::Content;
 use crate::pg::database;
 use crate::restore::outcome::{GlobalsPreview, Preview, RestoreOutcome, TargetPreview};
 use crate::salvage::SalvageOutcome;
@@ -69,6 +70,9 @@ pub fn backed_up(label: &str, done: &BackedUp) -> String {
         human_bytes(done.raw_bytes.0),
         spent(done.duration_seconds),
     );
+    if let Some(part) = &done.part {
+        text.push_str(&format!("\n    holds only a part: {part}"));
+    }
     for copy in &done.copies {
         text.push_str(&format!("\n    copy: {}", copy.display()));
     }
@@ -95,11 +99,19 @@ pub fn listing(rows: &[&Listed], now: Timestamp) -> String {
             row.timestamp.zoned().strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
             age(row.timestamp.instant(), now),
             human_bytes(row.size),
-            format!("{}{note}", row.state.name()),
+            format!("{}{note}{}", row.state.name(), held(row)),
             row.path.clone(),
         ]);
     }
     table.trim_fmt()
+}
+
+/// What of its source a backup holds, where that is not all.
+fn held(row: &Listed) -> String {
+    let Some(details) = row.meta.as_ref().and_then(|meta| meta.details.as_ref()) else { return String::new() };
+    let content = (details.content != Content::All).then(|| details.content.name().to_owned());
+    let part = details.part.as_ref().map(|part| format!("part: {part}"));
+    [content, part].into_iter().flatten().map(|held| format!(", {held}")).collect()
 }
 
 /// `5 min`, `3 h`, `12 d`: how old at a glance.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::pg::connect::Server;
+use crate::pg::filter::Filter;
 use crate::pg::globals::PasswordPolicy;
 
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ impl Source {
 pub struct PostgresSource {
     pub label: String,
     pub server: Server,
+    /// What is wanted of the database.
+    pub filter: Filter,
 }
 
 /// Roles, tablespaces and privileges on parameters of one server.

@@ -1,4 +1,5 @@
-//! Picking a backup by time: the newest sound one, and why the newer ones were passed over.
+//! Picking a backup by time: the newest sound one, and why the newer ones were passed over. One that a filter made a
+//! part of its database is picked only where there is no other.
 //!
 //! Soundness is judged by the caller, newest first, and only as far as needed: verifying is expensive.
 
@@ -25,7 +26,7 @@ pub struct Wanted<'a> {
 #[derive(Clone, Debug)]
 pub struct Choice<'a> {
     pub chosen: &'a Listed,
-    /// Newer than the chosen one, newest first.
+    /// Those that were looked at before it, newest first.
     pub passed_over: Vec<PassedOver>,
 }
 
@@ -58,10 +59,14 @@ pub fn select<'a>(listing: &'a Listing, wanted: &Wanted<'_>, is_sound: Judge<'_>
     let rows: Vec<&Listed> = listing.rows.iter().filter(|row| wanted.takes(row)).collect();
     wanted.check_that_one_is_meant(&rows)?;
     let mut passed_over = Vec::new();
+    let mut parts = Vec::new();
     for row in rows {
         let why = match row.state {
             State::Complete if row.meta.as_ref().is_some_and(|meta| !meta.is_whole()) => {
-                "it holds a part of the database only".to_owned()
+                let part = row.meta.as_ref().and_then(|meta| meta.part());
+                parts.extend(part.map(|_| row));
+                let flags = part.map_or_else(String::new, |part| format!(": {part}"));
+                format!("it holds a part of the database only{flags}")
             }
             State::Complete | State::Foreign => match is_sound(row) {
                 Ok(()) => return Ok(Choice { chosen: row, passed_over }),
@@ -73,6 +78,18 @@ pub fn select<'a>(listing: &'a Listing, wanted: &Wanted<'_>, is_sound: Judge<'_>
             State::Damaged => row.note.clone().unwrap_or_else(|| "it is damaged".to_owned()),
         };
         passed_over.push(PassedOver { path: row.path.clone(), timestamp: row.timestamp, why });
+    }
+    for row in parts {
+        match is_sound(row) {
+            Ok(()) => {
+                passed_over.retain(|passed: &PassedOver| passed.path != row.path);
+                return Ok(Choice { chosen: row, passed_over });
+            }
+            Err(error) if matches!(error.kind(), Kind::Signal(_)) => return Err(error),
+            Err(error) => {
+                passed_over.iter_mut().filter(|one| one.path == row.path).for_each(|one| one.why = error.chain())
+            }
+        }
     }
     Err(wanted.nothing(listing, passed_over))
 }

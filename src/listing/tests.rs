@@ -46,6 +46,8 @@ fn meta_of(label: &str, timestamp: &str, kind: BackupType, size: usize) -> Meta 
             snapshot_lsn: None,
             readback: Readback::Checked,
             content: Content::All,
+            part: None,
+            without: None,
             encryption: None,
             sqlite: None,
             warnings: Vec::new(),

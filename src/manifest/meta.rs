@@ -61,6 +61,12 @@ pub struct Details {
     /// Anything but `all` is no backup of the whole database: no tier counts it, and `latest` passes it over.
     #[serde(default)]
     pub content: Content,
+    /// The flags of `backup` that left out objects or rows; the same as for `content` holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// The flags that left out owners, privileges or comments: all objects are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +113,18 @@ pub enum Content {
     DataOnly,
     /// What was left of a damaged archive.
     Salvaged,
+}
+
+impl Content {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Content::All => "all",
+            Content::SchemaOnly => "schema-only",
+            Content::DataOnly => "data-only",
+            Content::Salvaged => "salvaged",
+        }
+    }
 }
 
 /// Whether the stored bytes were read again before the backup was published.
@@ -209,7 +227,13 @@ impl Meta {
 
     /// Whether the archive holds all of its source.
     pub fn is_whole(&self) -> bool {
-        self.details.as_ref().is_none_or(|details| details.content == Content::All)
+        self.details.as_ref().is_none_or(|details| details.content == Content::All && details.part.is_none())
+    }
+
+    /// Definitions and rows, but by its filter not of the whole database: what the filter says.
+    pub fn part(&self) -> Option<&str> {
+        let details = self.details.as_ref().filter(|details| details.content == Content::All)?;
+        details.part.as_deref()
     }
 
     /// Written by the old system.

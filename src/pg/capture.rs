@@ -15,10 +15,12 @@ use crate::pg::catalog::Catalog;
 use crate::pg::catalog::object::ObjectId;
 use crate::pg::catalog::relation;
 use crate::pg::connect::{self, Driver, Reached, Server};
+use crate::pg::filter::Filter;
 use crate::pg::graph::build::build;
 use crate::pg::graph::census::unread;
 use crate::pg::piece::collect;
 use crate::pg::script::{self, Script, data, preamble, tables};
+use crate::pg::selection::Matches;
 use crate::pg::session::Session;
 use crate::pg::settings::Purpose;
 
@@ -35,6 +37,8 @@ pub struct CaptureOptions {
     pub connections: usize,
     /// Whether rows will be copied: sizes of tables and values of sequences are read for them.
     pub rows: bool,
+    /// What is wanted of the database.
+    pub filter: Filter,
 }
 
 pub struct Capture {
@@ -83,20 +87,23 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     let mut warnings: Vec<String> = control.reached.warning().into_iter().collect();
     warnings.extend(session.version().check()?);
 
-    let listed = lock::list(&session).await?;
+    let matches = Matches::load(&session, &options.filter).await?;
+    let listed = lock::list(&session, matches.as_ref()).await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
     lock::take(&session, &listed, options.lock_timeout).await?;
     let snapshot = session.row("SELECT pg_catalog.pg_export_snapshot() AS snapshot").await?.text("snapshot")?;
     let relations = relation::load(&session).await?;
-    lock::complete(&session, &relations, options.lock_timeout).await?;
+    let matches = Matches::load(&session, &options.filter).await?;
+    lock::complete(&session, &relations, matches.as_ref(), options.lock_timeout).await?;
 
     let helper = match options.connections {
         0 | 1 => None,
         _ => Some(join_snapshot(&control.reached.server, &snapshot).await?),
     };
-    let catalog = Catalog::load(&session, helper.as_ref().unwrap_or(&session), relations).await?;
+    let readers = (&session, helper.as_ref().unwrap_or(&session));
+    let catalog = Catalog::load(readers, relations, &options.filter, matches).await?;
     drop(helper);
-    let facts = Facts::load(&session).await?;
+    let facts = Facts::load(&session, &options.filter).await?;
     let script = write(&session, &catalog, &facts, options, &mut warnings).await?;
     let facts = facts.with_roles(&session, &script).await?;
     let Reached { server, guard } = control.reached;
@@ -122,12 +129,15 @@ async fn write(
     let found = collect::collect(session, catalog).await?;
     warnings.extend(found.warnings.iter().cloned());
     let graph = build(catalog, &found.pieces);
-    warn_of_unread(session, &unread(&graph, &catalog.dependencies), warnings).await?;
+    warn_of_unread(session, &unread(&graph, &catalog.dependencies, &catalog.known_parts()), warnings).await?;
     let ordered = graph.order()?;
     for broken in &ordered.broken {
         warnings.push(format!("objects depend on each other in a circle that no order satisfies: {broken}"));
     }
-    let sizes = if options.rows { lock::sizes(session, catalog).await? } else { HashMap::new() };
+    let sizes = match options.rows {
+        true => lock::sizes(session, catalog, &found.conditions).await?,
+        false => HashMap::new(),
+    };
     let tables = tables::plan(catalog, &found.conditions, &sizes, facts.in_recovery, warnings);
     let data = match options.rows {
         true => data::entries(session, catalog, &found, &tables, warnings).await?,

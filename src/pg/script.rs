@@ -2,7 +2,8 @@
 //!
 //! Every entry stands alone: no session state is carried from one to the next, so a restore may run entries of one
 //! section side by side as far as `depends` allows. Order: pre-data, data, post-data, privileges, and at the very end
-//! what may fail without harm to data or constraints (`may_fail`): event triggers, refreshes of materialized views.
+//! what may fail without harm to what is in the script (`may_fail`): foreign keys that refer to tables that are left
+//! out, event triggers, refreshes of materialized views.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,8 +12,10 @@ use crate::ident::{Ident, QualifiedName};
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::object::ObjectId;
 use crate::pg::ddl::{acl, types};
+use crate::pg::filter::Switch;
 use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
 use crate::pg::piece::Piece;
+use crate::pg::selection::{Selection, Wanted};
 
 mod column_acl;
 pub mod data;
@@ -109,26 +112,27 @@ pub fn entries(parts: &Parts, ordered: &Ordered) -> Result<Vec<Entry>> {
         section: Section::PreData,
     };
     emitter.run()?;
+    if parts.catalog.selection.has(Switch::NoOwner) {
+        emitter.entries.iter_mut().for_each(|entry| entry.owner.clear());
+    }
     Ok(emitter.entries)
 }
 
-/// Roles that the script names: owners, grantees and grantors, those of policies, and `others`.
+/// Roles that the script names: owners, those of privileges and policies, and `others`.
 pub fn roles(parts: &Parts, entries: &[Entry], others: &BTreeSet<String>) -> BTreeSet<String> {
+    let (catalog, selection) = (parts.catalog, &parts.catalog.selection);
     let mut roles = others.clone();
     roles.extend(entries.iter().map(|entry| entry.owner.clone()).filter(|owner| !owner.is_empty()));
-    roles.extend(parts.catalog.policies.iter().filter_map(|policy| policy.roles.clone()).flatten());
-    let mut add = |acl: &Option<Vec<String>>, initial: &Option<Vec<String>>| {
-        if acl != initial {
-            roles.extend(acl.iter().flat_map(|items| acl::roles(items)));
-        }
-    };
-    for piece in parts.pieces.iter().filter(|piece| !piece.acl.is_empty()) {
-        add(&piece.base.acl, &None);
-    }
-    for relation in &parts.catalog.relations {
-        add(&relation.base.acl, &relation.base.init_acl);
-        for column in parts.catalog.columns_of(relation.oid()) {
-            add(&column.acl, &column.init_acl);
+    let policies = catalog.policies.iter().filter(|policy| catalog.defined_relation(policy.table).is_some());
+    roles.extend(policies.filter_map(|policy| policy.roles.clone()).flatten());
+    let pieces = parts.pieces.iter().filter(|piece| !piece.acl.is_empty() && selection.grants(&piece.base));
+    roles.extend(pieces.flat_map(|piece| acl::named_of_object(&piece.base)));
+    for relation in catalog.relations.iter().filter(|relation| selection.grants(&relation.base)) {
+        roles.extend(acl::named_of_object(&relation.base));
+        for column in catalog.columns_of(relation.oid()) {
+            let (initial, acl) = (column.init_acl.as_deref(), column.acl.as_deref());
+            let owner = relation.base.owner.as_deref();
+            roles.extend(acl::named(owner, initial.unwrap_or_default(), acl.unwrap_or_default()));
         }
     }
     roles
@@ -145,8 +149,11 @@ struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
+    fn selection(&self) -> &Selection {
+        &self.parts.catalog.selection
+    }
+
     fn run(&mut self) -> Result<()> {
-        let is_last = |kind| matches!(kind, NodeKind::EventTrigger | NodeKind::Refresh);
         for id in &self.ordered.order {
             let Some(node) = self.ordered.nodes.get(*id) else { continue };
             match node.kind {
@@ -155,7 +162,7 @@ impl Emitter<'_> {
                     self.section = Section::PostData;
                 }
                 NodeKind::PreDataEnd | NodeKind::DefaultAcl => {}
-                kind if is_last(kind) => {}
+                _ if self.is_last(node) => {}
                 _ => self.emit(*id, false)?,
             }
         }
@@ -163,22 +170,42 @@ impl Emitter<'_> {
             self.emit_privileges(*id)?;
         }
         self.emit_server_privileges()?;
-        for kind in [NodeKind::DefaultAcl, NodeKind::EventTrigger, NodeKind::Refresh] {
+        for kind in [NodeKind::DefaultAcl, NodeKind::ForeignKey, NodeKind::EventTrigger, NodeKind::Refresh] {
             for id in &self.ordered.order {
-                if self.ordered.nodes.get(*id).is_some_and(|node| node.kind == kind) {
-                    self.emit(*id, is_last(kind))?;
+                let Some(node) = self.ordered.nodes.get(*id).filter(|node| node.kind == kind) else { continue };
+                if kind == NodeKind::DefaultAcl || self.is_last(node) {
+                    self.emit(*id, kind != NodeKind::DefaultAcl)?;
                 }
             }
         }
         Ok(())
     }
 
+    fn is_last(&self, node: &Node) -> bool {
+        match node.kind {
+            NodeKind::EventTrigger | NodeKind::Refresh => true,
+            NodeKind::ForeignKey => self.refers_to_nothing(node),
+            _ => false,
+        }
+    }
+
+    /// A foreign key to a table that the script leaves out: it holds only where that table stands already.
+    fn refers_to_nothing(&self, foreign_key: &Node) -> bool {
+        let catalog = self.parts.catalog;
+        let referenced = catalog.constraints.get(foreign_key.about).map(|constraint| constraint.referenced);
+        let referenced = referenced.and_then(|table| catalog.relation(table));
+        referenced.is_some_and(|table| self.selection().wanted(&table.base) == Wanted::Nothing)
+    }
+
     fn emit(&mut self, id: NodeId, may_fail: bool) -> Result<()> {
         let needs = self.needs(id);
-        let drafts = match self.piece(id) {
+        let mut drafts = match self.piece(id) {
             Some(piece) => self.piece_drafts(id, piece),
             None => relation::drafts(self.parts.catalog, self.ordered, id)?,
         };
+        if self.selection().has(Switch::NoOwner) {
+            drafts.retain(|draft| draft.kind != "OWNER");
+        }
         let Some(first) = u32::try_from(self.entries.len()).ok().filter(|_| !drafts.is_empty()) else {
             if let Some(made) = self.made.get_mut(id) {
                 *made = needs;
@@ -225,7 +252,9 @@ impl Emitter<'_> {
     fn piece_drafts(&self, id: NodeId, piece: &Piece) -> Vec<Draft> {
         let Some(node) = self.ordered.nodes.get(id) else { return Vec::new() };
         let is_shell = node.kind == NodeKind::ShellType;
-        if !piece.base.is_users() || node.is_inline() || (is_shell && !node.repair.shell) {
+        let is_in = self.selection().defines(&piece.base)
+            && !(node.kind == NodeKind::DefaultAcl && self.selection().has(Switch::NoPrivileges));
+        if !is_in || node.is_inline() || (is_shell && !node.repair.shell) {
             return Vec::new();
         }
         if let (Some(of_type), true) = (&piece.of_type, is_shell) {
@@ -262,7 +291,8 @@ impl Emitter<'_> {
     fn emit_privileges(&mut self, id: NodeId) -> Result<()> {
         let drafts = match self.piece(id) {
             Some(_) if self.ordered.nodes.get(id).is_some_and(|node| node.kind == NodeKind::ShellType) => Vec::new(),
-            Some(piece) => piece_privileges(piece),
+            Some(piece) if self.selection().grants(&piece.base) => piece_privileges(piece),
+            Some(_) => Vec::new(),
             None => relation::privileges(self.parts.catalog, self.ordered, id)?,
         };
         let needs = self.made.get(id).cloned().unwrap_or_default();

@@ -11,9 +11,9 @@ mod sqlite;
 
 use std::path::{Path, PathBuf};
 
-use crate::archive::SourceKind;
+use crate::archive::{ArchiveHeader, SourceKind};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Adaptation, Context, RestoreJob};
+use crate::job::{Adaptation, ArchiveChoice, Context, RestoreJob};
 use crate::pg::connect::Server;
 use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
@@ -77,10 +77,11 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
     }
     let target = find_target(&found, job)?;
     let chosen = choose(&found, job)?;
-    let (target_preview, warnings) = match &target {
+    let (target_preview, mut warnings) = match &target {
         Target::Postgres(server) => look_at_database(server, &found, chosen.as_ref(), &job.adaptation).await?,
         Target::Sqlite(path) => (look_at_file(path), Vec::new()),
     };
+    warnings.extend(only_a_part(&found, job));
     let preview = Preview {
         archive: found.named.clone(),
         holds: describe(&found),
@@ -108,6 +109,13 @@ async fn plan_globals(found: Found, job: &RestoreJob) -> Result<Plan> {
     let (server, target, warnings) = globals::look(&loaded, &wanted, database.is_some()).await?;
     let preview = Preview { archive: named, holds, size: size.map(StoredBytes), passed_over, target, warnings };
     Ok(Plan { work: Work::Globals { loaded, server: Box::new(server) }, preview })
+}
+
+/// Of a database that has no whole backup, `latest` picks what there is.
+fn only_a_part(found: &Found, job: &RestoreJob) -> Option<String> {
+    let part = found.opened.header().and_then(ArchiveHeader::part)?;
+    let was_picked = matches!(job.archive, ArchiveChoice::Newest { .. });
+    was_picked.then(|| format!("no sound backup of the whole database was found; {} holds a part: {part}", found.named))
 }
 
 /// The target that the job names or, for a database, the archive.
@@ -141,7 +149,8 @@ fn choose(found: &Found, job: &RestoreJob) -> Result<Option<Chosen>> {
             Chosen::of(archive, &selection).map(Some)
         }
         (Opened::Pipe(_), Some(header)) if header.kind == SourceKind::Postgres => {
-            match postgres::effective(&job.selection, header, &found.named)?.is_whole() {
+            let is_whole = postgres::effective(&job.selection, header, &found.named)?.is_whole();
+            match is_whole && header.part().is_none() {
                 true => Ok(None),
                 false => Err(Error::new(Kind::Usage, format!("{} holds a part of a database", found.named))
                     .hint("save it to a file first: only whole archives are restored from a pipe")),
@@ -204,7 +213,8 @@ fn describe(found: &Found) -> String {
     let made = header.created.strftime("%Y-%m-%d %H:%M:%S UTC");
     match header.kind {
         SourceKind::Postgres => {
-            format!("database {} of PostgreSQL {}, backed up {}", fact("database"), fact("server_version"), made)
+            let part = header.part().map_or_else(String::new, |part| format!("a part ({part}) of "));
+            format!("{part}database {} of PostgreSQL {}, backed up {made}", fact("database"), fact("server_version"))
         }
         SourceKind::Globals => {
             let (server, version) = (fact("server"), fact("server_version"));

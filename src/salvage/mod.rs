@@ -195,6 +195,8 @@ impl Origin<'_> {
                 true => old.map(|old| old.content).unwrap_or_default(),
                 false => Content::Salvaged,
             },
+            part: old.and_then(|old| old.part.clone()).or_else(|| self.fact(archive::PART)),
+            without: old.and_then(|old| old.without.clone()).or_else(|| self.fact(archive::WITHOUT)),
             encryption: None,
             sqlite: old.and_then(|old| old.sqlite.clone()),
             warnings: written.warnings.to_vec(),

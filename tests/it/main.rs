@@ -5,6 +5,7 @@ mod util;
 
 mod architecture;
 mod archive_damage;
+mod backup_filters;
 mod bad_archives;
 mod cli;
 mod format_golden;

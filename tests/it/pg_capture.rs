@@ -8,6 +8,7 @@ use miyabi_backup::error::Kind;
 use miyabi_backup::pg::capture::{self, Capture, CaptureOptions};
 use miyabi_backup::pg::catalog::object::{Base, BaseColumns, class};
 use miyabi_backup::pg::connect::Server;
+use miyabi_backup::pg::filter::Filter;
 use miyabi_backup::pg::script::{Entry, LENIENT, Section};
 use miyabi_backup::pg::session::Session;
 
@@ -141,7 +142,8 @@ async fn whole_script(capture: &Capture) -> String {
 
 async fn capture(url: &str) -> Capture {
     let server = Server::from_url(url).unwrap();
-    let options = CaptureOptions { lock_timeout: Duration::from_secs(2), connections: 2, rows: true };
+    let options =
+        CaptureOptions { lock_timeout: Duration::from_secs(2), connections: 2, rows: true, filter: Filter::default() };
     capture::open(&server, &options, &Cancel::new()).await.unwrap()
 }
 
@@ -202,7 +204,12 @@ async fn a_held_table_is_waited_for_within_the_bound_and_named() {
     let holder = session(major, &source.name).await;
     holder.execute("BEGIN; LOCK TABLE public.busy IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let server = Server::from_url(&source.url()).unwrap();
-    let options = CaptureOptions { lock_timeout: Duration::from_millis(200), connections: 1, rows: true };
+    let options = CaptureOptions {
+        lock_timeout: Duration::from_millis(200),
+        connections: 1,
+        rows: true,
+        filter: Filter::default(),
+    };
     let error = capture::open(&server, &options, &Cancel::new()).await.err().unwrap();
     assert_eq!(error.kind(), Kind::Source);
     assert!(error.chain().contains("cannot lock all tables"), "{}", error.chain());

@@ -87,6 +87,8 @@ pub fn meta_of(archive: &[u8]) -> Meta {
             snapshot_lsn: None,
             readback: Readback::Checked,
             content: meta::Content::All,
+            part: None,
+            without: None,
             encryption: None,
             sqlite: None,
             warnings: Vec::new(),

@@ -14,12 +14,18 @@ use crate::error::{Error, Kind, Result};
 /// One `[[postgres]]` or `[[sqlite]]` table.
 pub struct Entry {
     pub line: usize,
-    pub settings: BTreeMap<&'static str, Setting>,
+    /// One item for each value of a list, one for anything else.
+    pub settings: BTreeMap<&'static str, Vec<Setting>>,
 }
 
 impl Entry {
     pub fn get(&self, key: &str) -> Option<&Setting> {
-        self.settings.get(key)
+        self.list(key).first()
+    }
+
+    /// The items of a key that holds a list.
+    pub fn list(&self, key: &str) -> &[Setting] {
+        self.settings.get(key).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -47,13 +53,13 @@ pub fn parse(path: &Path, text: &str) -> Result<FileConfig> {
             Some(Section::Postgres) => file.postgres = reader.list(Section::Postgres, value)?,
             Some(Section::Sqlite) => file.sqlite = reader.list(Section::Sqlite, value)?,
             Some(section) => {
-                let table = reader.table(section, value)?;
-                let named = table.into_iter().map(|(name, setting)| (format!("{}.{name}", section.name()), setting));
-                file.settings.extend(named);
+                for (name, settings) in reader.table(section, value)? {
+                    file.settings.extend(settings.into_iter().map(|one| (format!("{}.{name}", section.name()), one)));
+                }
             }
             None => {
-                let (name, setting) = reader.setting(Section::Top, key, value)?;
-                file.settings.insert(name.to_owned(), setting);
+                let (name, settings) = reader.setting(Section::Top, key, value)?;
+                file.settings.extend(settings.into_iter().map(|one| (name.to_owned(), one)));
             }
         }
     }
@@ -86,7 +92,7 @@ impl Reader<'_> {
         array.iter().map(entry).collect()
     }
 
-    fn table(&self, section: Section, value: &Spanned<DeValue<'_>>) -> Result<Vec<(&'static str, Setting)>> {
+    fn table(&self, section: Section, value: &Spanned<DeValue<'_>>) -> Result<Vec<(&'static str, Vec<Setting>)>> {
         let Some(table) = value.get_ref().as_table() else {
             let found = value.get_ref().type_str();
             let what = format!("cannot use `{}`: expected {}, found {found}", section.name(), section.heading());
@@ -95,12 +101,13 @@ impl Reader<'_> {
         table.iter().map(|(key, value)| self.setting(section, key, value)).collect()
     }
 
+    /// One setting, or one for each item of a key that takes a list.
     fn setting(
         &self,
         section: Section,
         key: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
-    ) -> Result<(&'static str, Setting)> {
+    ) -> Result<(&'static str, Vec<Setting>)> {
         let word: &str = key.get_ref();
         let Some(known) = keys::in_section(section).find(|known| known.name == word) else {
             let fault = self.fault(key, format!("unknown key `{word}` in {}", section.heading()));
@@ -109,17 +116,24 @@ impl Reader<'_> {
                 None => fault,
             });
         };
-        let text = match value.get_ref() {
-            DeValue::String(text) => text.to_string(),
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str().replace('_', ""),
-            DeValue::Boolean(flag) => flag.to_string(),
+        let origin = |line| Origin::File { path: self.path.to_owned(), line, key: known.path() };
+        if let (DeValue::Array(items), true) = (value.get_ref(), known.is_list()) {
+            let item = |item| Ok(Setting { value: self.text(word, item)?, origin: origin(self.at(item)) });
+            return Ok((known.name, items.iter().map(item).collect::<Result<_>>()?));
+        }
+        Ok((known.name, vec![Setting { value: self.text(word, value)?, origin: origin(self.at(key)) }]))
+    }
+
+    fn text(&self, word: &str, value: &Spanned<DeValue<'_>>) -> Result<String> {
+        match value.get_ref() {
+            DeValue::String(text) => Ok(text.to_string()),
+            DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().replace('_', "")),
+            DeValue::Boolean(flag) => Ok(flag.to_string()),
             other => {
                 let what = format!("cannot use `{word}`: expected text or a number, found {}", other.type_str());
-                return Err(self.fault(value, what));
+                Err(self.fault(value, what))
             }
-        };
-        let origin = Origin::File { path: self.path.to_owned(), line: self.at(key), key: known.path() };
-        Ok((known.name, Setting { value: text, origin }))
+        }
     }
 }
 

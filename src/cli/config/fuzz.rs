@@ -38,7 +38,8 @@ fn check_file(file: &FileConfig, text: &str) {
 
 fn check_entry(entry: &Entry, section: keys::Section, lines: usize) {
     assert!((1..=lines).contains(&entry.line));
-    for (name, setting) in &entry.settings {
+    let all = entry.settings.iter().flat_map(|(name, items)| items.iter().map(move |setting| (name, setting)));
+    for (name, setting) in all {
         check_setting(setting, lines, |key| key.section == section && key.name == *name);
     }
 }

@@ -1,6 +1,8 @@
 //! Every key of `miyabi-backup.toml`, in one flat table. Unknown keys are found by it, environment variables are
 //! derived from it, and a test holds `docs/CONFIGURATION.md` against it.
 
+use crate::pg::filter::Rule;
+
 /// Where a key stands in the file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Section {
@@ -68,6 +70,11 @@ impl Key {
         }
     }
 
+    /// Takes a list of values beside a single one.
+    pub fn is_list(&self) -> bool {
+        self.section == Section::Postgres && Rule::ALL.iter().any(|rule| rule.key() == self.name)
+    }
+
     /// The environment's names for this key. Lists of sources have variables of their own or none.
     pub fn environment(&self) -> Vec<String> {
         if self.variables.is_empty() && !self.section.is_list() {
@@ -120,6 +127,26 @@ pub const KEYS: &[Key] = &[
     server("application_name", &["PGAPPNAME"]),
     server("options", &["PGOPTIONS"]),
     server("target_session_attrs", &["PGTARGETSESSIONATTRS"]),
+    server("schemas", &[]),
+    server("exclude_schemas", &[]),
+    server("tables", &[]),
+    server("tables_and_children", &[]),
+    server("exclude_tables", &[]),
+    server("exclude_tables_and_children", &[]),
+    server("exclude_table_data", &[]),
+    server("exclude_table_data_and_children", &[]),
+    server("extensions", &[]),
+    server("exclude_extensions", &[]),
+    server("strict_names", &[]),
+    server("large_objects", &[]),
+    server("no_large_objects", &[]),
+    server("no_owner", &[]),
+    server("no_privileges", &[]),
+    server("no_comments", &[]),
+    server("no_security_labels", &[]),
+    server("no_publications", &[]),
+    server("no_subscriptions", &[]),
+    server("no_tablespaces", &[]),
     key(Section::Sqlite, "name"),
     Key { section: Section::Sqlite, name: "path", variables: &["SQLITE_DATABASES"] },
     key(Section::Places, "root"),
@@ -158,6 +185,7 @@ mod tests {
 
     use super::*;
     use crate::cli::args::Args;
+    use crate::pg::filter::Switch;
 
     const DOCUMENT: &str = include_str!("../../../docs/CONFIGURATION.md");
 
@@ -180,6 +208,14 @@ mod tests {
             for name in key.environment() {
                 assert!(row.contains(&format!("`{name}`")), "{name} is missing in the row of {}", key.path());
             }
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_filter_has_a_key() {
+        let filter = Rule::ALL.map(Rule::key).into_iter().chain(Switch::ALL.map(Switch::key));
+        for name in filter {
+            assert!(in_section(Section::Postgres).any(|key| key.name == name), "{name} is no key of [[postgres]]");
         }
     }
 

@@ -95,6 +95,10 @@ fn check_flags(args: &BackupArgs) -> Result<()> {
     if partial && (args.what == What::Sqlite || !args.files.is_empty()) {
         return wrong("--schema-only and --data-only are for PostgreSQL", "a SQLite file is backed up whole");
     }
+    if let Some(flag) = args.filter.first().filter(|_| args.what == What::Sqlite || !args.files.is_empty()) {
+        let what = format!("--{flag} is for PostgreSQL");
+        return wrong(&what, "a SQLite file is backed up whole");
+    }
     Ok(())
 }
 
@@ -114,9 +118,9 @@ fn all_sources(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<
         busy_limit: values::duration(config, "sqlite_busy", SQLITE_BUSY)?,
     };
     let postgres = match args.what {
-        _ if is_named => sources::postgres_by_url(config, &args.urls, notes)?,
+        _ if is_named => sources::postgres_by_url(config, &args.urls, &args.filter, notes)?,
         What::Sqlite => Vec::new(),
-        What::All | What::Postgres | What::Globals => sources::postgres_configured(config, notes)?,
+        What::All | What::Postgres | What::Globals => sources::postgres_configured(config, &args.filter, notes)?,
     };
     let wants_sqlite = if is_named { !args.files.is_empty() } else { matches!(args.what, What::All | What::Sqlite) };
     let (sqlite, failures) =

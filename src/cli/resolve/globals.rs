@@ -67,12 +67,13 @@ fn tell_apart(all: &mut [GlobalsSource]) {
 mod tests {
     use super::*;
     use crate::cli::config::testing::config;
+    use crate::pg::filter::Filter;
 
     fn sources(urls: &[&str]) -> Vec<(String, String)> {
         let (_, config) = config(&["backup"], &[], "", "");
         let databases = urls.iter().map(|url| {
             let server = Server::from_url(url).unwrap();
-            PostgresSource { label: server.database.clone(), server }
+            PostgresSource { label: server.database.clone(), server, filter: Filter::default() }
         });
         let all = of_databases(&config, &databases.collect::<Vec<_>>()).unwrap();
         all.into_iter().map(|one| (one.label, one.server.user)).collect()

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::policy::ArchiveKind;
 
 mod backup;
+mod filter;
 mod globals;
 mod machine;
 mod places;

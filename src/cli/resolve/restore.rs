@@ -6,7 +6,7 @@ use super::backup::content;
 use super::globals::usual_label;
 use super::server::{self, Layer};
 use super::{LOCK_TIMEOUT, Notes, SQLITE_BUSY, archive_kind, machine, places, sources, values};
-use crate::cli::args::{RestoreArgs, Type};
+use crate::cli::args::{FilterArgs, RestoreArgs, Type};
 use crate::cli::config::{Config, Setting};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -147,7 +147,7 @@ fn by_url(url: &str, args: &RestoreArgs, config: &Config, notes: &mut Notes) -> 
 /// The configured server. Several that differ, or variables that name two, are refused: a restore overwrites.
 fn configured(args: &RestoreArgs, config: &Config, notes: &mut Notes) -> Result<Server> {
     refuse_rivals(config)?;
-    let all = sources::postgres_configured(config, notes)?;
+    let all = sources::postgres_configured(config, &FilterArgs::default(), notes)?;
     let wanted = |source: &&PostgresSource| {
         let name = args.name.as_ref().or(args.database.as_ref());
         let of_server = |name: &String| args.kind == Some(Type::Globals) && usual_label(&source.server) == *name;

@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::filter::filter;
 use super::server::{self, Layer, Merged};
 use super::{Failure, Notes};
+use crate::cli::args::FilterArgs;
 use crate::cli::config::{Config, Entry, Setting};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Limits, PostgresSource, SqliteSource};
@@ -15,14 +17,19 @@ use crate::pg::connect::Server;
 use crate::policy::Label;
 
 /// The databases that `urls` name.
-pub fn postgres_by_url(config: &Config, urls: &[String], notes: &mut Notes) -> Result<Vec<PostgresSource>> {
+pub fn postgres_by_url(
+    config: &Config,
+    urls: &[String],
+    part: &FilterArgs,
+    notes: &mut Notes,
+) -> Result<Vec<PostgresSource>> {
     let variables = Layer::from_variables(config)?;
     let source = |url: &String| {
         let flag = Layer::from_flag(url)?;
         warn_of_password(&flag, notes);
         let layers: Vec<&Layer> = std::iter::once(&flag).chain(&variables).collect();
         let Merged { server, .. } = server::merge(config, &layers)?;
-        Ok(PostgresSource { label: server.database.clone(), server })
+        Ok(PostgresSource { label: server.database.clone(), server, filter: filter(part, None)? })
     };
     urls.iter().map(source).collect()
 }
@@ -37,7 +44,7 @@ pub fn warn_of_password(flag: &Layer, notes: &mut Notes) {
 }
 
 /// The databases of the configuration file and the environment.
-pub fn postgres_configured(config: &Config, notes: &mut Notes) -> Result<Vec<PostgresSource>> {
+pub fn postgres_configured(config: &Config, part: &FilterArgs, notes: &mut Notes) -> Result<Vec<PostgresSource>> {
     let variables = Layer::from_variables(config)?;
     let entries = config.postgres();
     if entries.is_empty() {
@@ -46,7 +53,7 @@ pub fn postgres_configured(config: &Config, notes: &mut Notes) -> Result<Vec<Pos
         }
         let layers: Vec<&Layer> = variables.iter().collect();
         let server = without_conflicts(server::merge(config, &layers)?, notes);
-        return Ok(vec![PostgresSource { label: server.database.clone(), server }]);
+        return Ok(vec![PostgresSource { label: server.database.clone(), server, filter: filter(part, None)? }]);
     }
     let files = entries.iter().map(|entry| Layer::from_entry(config, entry)).collect::<Result<Vec<_>>>()?;
     if files.len() > 1 {
@@ -58,7 +65,7 @@ pub fn postgres_configured(config: &Config, notes: &mut Notes) -> Result<Vec<Pos
         let layers: Vec<&Layer> = fitting.chain([file]).collect();
         let server = without_conflicts(server::merge(config, &layers)?, notes);
         let label = entry.get("name").map_or_else(|| server.database.clone(), |name| name.value.clone());
-        sources.push(PostgresSource { label, server });
+        sources.push(PostgresSource { label, server, filter: filter(part, Some(entry))? });
     }
     Ok(sources)
 }

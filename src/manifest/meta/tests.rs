@@ -28,6 +28,8 @@ fn sample() -> Meta {
             snapshot_lsn: Some("0/16B3748".to_owned()),
             readback: Readback::Checked,
             content: Content::All,
+            part: None,
+            without: None,
             encryption: None,
             sqlite: None,
             warnings: Vec::new(),

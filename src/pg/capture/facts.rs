@@ -3,6 +3,7 @@
 //! Properties are facts, never SQL of the script: loading a script must not change another database.
 
 use crate::error::Result;
+use crate::pg::filter::{Filter, Switch};
 use crate::pg::properties::{self, Properties};
 use crate::pg::script::Script;
 use crate::pg::session::Session;
@@ -29,7 +30,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub async fn load(session: &Session) -> Result<Self> {
+    pub async fn load(session: &Session, filter: &Filter) -> Result<Self> {
         let version = session.version();
         let provider = version.pick(Capability::DatabaseIcuLocale, "d.datlocprovider", "'c'::\"char\"");
         let locale = version.pick(Capability::DatabaseIcuLocale, "d.daticulocale", "NULL::pg_catalog.text");
@@ -50,10 +51,12 @@ impl Facts {
         );
         let row = session.row(&sql).await?;
         let database = row.text("datname")?;
+        let mut properties = properties::read(session, &database).await?;
+        leave_out(&mut properties, filter);
         Ok(Facts {
             server_version: row.text("server_version")?,
             server_version_num: version.num(),
-            properties: properties::read(session, &database).await?,
+            properties,
             database,
             encoding: row.text("encoding")?,
             client_encoding: session.codec().client_encoding().to_owned(),
@@ -72,6 +75,20 @@ impl Facts {
     pub async fn with_roles(mut self, session: &Session, script: &Script) -> Result<Self> {
         self.properties.add_roles(session, &script.roles).await?;
         Ok(self)
+    }
+}
+
+/// What objects are without, the database is without, too. Its privileges name its owner as their grantor.
+fn leave_out(properties: &mut Properties, filter: &Filter) {
+    let database = &mut properties.database;
+    if filter.has(Switch::NoOwner) {
+        database.owner.clear();
+    }
+    if filter.has(Switch::NoOwner) || filter.has(Switch::NoPrivileges) {
+        database.acl = None;
+    }
+    if filter.has(Switch::NoComments) {
+        database.comment = None;
     }
 }
 

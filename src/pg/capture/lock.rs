@@ -7,6 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::QualifiedName;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
+use crate::pg::selection::Matches;
 use crate::pg::session::Session;
 
 /// Lock statements grow to this length, in bytes.
@@ -14,17 +15,19 @@ const STATEMENT_BYTES: usize = 100_000;
 
 /// Tables outside the server's own schemas, as of now. Members of extensions are read only where they are
 /// configuration, and locked with the rest: their number is small.
-const LISTED: &str = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+const LISTED: &str = "SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = ANY ('{r,p}'::\"char\"[]) AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema'
      ORDER BY c.oid";
 
-/// Tables that can be locked before the snapshot; `complete` sees to the rest.
-pub async fn list(session: &Session) -> Result<Vec<QualifiedName>> {
+/// The tables to read that can be locked before the snapshot; `complete` sees to the rest.
+pub async fn list(session: &Session, matches: Option<&Matches>) -> Result<Vec<QualifiedName>> {
     let mut names = Vec::new();
     for row in session.rows(LISTED).await? {
         let name = QualifiedName::new(row.text("nspname")?, row.text("relname")?);
-        if session.can_send(&name.to_string()) {
+        let oid = row.u32("oid")?;
+        let is_read = matches.is_none_or(|matches| matches.reads(oid, name.schema.as_str()));
+        if is_read && session.can_send(&name.to_string()) {
             names.push(name);
         }
     }
@@ -62,20 +65,30 @@ async fn lock(session: &Session, batch: &mut String) -> Result<()> {
     locked.map_err(|error| {
         error.while_doing("cannot lock all tables for reading").hint(
             "another session holds a table: a migration, TRUNCATE or VACUUM FULL? raise the lock timeout, or run later; \
-             without the right to read every table there is no complete backup",
+             without the right to read every table there is no complete backup, but --schema and --table take a part",
         )
     })
 }
 
 /// Locks what the snapshot shows and the first pass did not get, and makes sure that it is still the same.
-pub async fn complete(session: &Session, relations: &[Relation], timeout: Duration) -> Result<()> {
+pub async fn complete(
+    session: &Session,
+    relations: &[Relation],
+    matches: Option<&Matches>,
+    timeout: Duration,
+) -> Result<()> {
     let sql = "SELECT relation FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND granted
          AND locktype = 'relation' AND mode = 'AccessShareLock' AND relation IS NOT NULL";
     let mut held = HashSet::new();
     for row in session.rows(sql).await? {
         held.insert(row.u32("relation")?);
     }
-    let wanted = |relation: &&Relation| relation.kind.is_lockable() && !relation.base.in_system_schema;
+    let is_read = |relation: &Relation| {
+        let schema = relation.base.schema.as_deref().unwrap_or_default();
+        matches.is_none_or(|matches| matches.reads(relation.oid(), schema))
+    };
+    let wanted =
+        |relation: &&Relation| relation.kind.is_lockable() && !relation.base.in_system_schema && is_read(relation);
     let late: Vec<&Relation> =
         relations.iter().filter(wanted).filter(|relation| !held.contains(&relation.oid())).collect();
     let names: Vec<QualifiedName> = late.iter().map(|relation| relation.qualified()).collect();
@@ -105,12 +118,17 @@ async fn check(session: &Session, relation: &Relation) -> Result<()> {
     Err(Error::new(Kind::Source, what).hint("was it truncated, rewritten, renamed or dropped? run again"))
 }
 
-/// Bytes on disk by table, TOAST included: what takes longest is copied first.
-pub async fn sizes(session: &Session, catalog: &Catalog) -> Result<HashMap<u32, u64>> {
+/// Bytes on disk by table that is read, TOAST included: what takes longest is copied first.
+pub async fn sizes(
+    session: &Session,
+    catalog: &Catalog,
+    conditions: &HashMap<u32, String>,
+) -> Result<HashMap<u32, u64>> {
     let tables = catalog
         .relations
         .iter()
-        .filter(|relation| relation.kind == RelationKind::Table && !relation.base.in_system_schema);
+        .filter(|relation| relation.kind == RelationKind::Table)
+        .filter(|relation| catalog.selection.fills(relation) || conditions.contains_key(&relation.oid()));
     let oids: Vec<u32> = tables.map(Relation::oid).collect();
     let sql = "SELECT o.oid, pg_catalog.pg_table_size(o.oid::pg_catalog.regclass) AS bytes
          FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o (oid)";

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::pg::catalog::relation::options;
+use crate::pg::catalog::scope::Scope;
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
 
@@ -50,7 +51,7 @@ impl Column {
 
 /// Columns by relation, in the order of their numbers; dropped ones are left out. Of the server's own relations, and
 /// of system columns, only those whose privileges were ever changed.
-pub async fn load(session: &Session) -> Result<HashMap<u32, Vec<Column>>> {
+pub async fn load(session: &Session, scope: &Scope) -> Result<HashMap<u32, Vec<Column>>> {
     let version = session.version();
     let statistics =
         version.pick(Capability::NullableStatisticsTargets, "a.attstattarget", "NULLIF(a.attstattarget, -1)");
@@ -63,7 +64,7 @@ pub async fn load(session: &Session) -> Result<HashMap<u32, Vec<Column>>> {
            cn.nspname AS collation_schema, c.collname AS collation_name,
            a.attfdwoptions, a.attacl::pg_catalog.text[] AS acl, p.initprivs::pg_catalog.text[] AS init_acl,
            d.oid AS default_oid,
-           CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0)
+           CASE WHEN NOT ({wanted}) THEN NULL WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0)
                 ELSE pg_catalog.pg_get_expr(d.adbin, d.adrelid) END AS default_expression
          FROM pg_catalog.pg_attribute a
          JOIN pg_catalog.pg_class o ON o.oid = a.attrelid
@@ -77,7 +78,8 @@ pub async fn load(session: &Session) -> Result<HashMap<u32, Vec<Column>>> {
          WHERE NOT a.attisdropped AND o.relkind = ANY ('{{r,p,v,m,f,c}}'::\"char\"[])
            AND ((a.attnum > 0 AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema')
                 OR a.attacl IS NOT NULL)
-         ORDER BY a.attrelid, a.attnum"
+         ORDER BY a.attrelid, a.attnum",
+        wanted = scope.has("a.attrelid"),
     );
     let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
     session

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::object::{FIRST_NORMAL_OID, ObjectId};
 use crate::error::Result;
+use crate::pg::filter::{Filter, Switch};
 use crate::pg::session::Session;
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -24,34 +25,51 @@ pub struct Notes {
     labels: HashMap<(ObjectId, i32), Vec<Label>>,
 }
 
+/// Whose notes are read: `o.objoid` is not the server's, or a schema, or a large object.
+fn own() -> String {
+    format!(
+        "(o.objoid >= {FIRST_NORMAL_OID} OR o.classoid = ANY (ARRAY['pg_catalog.pg_namespace'::pg_catalog.regclass, \
+         'pg_catalog.pg_largeobject'::pg_catalog.regclass]::pg_catalog.oid[]))"
+    )
+}
+
 impl Notes {
-    pub async fn load(session: &Session) -> Result<Self> {
+    pub async fn load(session: &Session, filter: &Filter) -> Result<Self> {
         let mut notes = Notes::default();
-        let own = format!(
-            "(o.objoid >= {FIRST_NORMAL_OID} OR o.classoid = ANY (ARRAY['pg_catalog.pg_namespace'::pg_catalog.regclass, \
-             'pg_catalog.pg_largeobject'::pg_catalog.regclass]::pg_catalog.oid[]))"
-        );
-        let comments = format!(
-            "SELECT o.classoid AS class, o.objoid AS oid, o.objsubid AS sub, o.description AS text \
-             FROM pg_catalog.pg_description o WHERE {own}"
-        );
-        session
-            .each(&comments, |row| {
-                let id = ObjectId::new(row.u32("class")?, row.u32("oid")?);
-                notes.comments.insert((id, row.i32("sub")?), row.text("text")?);
-                Ok(())
-            })
-            .await?;
-        let labels = format!(
-            "SELECT o.classoid AS class, o.objoid AS oid, o.objsubid AS sub, o.provider, o.label AS text \
-             FROM pg_catalog.pg_seclabel o WHERE {own} ORDER BY o.provider"
-        );
-        for row in session.rows(&labels).await? {
-            let id = ObjectId::new(row.u32("class")?, row.u32("oid")?);
-            let label = Label { provider: row.text("provider")?, text: row.text("text")? };
-            notes.labels.entry((id, row.i32("sub")?)).or_default().push(label);
+        if !filter.has(Switch::NoComments) {
+            notes.load_comments(session).await?;
+        }
+        if !filter.has(Switch::NoSecurityLabels) {
+            notes.load_labels(session).await?;
         }
         Ok(notes)
+    }
+
+    async fn load_comments(&mut self, session: &Session) -> Result<()> {
+        let sql = format!(
+            "SELECT o.classoid AS class, o.objoid AS oid, o.objsubid AS sub, o.description AS text \
+             FROM pg_catalog.pg_description o WHERE {}",
+            own()
+        );
+        for row in session.rows(&sql).await? {
+            let id = ObjectId::new(row.u32("class")?, row.u32("oid")?);
+            self.comments.insert((id, row.i32("sub")?), row.text("text")?);
+        }
+        Ok(())
+    }
+
+    async fn load_labels(&mut self, session: &Session) -> Result<()> {
+        let sql = format!(
+            "SELECT o.classoid AS class, o.objoid AS oid, o.objsubid AS sub, o.provider, o.label AS text \
+             FROM pg_catalog.pg_seclabel o WHERE {} ORDER BY o.provider",
+            own()
+        );
+        for row in session.rows(&sql).await? {
+            let id = ObjectId::new(row.u32("class")?, row.u32("oid")?);
+            let label = Label { provider: row.text("provider")?, text: row.text("text")? };
+            self.labels.entry((id, row.i32("sub")?)).or_default().push(label);
+        }
+        Ok(())
     }
 
     /// `sub` is 0 for the object itself, else the column's number.

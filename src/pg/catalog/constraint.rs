@@ -1,6 +1,7 @@
 //! Constraints of tables: `pg_constraint`. Those of domains are read with the domains.
 
 use crate::error::Result;
+use crate::pg::catalog::scope::Scope;
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
 
@@ -38,7 +39,7 @@ pub struct Constraint {
 }
 
 /// Constraints of relations in user schemas; copies that a partition has of its parent's foreign key are left out.
-pub async fn load(session: &Session) -> Result<Vec<Constraint>> {
+pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Constraint>> {
     let period = session.version().pick(Capability::PeriodConstraints, "c.conperiod", "false");
     let sql = format!(
         "SELECT c.oid, c.contype, c.conname, c.conrelid, c.conislocal, c.convalidated, c.connoinherit,
@@ -49,8 +50,9 @@ pub async fn load(session: &Session) -> Result<Vec<Constraint>> {
          JOIN pg_catalog.pg_class o ON o.oid = c.conrelid
          JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
          WHERE c.contype = ANY ('{{c,n,p,u,x,f}}'::\"char\"[]) AND (c.contype <> 'f' OR c.conparentid = 0)
-           AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema'
-         ORDER BY c.conrelid, c.conname, c.oid"
+           AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema' AND {}
+         ORDER BY c.conrelid, c.conname, c.oid",
+        scope.has("c.conrelid"),
     );
     Ok(session.all(&sql, read).await?.into_iter().flatten().collect())
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::ident::QualifiedName;
+use crate::pg::catalog::scope::Scope;
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
 
@@ -38,7 +39,7 @@ impl Index {
 
 /// Indexes of tables in user schemas. Those that a failed or running CREATE INDEX CONCURRENTLY left invalid are not
 /// part of the database's definition and are left out; a partitioned one is invalid until all its parts are attached.
-pub async fn load(session: &Session) -> Result<Vec<Index>> {
+pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Index>> {
     let version = session.version();
     let distinct = version.pick(Capability::NullsNotDistinct, "i.indnullsnotdistinct", "false");
     // A target of -1 or NULL is the default.
@@ -67,9 +68,10 @@ pub async fn load(session: &Session) -> Result<Vec<Index>> {
            ON st.attrelid = i.indexrelid
          LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = o.reltablespace
          WHERE (i.indisvalid OR t.relkind = 'p') AND i.indisready AND t.relkind = ANY ('{{r,p,m}}'::\"char\"[])
-           AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema'
+           AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema' AND {wanted}
          ORDER BY i.indexrelid",
         extensions = depends_on_extensions("pg_class", "i.indexrelid"),
+        wanted = scope.has("i.indrelid"),
     );
     session.all(&sql, read).await
 }

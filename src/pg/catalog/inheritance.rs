@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::Result;
+use crate::pg::catalog::scope::Scope;
 use crate::pg::session::Session;
 
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub struct Inheritance {
     pub unstable_hash: Vec<u32>,
 }
 
-pub async fn load(session: &Session) -> Result<Inheritance> {
+pub async fn load(session: &Session, scope: &Scope) -> Result<Inheritance> {
     let mut inheritance = Inheritance::default();
     let sql = "SELECT h.inhrelid, h.inhparent FROM pg_catalog.pg_inherits h
          JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid AND c.relkind = ANY ('{r,p,f}'::\"char\"[])
@@ -38,9 +39,12 @@ pub async fn load(session: &Session) -> Result<Inheritance> {
             inheritance.unstable_hash.push(table);
         }
     }
-    let sql = "SELECT c.oid, pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound FROM pg_catalog.pg_class c
-         WHERE c.relispartition AND c.relkind = ANY ('{r,p,f}'::\"char\"[]) ORDER BY c.oid";
-    for row in session.rows(sql).await? {
+    let sql = format!(
+        "SELECT c.oid, pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound FROM pg_catalog.pg_class c
+         WHERE c.relispartition AND c.relkind = ANY ('{{r,p,f}}'::\"char\"[]) AND {} ORDER BY c.oid",
+        scope.has("c.oid"),
+    );
+    for row in session.rows(&sql).await? {
         inheritance.bounds.insert(row.u32("oid")?, row.sql("bound")?);
     }
     Ok(inheritance)
@@ -52,11 +56,11 @@ impl Inheritance {
     }
 
     /// The top of the partition tree through which the rows of `partition` must be loaded, when an ancestor's hash
-    /// does not survive a reload.
-    pub fn load_through(&self, partition: u32) -> Option<u32> {
+    /// does not survive a reload. An ancestor that is not `made` has no partition attached to it.
+    pub fn load_through(&self, partition: u32, made: impl Fn(u32) -> bool) -> Option<u32> {
         let (mut at, mut unstable) = (partition, false);
         while self.bounds.contains_key(&at) {
-            let Some(parent) = self.parents_of(at).first() else { break };
+            let Some(parent) = self.parents_of(at).first().filter(|parent| made(**parent)) else { break };
             at = *parent;
             unstable |= self.unstable_hash.contains(&at);
         }
@@ -76,8 +80,10 @@ mod tests {
             tree.bounds.insert(child, "DEFAULT".to_owned());
         }
         tree.unstable_hash.push(2);
-        assert_eq!(tree.load_through(3), Some(1));
-        assert_eq!(tree.load_through(4), None);
-        assert_eq!(tree.load_through(1), None);
+        assert_eq!(tree.load_through(3, |_| true), Some(1));
+        assert_eq!(tree.load_through(3, |table| table != 1), Some(2));
+        assert_eq!(tree.load_through(3, |table| table != 2), None);
+        assert_eq!(tree.load_through(4, |_| true), None);
+        assert_eq!(tree.load_through(1, |_| true), None);
     }
 }

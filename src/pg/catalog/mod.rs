@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
+use crate::pg::filter::{Filter, Switch};
+use crate::pg::selection::{Matches, Selection};
 use crate::pg::session::Session;
 use crate::pg::version::{Capability, ServerVersion};
 
@@ -38,6 +40,7 @@ pub mod publication;
 pub mod relation;
 pub mod rule;
 pub mod schema;
+pub mod scope;
 pub mod sequence;
 pub mod statistics;
 pub mod subscription;
@@ -50,6 +53,7 @@ pub mod view;
 /// Relations and everything that hangs on them, the dependencies of all kinds, and what people noted.
 pub struct Catalog {
     pub version: ServerVersion,
+    pub selection: Selection,
     pub relations: Vec<relation::Relation>,
     by_oid: HashMap<u32, usize>,
     pub columns: HashMap<u32, Vec<column::Column>>,
@@ -71,15 +75,32 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads everything, by two sessions at once (or twice the same one): most of the time goes into the server's
-    /// deparsing of indexes and of columns. Both must see one snapshot, and the tables must be locked: the server
-    /// deparses what is there now, not what was at the snapshot.
-    pub async fn load(session: &Session, other: &Session, relations: Vec<relation::Relation>) -> Result<Self> {
-        let (first, second) = tokio::try_join!(OfTables::load(session), OfOthers::load(other))?;
-        Ok(Catalog::of(session.version(), relations, first, second))
+    /// Reads what `filter` wants, by two sessions at once (or twice the same one): most of the time goes into the
+    /// server's deparsing of indexes and of columns. Both must see one snapshot, and the tables must be locked: the
+    /// server deparses what is there now, not what was at the snapshot.
+    pub async fn load(
+        readers: (&Session, &Session),
+        relations: Vec<relation::Relation>,
+        filter: &Filter,
+        matches: Option<Matches>,
+    ) -> Result<Self> {
+        let (session, other) = readers;
+        let sequences = sequence::load(session).await?;
+        let sequences = sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect();
+        let selection = Selection::of(filter, matches, &relations, &sequences);
+        let scope = scope::Scope::load(session, &selection).await?;
+        let (first, second) = tokio::try_join!(OfTables::load(session, &scope, filter), OfOthers::load(other, &scope))?;
+        Ok(Catalog::of(session.version(), relations, sequences, selection, first, second))
     }
 
-    fn of(version: ServerVersion, relations: Vec<relation::Relation>, first: OfTables, second: OfOthers) -> Self {
+    fn of(
+        version: ServerVersion,
+        relations: Vec<relation::Relation>,
+        sequences: HashMap<u32, sequence::Sequence>,
+        selection: Selection,
+        first: OfTables,
+        second: OfOthers,
+    ) -> Self {
         let mut catalog = Catalog {
             version,
             by_oid: relations.iter().enumerate().map(|(index, relation)| (relation.oid(), index)).collect(),
@@ -91,7 +112,7 @@ impl Catalog {
             not_nulls: HashMap::new(),
             indexes: second.indexes,
             index_by_oid: HashMap::new(),
-            sequences: second.sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect(),
+            sequences,
             inheritance: second.inheritance,
             triggers: second.triggers,
             rules: second.rules,
@@ -100,7 +121,11 @@ impl Catalog {
             statistics: second.statistics,
             dependencies: first.dependencies,
             notes: first.notes,
+            selection,
         };
+        if catalog.selection.has(Switch::NoTablespaces) {
+            catalog.forget_tablespaces();
+        }
         catalog.index_by_oid = catalog.indexes.iter().enumerate().map(|(position, one)| (one.oid, position)).collect();
         for (position, one) in catalog.constraints.iter().enumerate() {
             match one.kind {
@@ -121,9 +146,21 @@ impl Catalog {
         self.by_oid.get(&oid).and_then(|index| self.relations.get(*index))
     }
 
-    /// The relation, if its definition is the user's.
-    pub fn users_relation(&self, oid: u32) -> Option<&relation::Relation> {
-        self.relation(oid).filter(|relation| relation.base.is_users())
+    /// The relation, if it is to be made.
+    pub fn defined_relation(&self, oid: u32) -> Option<&relation::Relation> {
+        self.relation(oid).filter(|relation| self.selection.defines(&relation.base))
+    }
+
+    /// Parts of relations that only a wanted relation has in the order of things, and that are no surprise without.
+    pub fn known_parts(&self) -> HashSet<object::ObjectId> {
+        let policies = self.policies.iter();
+        let policies = policies.map(|policy| object::ObjectId::new(object::class::PG_POLICY, policy.oid));
+        policies.chain(self.statistics.iter().map(|one| one.base.id)).collect()
+    }
+
+    fn forget_tablespaces(&mut self) {
+        self.relations.iter_mut().for_each(|relation| relation.tablespace = None);
+        self.indexes.iter_mut().for_each(|index| index.tablespace = None);
     }
 
     pub fn index(&self, oid: u32) -> Option<&index::Index> {
@@ -160,8 +197,8 @@ impl Catalog {
             not_nulls: named.then(|| local::not_nulls(&self.constraints)),
             commented: &commented,
         };
-        let users = self.relations.iter().filter(|relation| relation.base.is_users());
-        users.map(|relation| (relation.oid(), locals.plan(relation))).collect()
+        let made = self.relations.iter().filter(|relation| self.selection.defines(&relation.base));
+        made.map(|relation| (relation.oid(), locals.plan(relation))).collect()
     }
 }
 
@@ -174,12 +211,12 @@ struct OfTables {
 }
 
 impl OfTables {
-    async fn load(session: &Session) -> Result<Self> {
+    async fn load(session: &Session, scope: &scope::Scope, filter: &Filter) -> Result<Self> {
         Ok(OfTables {
-            columns: column::load(session).await?,
-            constraints: constraint::load(session).await?,
+            columns: column::load(session, scope).await?,
+            constraints: constraint::load(session, scope).await?,
             dependencies: depend::load(session).await?,
-            notes: comment::Notes::load(session).await?,
+            notes: comment::Notes::load(session, filter).await?,
         })
     }
 }
@@ -187,7 +224,6 @@ impl OfTables {
 /// What the other one reads.
 struct OfOthers {
     indexes: Vec<index::Index>,
-    sequences: Vec<sequence::Sequence>,
     inheritance: inheritance::Inheritance,
     triggers: Vec<trigger::Trigger>,
     rules: Vec<rule::Rule>,
@@ -197,15 +233,14 @@ struct OfOthers {
 }
 
 impl OfOthers {
-    async fn load(session: &Session) -> Result<Self> {
+    async fn load(session: &Session, scope: &scope::Scope) -> Result<Self> {
         Ok(OfOthers {
-            indexes: index::load(session).await?,
-            sequences: sequence::load(session).await?,
-            inheritance: inheritance::load(session).await?,
-            triggers: trigger::load(session).await?,
-            rules: rule::load(session).await?,
-            policies: policy::load(session).await?,
-            views: view::load(session).await?,
+            indexes: index::load(session, scope).await?,
+            inheritance: inheritance::load(session, scope).await?,
+            triggers: trigger::load(session, scope).await?,
+            rules: rule::load(session, scope).await?,
+            policies: policy::load(session, scope).await?,
+            views: view::load(session, scope).await?,
             statistics: statistics::load(session).await?,
         })
     }

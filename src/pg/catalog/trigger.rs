@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::pg::catalog::index::depends_on_extensions;
+use crate::pg::catalog::scope::Scope;
 use crate::pg::session::Session;
 use crate::pg::version::Capability;
 
@@ -18,7 +19,7 @@ pub struct Trigger {
     pub extensions: Vec<String>,
 }
 
-pub async fn load(session: &Session) -> Result<Vec<Trigger>> {
+pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Trigger>> {
     // Copies in partitions: before 15 they look internal, as the triggers of foreign keys do.
     let copies = session.version().pick(
         Capability::VisibleTriggerClones,
@@ -33,9 +34,10 @@ pub async fn load(session: &Session) -> Result<Vec<Trigger>> {
          JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
          LEFT JOIN pg_catalog.pg_trigger u ON u.oid = t.tgparentid
          WHERE ((t.tgparentid = 0 AND NOT t.tgisinternal) OR ({copies} AND t.tgenabled <> u.tgenabled))
-           AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema'
+           AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema' AND {wanted}
          ORDER BY t.tgrelid, t.tgname",
         extensions = depends_on_extensions("pg_trigger", "t.oid"),
+        wanted = scope.has("t.tgrelid"),
     );
     let mut triggers = Vec::new();
     for row in session.rows(&sql).await? {

@@ -220,14 +220,33 @@ fn role(text: &str, end: char) -> Option<(String, &str)> {
     }
 }
 
+/// The roles that the statements from `initial` to `acl` name. The owner grants without being named.
+pub fn named(owner: Option<&str>, initial: &[String], acl: &[String]) -> Vec<String> {
+    let revoked = initial.iter().filter(|item| !acl.contains(item)).filter_map(|item| parties(item));
+    let granted = acl.iter().filter(|item| !initial.contains(item)).filter_map(|item| parties(item));
+    let others = granted.flat_map(|(grantee, grantor)| [Some(grantee), (owner != Some(&grantor)).then_some(grantor)]);
+    let all = revoked.map(|(grantee, _)| grantee).chain(others.flatten());
+    all.filter(|name| !name.is_empty()).collect()
+}
+
+/// The same for an object as loaded.
+pub fn named_of_object(base: &Base) -> Vec<String> {
+    let acl = base.acl.as_ref().unwrap_or(&base.default_acl);
+    let initial = base.init_acl.as_ref().unwrap_or(&base.default_acl);
+    named(base.owner.as_deref(), initial, acl)
+}
+
+/// Grantee, which is empty for PUBLIC, and grantor.
+fn parties(item: &str) -> Option<(String, String)> {
+    let (grantee, rest) = role(item, '=')?;
+    let (grantor, _) = role(rest.split_once('/')?.1, '\0')?;
+    Some((grantee, grantor))
+}
+
 /// The roles that these items name, as grantees or grantors.
 pub fn roles(items: &[String]) -> Vec<String> {
-    let of_item = |item: &String| {
-        let (grantee, rest) = role(item, '=')?;
-        let (grantor, _) = role(rest.split_once('/')?.1, '\0')?;
-        Some([grantee, grantor])
-    };
-    items.iter().filter_map(of_item).flatten().filter(|name| !name.is_empty()).collect()
+    let named = items.iter().filter_map(|item| parties(item)).flat_map(|(grantee, grantor)| [grantee, grantor]);
+    named.filter(|name| !name.is_empty()).collect()
 }
 
 /// Whether something of `wanted` is not among `found`: who may, what, with which options, by whom.

@@ -43,7 +43,7 @@ impl Builder<'_> {
             node.tie.clone_from(&piece.tie);
             node.about = about;
             let id = self.graph.add(node);
-            if piece.node == NodeKind::Type && piece.base.is_users() {
+            if piece.node == NodeKind::Type && self.catalog.selection.defines(&piece.base) {
                 let mut shell = Node::new(NodeKind::ShellType, None, piece.base.schema.as_deref(), &piece.base.name);
                 (shell.about, shell.owner) = (about, Some(id));
                 self.graph.add(shell);
@@ -110,13 +110,14 @@ impl Builder<'_> {
         }
     }
 
-    fn users_relations(&self) -> impl Iterator<Item = (usize, &Relation)> {
-        self.catalog.relations.iter().enumerate().filter(|(_, relation)| relation.base.is_users())
+    fn defined_relations(&self) -> impl Iterator<Item = (usize, &Relation)> {
+        let all = self.catalog.relations.iter().enumerate();
+        all.filter(|(_, relation)| self.catalog.selection.defines(&relation.base))
     }
 
     fn add_defaults(&mut self) {
         let mut nodes = Vec::new();
-        for (about, relation) in self.users_relations() {
+        for (about, relation) in self.defined_relations() {
             let columns = self.catalog.columns_of(relation.oid()).iter();
             for (column, plan) in columns.zip(self.catalog.plans_of(relation.oid())) {
                 let (oid, separate) = match &plan.default {
@@ -142,7 +143,7 @@ impl Builder<'_> {
 
     fn add_constraints(&mut self) {
         for (about, constraint) in self.catalog.constraints.iter().enumerate() {
-            let Some(relation) = self.catalog.users_relation(constraint.relation) else { continue };
+            let Some(relation) = self.catalog.defined_relation(constraint.relation) else { continue };
             let id = Some(ObjectId::new(class::PG_CONSTRAINT, constraint.oid));
             match constraint.kind {
                 ConstraintKind::Check if constraint.validated && (constraint.is_local || relation.is_partition) => {
@@ -169,7 +170,7 @@ impl Builder<'_> {
 
     fn add_indexes(&mut self) {
         for (about, index) in self.catalog.indexes.iter().enumerate() {
-            let Some(relation) = self.catalog.users_relation(index.table) else { continue };
+            let Some(relation) = self.catalog.defined_relation(index.table) else { continue };
             let mut node = self.part(NodeKind::Index, Some(relation_id(index.oid)), relation, &index.name, about);
             let table = node.owner.take();
             let id = self.graph.add(node);
@@ -196,10 +197,12 @@ impl Builder<'_> {
 
     fn add_attachments(&mut self) {
         for (about, relation) in self.catalog.relations.iter().enumerate() {
-            if !relation.is_partition || !relation.base.is_users() {
+            if !relation.is_partition || !self.catalog.selection.defines(&relation.base) {
                 continue;
             }
+            // A partition whose parent stays where it is becomes a table of its own.
             let parent = self.catalog.inheritance.parents_of(relation.oid()).first();
+            let parent = parent.filter(|parent| self.catalog.defined_relation(**parent).is_some());
             let Some(parent) = parent.and_then(|parent| self.graph.find(relation_id(*parent))) else { continue };
             let attach = self.part(NodeKind::AttachPartition, None, relation, &relation.base.name, about);
             let attach = self.add_after(attach);
@@ -209,7 +212,7 @@ impl Builder<'_> {
 
     fn add_rules(&mut self) {
         for (about, rule) in self.catalog.rules.iter().enumerate() {
-            let Some(relation) = self.catalog.users_relation(rule.relation) else { continue };
+            let Some(relation) = self.catalog.defined_relation(rule.relation) else { continue };
             let id = Some(ObjectId::new(class::PG_REWRITE, rule.oid));
             if rule.definition.is_none() {
                 self.add_inside(self.part(NodeKind::ReturnRule, id, relation, &rule.name, about));
@@ -221,18 +224,18 @@ impl Builder<'_> {
 
     fn add_others(&mut self) {
         for (about, trigger) in self.catalog.triggers.iter().enumerate() {
-            let Some(relation) = self.catalog.users_relation(trigger.table) else { continue };
+            let Some(relation) = self.catalog.defined_relation(trigger.table) else { continue };
             let id = Some(ObjectId::new(class::PG_TRIGGER, trigger.oid));
             self.add_after(self.part(NodeKind::Trigger, id, relation, &trigger.name, about));
         }
         for (about, policy) in self.catalog.policies.iter().enumerate() {
-            let Some(relation) = self.catalog.users_relation(policy.table) else { continue };
+            let Some(relation) = self.catalog.defined_relation(policy.table) else { continue };
             let id = Some(ObjectId::new(class::PG_POLICY, policy.oid));
             self.add_after(self.part(NodeKind::Policy, id, relation, &policy.name, about));
         }
         // ENABLE ROW LEVEL SECURITY is a policy without an identity.
         let secured: Vec<Node> = self
-            .users_relations()
+            .defined_relations()
             .filter(|(_, relation)| relation.row_security)
             .map(|(about, relation)| self.part(NodeKind::Policy, None, relation, "", about))
             .collect();
@@ -241,7 +244,7 @@ impl Builder<'_> {
         }
         for (about, statistics) in self.catalog.statistics.iter().enumerate() {
             let base = &statistics.base;
-            if !base.is_users() || self.catalog.users_relation(statistics.table).is_none() {
+            if !self.catalog.selection.defines(base) || self.catalog.defined_relation(statistics.table).is_none() {
                 continue;
             }
             let mut node = Node::new(NodeKind::Statistics, Some(base.id), base.schema.as_deref(), &base.name);
@@ -328,7 +331,7 @@ impl Builder<'_> {
         }
         let mut refreshes = HashMap::new();
         for (about, relation) in self.catalog.relations.iter().enumerate() {
-            if relation.kind != RelationKind::MaterializedView || !relation.base.is_users() {
+            if relation.kind != RelationKind::MaterializedView || !self.catalog.selection.fills(relation) {
                 continue;
             }
             let below = self.materialized_below(relation.oid(), &reads);

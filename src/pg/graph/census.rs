@@ -21,7 +21,8 @@ const BY_THE_WAY: [u32; 8] = [
     class::PG_AMPROC,
 ];
 
-pub fn unread(graph: &Graph, dependencies: &[Dependency]) -> Vec<ObjectId> {
+/// `known` are those that were read and have no node of their own.
+pub fn unread(graph: &Graph, dependencies: &[Dependency], known: &HashSet<ObjectId>) -> Vec<ObjectId> {
     // Members of extensions come with them, internal parts with their whole.
     let covered = dependencies.iter().filter(|one| matches!(one.kind, 'e' | 'i')).map(|one| one.object);
     // Objects of temporary schemas, which are no part of a backup: their schema was not read.
@@ -35,7 +36,7 @@ pub fn unread(graph: &Graph, dependencies: &[Dependency]) -> Vec<ObjectId> {
     let mut unread: Vec<ObjectId> = passive
         .filter_map(|node| node.id)
         .filter(|id| id.oid >= FIRST_NORMAL_OID && id.class != class::PG_NAMESPACE)
-        .filter(|id| !BY_THE_WAY.contains(&id.class) && !left_out.contains(id))
+        .filter(|id| !BY_THE_WAY.contains(&id.class) && !left_out.contains(id) && !known.contains(id))
         .collect();
     unread.sort();
     unread

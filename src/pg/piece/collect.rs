@@ -11,7 +11,9 @@ use crate::pg::catalog::{
     Catalog, aggregate, cast, default_acl, extension, function, operator, publication, schema, types,
 };
 use crate::pg::ddl;
+use crate::pg::filter::Switch;
 use crate::pg::graph::NodeKind;
+use crate::pg::selection::{Selection, Wanted};
 use crate::pg::session::Session;
 
 mod rest;
@@ -32,17 +34,17 @@ pub struct Found {
 
 pub async fn collect(session: &Session, catalog: &Catalog) -> Result<Found> {
     let mut found = Found::default();
-    let notes = &catalog.notes;
-    found.add_schemas(schema::load(session).await?, notes)?;
-    found.add_extensions(extension::load(session).await?, notes);
+    let (notes, selection) = (&catalog.notes, &catalog.selection);
+    found.add_schemas(schema::load(session).await?, catalog)?;
+    found.add_extensions(extension::load(session).await?, catalog);
     found.add_types(types::load(session).await?, notes)?;
     found.add_functions(function::load(session).await?, notes)?;
     found.add_aggregates(aggregate::load(session).await?, notes)?;
     found.add_operators(operator::load(session).await?, notes);
     found.add_casts(cast::load(session).await?, notes);
-    found.add_publications(session, notes).await?;
-    found.add_default_acls(default_acl::load(session).await?)?;
-    found.add_rest(session, notes).await?;
+    found.add_publications(session, catalog).await?;
+    found.add_default_acls(default_acl::load(session).await?, selection)?;
+    found.add_rest(session, catalog).await?;
     Ok(found)
 }
 
@@ -70,10 +72,14 @@ impl New {
 }
 
 impl Found {
-    fn add_schemas(&mut self, schemas: Vec<schema::Schema>, notes: &Notes) -> Result<()> {
+    fn add_schemas(&mut self, schemas: Vec<schema::Schema>, catalog: &Catalog) -> Result<()> {
+        let notes = &catalog.notes;
         for one in schemas {
             let (identity, create) = (ddl::schema::identity(&one), ddl::schema::create(&one));
-            let mut text = ddl::schema::comment(&one, notes.comment(one.base.id, 0));
+            let mut text = match catalog.selection.has(Switch::NoComments) {
+                true => String::new(),
+                false => ddl::schema::comment(&one, notes.comment(one.base.id, 0)),
+            };
             for label in notes.labels(one.base.id, 0) {
                 text.push_str(&ddl::comment::label(&identity, label));
             }
@@ -83,13 +89,17 @@ impl Found {
         Ok(())
     }
 
-    fn add_extensions(&mut self, extensions: Vec<extension::Extension>, notes: &Notes) {
+    fn add_extensions(&mut self, extensions: Vec<extension::Extension>, catalog: &Catalog) {
+        let is_in = |table: &extension::ConfigTable| {
+            let relation = catalog.relation(table.relation);
+            relation.is_some_and(|relation| catalog.selection.fills_configuration(relation))
+        };
         for one in extensions {
             let (identity, create) = (ddl::extension::identity(&one), ddl::extension::create(&one));
-            let text = ddl::comment::notes(notes, one.base.id, 0, &identity);
+            let text = ddl::comment::notes(&catalog.notes, one.base.id, 0, &identity);
             let new = New::named(&one.base, NodeKind::Extension, "EXTENSION", identity, create);
             self.pieces.push(new.with(String::new(), text, String::new()));
-            for table in one.config_tables {
+            for table in one.config_tables.into_iter().filter(is_in) {
                 self.conditions.insert(table.relation, table.condition);
             }
         }
@@ -173,22 +183,27 @@ impl Found {
         }
     }
 
-    async fn add_publications(&mut self, session: &Session, notes: &Notes) -> Result<()> {
+    async fn add_publications(&mut self, session: &Session, catalog: &Catalog) -> Result<()> {
+        let selection = &catalog.selection;
         for one in publication::load(session).await? {
             let (identity, create) = (ddl::publication::identity(&one), ddl::publication::create(&one));
-            let text = ddl::comment::notes(notes, one.base.id, 0, &identity);
+            let text = ddl::comment::notes(&catalog.notes, one.base.id, 0, &identity);
             let new = New::named(&one.base, NodeKind::Publication, "PUBLICATION", identity, create);
             self.pieces.push(new.with(ddl::publication::alter_owner(&one), text, String::new()));
         }
         for one in publication::load_tables(session).await? {
-            let create = ddl::publication::add_table(&one);
+            // A table that is left out is not there to be published.
+            let table = catalog.relation(one.relation);
+            let is_left_out = table.is_some_and(|table| selection.wanted(&table.base) == Wanted::Nothing);
+            let create = if is_left_out { String::new() } else { ddl::publication::add_table(&one) };
             let kind = "PUBLICATION TABLE";
             let mut new = New::named(&one.base, NodeKind::PublicationTable, kind, String::new(), create);
             new.tag = ddl::publication::tag(&one.publication, one.table.name.as_str());
             self.pieces.push(new.with(String::new(), String::new(), String::new()));
         }
         for one in publication::load_schemas(session).await? {
-            let create = ddl::publication::add_schema(&one);
+            let is_left_out = selection.contents(&one.schema) == Wanted::Nothing;
+            let create = if is_left_out { String::new() } else { ddl::publication::add_schema(&one) };
             let kind = "PUBLICATION TABLES IN SCHEMA";
             let mut new = New::named(&one.base, NodeKind::PublicationSchema, kind, String::new(), create);
             new.tag = ddl::publication::tag(&one.publication, &one.schema);
@@ -197,7 +212,7 @@ impl Found {
         Ok(())
     }
 
-    fn add_default_acls(&mut self, all: Vec<default_acl::DefaultAcl>) -> Result<()> {
+    fn add_default_acls(&mut self, all: Vec<default_acl::DefaultAcl>, selection: &Selection) -> Result<()> {
         for one in all {
             let tag = ddl::default_acl::tag(&one)?;
             let base = Base {
@@ -212,7 +227,10 @@ impl Found {
                 in_system_schema: false,
             };
             let create = ddl::default_acl::create(&one)?;
-            self.roles.extend(ddl::acl::roles(&one.acl));
+            if selection.defines(&base) && !selection.has(Switch::NoPrivileges) {
+                self.roles.insert(one.role.clone());
+                self.roles.extend(ddl::acl::roles(&one.acl));
+            }
             let mut new = New::named(&base, NodeKind::DefaultAcl, "DEFAULT ACL", String::new(), create);
             new.tie.clone_from(&one.role);
             self.pieces.push(new.with(String::new(), String::new(), String::new()));

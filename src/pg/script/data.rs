@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::pg::catalog::relation::{Relation, RelationKind};
 use crate::pg::catalog::{Catalog, sequence};
+use crate::pg::filter::Switch;
 use crate::pg::piece::collect::{Found, LargeObjectTexts};
+use crate::pg::selection::Selection;
 use crate::pg::session::Session;
 
 pub async fn entries(
@@ -18,13 +20,13 @@ pub async fn entries(
 ) -> Result<Vec<Entry>> {
     let is_wanted = |relation: &&Relation| {
         let config = found.conditions.contains_key(&relation.oid());
-        relation.kind == RelationKind::Sequence && (relation.base.is_users() || config)
+        relation.kind == RelationKind::Sequence && (catalog.selection.fills(relation) || config)
     };
     let mut wanted: Vec<&Relation> = catalog.relations.iter().filter(is_wanted).collect();
     wanted.sort_by(|a, b| (&a.base.schema, &a.base.name).cmp(&(&b.base.schema, &b.base.name)));
     let names: Vec<(u32, QualifiedName)> = wanted.iter().map(|one| (one.oid(), one.qualified())).collect();
     let values = sequence::values(session, &names).await?;
-    let mut entries = large_objects(found);
+    let mut entries = large_objects(found, &catalog.selection);
     for (relation, (_, value)) in wanted.into_iter().zip(values) {
         let name = relation.qualified();
         let Some(value) = value else {
@@ -47,11 +49,16 @@ pub async fn entries(
     Ok(entries)
 }
 
-fn large_objects(found: &Found) -> Vec<Entry> {
+fn large_objects(found: &Found, selection: &Selection) -> Vec<Entry> {
+    let is_in = |kind: &str| match kind {
+        "OWNER" => !selection.has(Switch::NoOwner),
+        "ACL" => !selection.has(Switch::NoPrivileges),
+        _ => true,
+    };
     let texts = |one: &LargeObjectTexts| {
         let made = [("OWNER", one.owner.clone()), ("COMMENT", one.notes.clone()), ("ACL", one.acl.clone())];
         let base = one.base.clone();
-        made.into_iter().filter(|(_, sql)| !sql.is_empty()).map(move |(kind, sql)| Entry {
+        made.into_iter().filter(|(kind, sql)| !sql.is_empty() && is_in(kind)).map(move |(kind, sql)| Entry {
             section: Section::Data,
             kind,
             schema: String::new(),

@@ -105,7 +105,7 @@ impl<'a> Maker<'a> {
 
     fn relation(&self) -> Result<Vec<Draft>> {
         let relation = self.about(&self.catalog.relations)?;
-        if !relation.base.is_users() || relation.kind == RelationKind::Composite {
+        if !self.catalog.selection.defines(&relation.base) || relation.kind == RelationKind::Composite {
             return Ok(Vec::new());
         }
         let name = || relation.base.name.clone();
@@ -116,7 +116,7 @@ impl<'a> Maker<'a> {
             drafts.push(draft("OWNER", relation, name(), text::alter_owner(&on, &relation.base)));
         }
         if let Some(owner) = sequence.filter(|one| !one.is_identity()).and_then(|one| one.owned_by.as_ref())
-            && let Ok(table) = self.find(owner.table)
+            && let Some(table) = self.catalog.defined_relation(owner.table)
         {
             let sql = sequence::owned_by(relation, &table.qualified(), &owner.column);
             drafts.push(draft("SEQUENCE OWNED BY", relation, name(), sql));
@@ -391,6 +391,9 @@ pub fn privileges(catalog: &Catalog, ordered: &Ordered, id: NodeId) -> Result<Ve
 
 /// Privileges on a relation and, behind them, on its columns.
 pub fn relation_privileges(catalog: &Catalog, relation: &Relation) -> Result<Vec<Draft>> {
+    if !catalog.selection.grants(&relation.base) {
+        return Ok(Vec::new());
+    }
     let (kind, word) = match relation.kind {
         RelationKind::Composite => return Ok(Vec::new()),
         RelationKind::Sequence => (AclKind::Sequence, "SEQUENCE"),

@@ -7,7 +7,8 @@ use crate::ident::Ident;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
 
-/// The user's tables, and those of extensions that hold the user's rows. `conditions` has the latter's `WHERE …`.
+/// The tables that are wanted, and those of extensions that hold the user's rows. `conditions` has the latter's
+/// `WHERE …`.
 pub fn plan(
     catalog: &Catalog,
     conditions: &HashMap<u32, String>,
@@ -19,7 +20,7 @@ pub fn plan(
         .relations
         .iter()
         .filter(|relation| relation.kind == RelationKind::Table)
-        .filter(|relation| relation.base.is_users() || conditions.contains_key(&relation.oid()))
+        .filter(|relation| catalog.selection.fills(relation) || conditions.contains_key(&relation.oid()))
         .collect();
     wanted.sort_by(|a, b| (&a.base.schema, &a.base.name).cmp(&(&b.base.schema, &b.base.name)));
     if in_recovery {
@@ -48,7 +49,8 @@ fn table(
         Some(condition) => format!("COPY (SELECT {} FROM ONLY {name} {condition}) TO STDOUT", names.join(", ")),
         None => format!("COPY {name}{list} TO STDOUT"),
     };
-    let root = catalog.inheritance.load_through(oid).and_then(|root| catalog.relation(root));
+    let made = |table| catalog.defined_relation(table).is_some();
+    let root = catalog.inheritance.load_through(oid, made).and_then(|root| catalog.relation(root));
     let into = root.map_or(name.clone(), Relation::qualified);
     let is_heap = relation.access_method.as_deref() == Some("heap");
     TableData {

@@ -20,6 +20,8 @@ pub struct Chosen {
     tables: Option<Picked>,
     /// Rows that others refer to may be missing.
     salvaged: bool,
+    /// The archive itself holds some of a database's objects or rows.
+    part: bool,
 }
 
 /// Some tables and what belongs to them.
@@ -30,7 +32,8 @@ struct Picked {
     entries: BTreeSet<u32>,
 }
 
-/// Of a table restored alone, or of a salvaged archive, these may need what is not there; what fails is listed.
+/// Of a table restored alone, of an archive of a part or of a salvaged one, these may need what is not there; what
+/// fails is listed.
 const MAY_STAY_BEHIND: [&str; 11] = [
     "FK CONSTRAINT",
     "TRIGGER",
@@ -64,6 +67,9 @@ const PARTS: [&str; 11] = [
 const PARTS_NAMED_AFTER: [&str; 7] =
     ["DEFAULT", "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "TRIGGER", "RULE", "POLICY"];
 
+/// Fills a materialized view: data, although it stands at the very end.
+const REFRESH_KIND: &str = "MATERIALIZED VIEW DATA";
+
 /// An archive that holds a part of a database is restored as that part, whatever was asked for.
 pub fn effective(selection: &Selection, header: &ArchiveHeader, named: &str) -> Result<Selection> {
     let holds = |section: &str| header.sections.iter().any(|one| one == section);
@@ -89,12 +95,14 @@ impl Chosen {
             [] => None,
             names => Some(Picked::of(archive.streams(), archive.toc(), names)?),
         };
-        Ok(Chosen { content: selection.content, tables, salvaged: archive.header().is_salvaged() })
+        let header = archive.header();
+        let (salvaged, part) = (header.is_salvaged(), header.part().is_some());
+        Ok(Chosen { content: selection.content, tables, salvaged, part })
     }
 
     /// Only a whole archive may replace a database.
     pub fn is_whole(&self) -> bool {
-        self.content == Content::All && self.tables.is_none()
+        self.content == Content::All && self.tables.is_none() && !self.part
     }
 
     pub fn content(&self) -> Content {
@@ -108,14 +116,14 @@ impl Chosen {
     pub fn wants(&self, position: u32, entry: &TocEntry) -> bool {
         let section = match self.content {
             Content::All => true,
-            Content::SchemaOnly => entry.section != Section::Data,
+            Content::SchemaOnly => entry.section != Section::Data && entry.kind != REFRESH_KIND,
             Content::DataOnly => entry.section == Section::Data,
         };
         section && self.tables.as_ref().is_none_or(|picked| picked.entries.contains(&position))
     }
 
     pub fn may_stay_behind(&self, kind: &str) -> bool {
-        (self.tables.is_some() || self.salvaged) && MAY_STAY_BEHIND.contains(&kind)
+        (self.tables.is_some() || self.salvaged || self.part) && MAY_STAY_BEHIND.contains(&kind)
     }
 
     /// The tables whose rows are wanted, largest first, so that the last one to finish is a small one.

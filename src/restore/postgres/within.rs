@@ -28,7 +28,7 @@ pub async fn restore<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored
     let rows = match work.chosen.content() {
         Content::DataOnly => rows_alone(&mut conn, work, &mut left).await?,
         Content::All | Content::SchemaOnly => {
-            let kinds = [StreamKind::PreData, StreamKind::Sequences, StreamKind::PostData];
+            let kinds = [StreamKind::PreData, StreamKind::LargeObjects, StreamKind::Sequences, StreamKind::PostData];
             sections(&mut conn, work, &kinds[..1], &mut left).await?;
             let members = work.members_that_fit(&mut conn, &mut left).await?;
             let rows = load(&mut conn, work, members).await?;

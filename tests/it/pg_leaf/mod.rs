@@ -9,6 +9,7 @@ use miyabi_backup::pg::catalog::types::{Type, TypeKind};
 use miyabi_backup::pg::catalog::{self, large_object};
 use miyabi_backup::pg::ddl;
 use miyabi_backup::pg::ddl::text_search::Part;
+use miyabi_backup::pg::filter::Filter;
 use miyabi_backup::pg::session::Session;
 use miyabi_backup::script::{Item, Lexer, Restrict};
 
@@ -277,7 +278,7 @@ async fn add_the_rest(out: &mut Rendered, session: &Session, notes: &Notes) {
 }
 
 async fn render(session: &Session) -> Rendered {
-    let notes = Notes::load(session).await.unwrap();
+    let notes = Notes::load(session, &Filter::default()).await.unwrap();
     let mut out = Rendered::default();
     add_functions_and_what_they_need(&mut out, session, &notes).await;
     add_languages_and_operators(&mut out, session, &notes).await;

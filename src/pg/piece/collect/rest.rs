@@ -5,11 +5,12 @@ use crate::error::Result;
 use crate::pg::catalog::comment::Notes;
 use crate::pg::catalog::object::Base;
 use crate::pg::catalog::{
-    access_method, collation, conversion, event_trigger, foreign, language, large_object, operator_class, subscription,
-    text_search, transform,
+    Catalog, access_method, collation, conversion, event_trigger, foreign, language, large_object, operator_class,
+    subscription, text_search, transform,
 };
 use crate::pg::ddl;
 use crate::pg::ddl::text_search::Part;
+use crate::pg::filter::Switch;
 use crate::pg::graph::NodeKind;
 use crate::pg::session::Session;
 
@@ -22,18 +23,28 @@ struct Text {
 }
 
 impl Found {
-    pub(super) async fn add_rest(&mut self, session: &Session, notes: &Notes) -> Result<()> {
+    pub(super) async fn add_rest(&mut self, session: &Session, catalog: &Catalog) -> Result<()> {
+        let (notes, selection) = (&catalog.notes, &catalog.selection);
         self.add_languages(session, notes).await?;
         self.add_operator_classes(session, notes).await?;
         self.add_text_search(session, notes).await?;
-        self.add_foreign(session, notes).await?;
+        self.add_foreign(session, catalog).await?;
         self.add_simple(session, notes).await?;
-        self.add_subscriptions(session, notes).await?;
+        self.add_subscriptions(session, catalog).await?;
+        if selection.has_large_objects() {
+            self.add_large_objects(session, catalog).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_large_objects(&mut self, session: &Session, catalog: &Catalog) -> Result<()> {
         for one in large_object::load(session).await? {
             let (identity, owner) = (ddl::large_object::identity(&one), ddl::large_object::alter_owner(&one));
             let acl = ddl::large_object::acl(&one)?;
-            self.roles.extend(ddl::acl::roles(one.base.acl.as_deref().unwrap_or_default()));
-            let text = ddl::comment::notes(notes, one.base.id, 0, &identity);
+            if !catalog.selection.has(Switch::NoPrivileges) {
+                self.roles.extend(ddl::acl::named_of_object(&one.base));
+            }
+            let text = ddl::comment::notes(&catalog.notes, one.base.id, 0, &identity);
             self.large_objects.push(LargeObjectTexts { base: one.base, owner, notes: text, acl });
         }
         Ok(())
@@ -119,7 +130,8 @@ impl Found {
         Ok(())
     }
 
-    async fn add_foreign(&mut self, session: &Session, notes: &Notes) -> Result<()> {
+    async fn add_foreign(&mut self, session: &Session, catalog: &Catalog) -> Result<()> {
+        let notes = &catalog.notes;
         for one in foreign::load_wrappers(session).await? {
             let text = Text {
                 identity: ddl::foreign::wrapper_identity(&one),
@@ -139,7 +151,9 @@ impl Found {
             self.add(&one.base, NodeKind::Server, "SERVER", notes, text);
         }
         for one in foreign::load_user_mappings(session).await? {
-            self.roles.extend(one.user.clone());
+            if catalog.selection.defines(&one.base) {
+                self.roles.extend(one.user.clone());
+            }
             let create = ddl::foreign::create_user_mapping(&one);
             let new = New::named(&one.base, NodeKind::UserMapping, "USER MAPPING", String::new(), create);
             self.pieces.push(new.with(String::new(), String::new(), String::new()));
@@ -172,14 +186,15 @@ impl Found {
         Ok(())
     }
 
-    async fn add_subscriptions(&mut self, session: &Session, notes: &Notes) -> Result<()> {
+    async fn add_subscriptions(&mut self, session: &Session, catalog: &Catalog) -> Result<()> {
+        let notes = &catalog.notes;
         let subscriptions = subscription::load(session).await?;
         for one in &subscriptions.found {
             let (identity, create) = (ddl::subscription::identity(one), ddl::subscription::create(one));
             let text = Text { identity, create, owner: ddl::subscription::alter_owner(one), acl: String::new() };
             self.add(&one.base, NodeKind::Subscription, "SUBSCRIPTION", notes, text);
         }
-        if subscriptions.hidden > 0 {
+        if subscriptions.hidden > 0 && catalog.selection.has_subscriptions() {
             let count = subscriptions.hidden;
             self.warnings
                 .push(format!("{count} subscription(s) are not in the backup: only a superuser may read them"));
