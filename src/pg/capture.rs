@@ -73,10 +73,11 @@ fn is_transient(error: &Error) -> bool {
 
 async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> {
     let control = connect::client(server, Purpose::Read).await?;
-    let session = Session::start(control.client).await?;
+    let mut session = Session::start(control.client).await?;
     let mut warnings: Vec<String> = control.reached.warning().into_iter().collect();
     check_version(&session, &mut warnings)?;
 
+    session.speak_own().await?;
     let listed = lock::list(&session).await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
     lock::take(&session, &listed, options.lock_timeout).await?;
@@ -85,7 +86,7 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     lock::complete(&session, &relations, options.lock_timeout).await?;
 
     let catalog = Catalog::load(&session, relations).await?;
-    let facts = Facts::load(&session).await?;
+    let facts = Facts::load(&mut session).await?;
     let script = write(&session, &catalog, &facts, &mut warnings).await?;
     let facts = facts.with_roles(&session, &script).await?;
     let Reached { server, guard } = control.reached;

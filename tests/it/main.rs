@@ -9,6 +9,7 @@ mod bad_archives;
 mod cli;
 mod format_golden;
 mod fuzz_corpus;
+mod hardening;
 mod inspect;
 mod own_server;
 mod pg_capture;

@@ -3,6 +3,7 @@
 //! Properties are facts, never SQL of the script: loading a script must not change another database.
 
 use crate::error::Result;
+use crate::pg::encoding::Codec;
 use crate::pg::properties::{self, Properties};
 use crate::pg::script::Script;
 use crate::pg::session::Session;
@@ -29,7 +30,16 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub async fn load(session: &Session) -> Result<Self> {
+    /// Facts are text for whoever reads the archive: the server converts them, unlike the script and the rows.
+    pub async fn load(session: &mut Session) -> Result<Self> {
+        let codec = session.codec();
+        session.speak(Codec::converted(codec.client_encoding())).await?;
+        let facts = Facts::read(session, codec).await;
+        session.speak(codec).await?;
+        facts
+    }
+
+    async fn read(session: &Session, codec: Codec) -> Result<Self> {
         let version = session.version();
         let provider = version.pick(Capability::DatabaseIcuLocale, "d.datlocprovider", "'c'::\"char\"");
         let locale = version.pick(Capability::DatabaseIcuLocale, "d.daticulocale", "NULL::pg_catalog.text");
@@ -56,7 +66,7 @@ impl Facts {
             properties: properties::read(session, &database).await?,
             database,
             encoding: row.text("encoding")?,
-            client_encoding: session.codec().client_encoding().to_owned(),
+            client_encoding: codec.client_encoding().to_owned(),
             locale_provider: provider_name(row.char("provider")?),
             lc_collate: row.text("datcollate")?,
             lc_ctype: row.text("datctype")?,

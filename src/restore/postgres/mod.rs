@@ -21,7 +21,6 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
-use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
 
 pub use check::first_look;
@@ -62,13 +61,14 @@ pub async fn restore_archive<R: ReadAt + 'static>(
     loading: impl Fn(Server) -> Loading,
     stamp: &str,
 ) -> Result<Restored> {
-    let shape = Shape::from_source(&archive.header().source);
+    let source = &archive.header().source;
+    let (shape, encoding) = (Shape::from_source(source), source.get("client_encoding").cloned());
     let properties = Properties::from_archive(archive.properties())?;
     let prepared = match chosen.is_whole() {
         true => Prepared::whole(server, &shape, stamp).await?,
         false => Prepared::within(server, &shape).await?,
     };
-    let loading = loading(prepared.working_server());
+    let loading = Loading { encoding, ..loading(prepared.working_server()) };
     let filled = match prepared.stands_apart() {
         true => fill(&archive, chosen, &loading).await,
         false => within::restore(&archive, chosen, &loading).await,
@@ -103,7 +103,7 @@ fn with_needs(error: Error, needs: &[String]) -> Error {
 
 /// All sections of the selection, in the order that their dependencies need.
 async fn fill<R: ReadAt + 'static>(archive: &Arc<Archive<R>>, chosen: &Chosen, loading: &Loading) -> Result<Restored> {
-    let mut conn = Conn::open(&loading.server, Purpose::Write).await?;
+    let mut conn = loading.connect().await?;
     let mut left = LeftBehind::new();
     run(&mut conn, archive, StreamKind::PreData, chosen, loading, &mut left).await?;
     let members = chosen.row_members(archive);

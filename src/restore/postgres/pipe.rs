@@ -13,7 +13,6 @@ use crate::ident::StreamId;
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
-use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
 use crate::pipeline::{FeedSender, RowSpan, joined};
 use crate::script::{Item, Lexer};
@@ -38,9 +37,10 @@ pub async fn restore_pipe<R: Read + Send + 'static>(
     loading: impl Fn(Server) -> Loading,
     stamp: &str,
 ) -> Result<Restored> {
-    let shape = Shape::from_source(&reader.header().source);
-    let prepared = Prepared::whole(server, &shape, stamp).await?;
-    let loading = loading(prepared.working_server());
+    let source = &reader.header().source;
+    let encoding = source.get("client_encoding").cloned();
+    let prepared = Prepared::whole(server, &Shape::from_source(source), stamp).await?;
+    let loading = Loading { encoding, ..loading(prepared.working_server()) };
     match fill(reader, &loading).await {
         Ok((mut restored, tail)) => {
             restored.tables = tail.streams.iter().filter(|stream| stream.spec.kind == StreamKind::Rows).count() as u64;
@@ -101,12 +101,7 @@ struct Filling {
 
 impl Filling {
     async fn start(loading: &Loading, salvaged: bool) -> Result<Self> {
-        Ok(Filling {
-            conn: Conn::open(&loading.server, Purpose::Write).await?,
-            rows: None,
-            restored: Restored::default(),
-            salvaged,
-        })
+        Ok(Filling { conn: loading.connect().await?, rows: None, restored: Restored::default(), salvaged })
     }
 
     async fn take_all(&mut self, mut members: mpsc::Receiver<Arrived>, loading: &Loading) -> Result<()> {

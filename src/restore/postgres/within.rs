@@ -11,7 +11,6 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::{Literal, QualifiedName};
 use crate::job::Content;
 use crate::pg::copy_in;
-use crate::pg::settings::Purpose;
 use crate::pg::wire::{Conn, Row};
 
 use super::Restored;
@@ -25,7 +24,7 @@ pub async fn restore<R: ReadAt + 'static>(
     chosen: &Chosen,
     loading: &Loading,
 ) -> Result<Restored> {
-    let mut conn = Conn::open(&loading.server, Purpose::Write).await?;
+    let mut conn = loading.connect().await?;
     let timeout = loading.lock_timeout.as_millis();
     copy_in::execute(&mut conn, format!("BEGIN; SET LOCAL lock_timeout = {timeout}").as_bytes()).await?;
     let mut left = LeftBehind::new();
