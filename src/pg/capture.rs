@@ -2,8 +2,9 @@
 //!
 //! Tables are locked *before* the snapshot is taken (LOCK TABLE takes none), so that no DDL or TRUNCATE can come
 //! between; whatever appeared meanwhile is locked after it and looked at again. What the server deparses is therefore
-//! what the snapshot shows. Views, sequences and functions cannot be locked: a capture that runs into their change
-//! starts again, a few times. The session must stay open, and `commit` succeed, for the rows to be worth anything.
+//! what the snapshot shows. Views, sequences and functions cannot be locked: `unchanged` proves that they stayed what
+//! they are, and a capture that ran into a change starts again, a few times. The session must stay open, and `commit`
+//! succeed, for the rows to be worth anything.
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::pg::settings::Purpose;
 
 mod facts;
 mod lock;
+mod unchanged;
 
 pub use facts::Facts;
 
@@ -45,16 +47,25 @@ pub struct Capture {
 const LOOK: Duration = Duration::from_millis(500);
 const LOOKS_PER_QUERY: u32 = 60;
 
-/// A change of the schema under our hands is rare; three of them in a row are somebody's migration.
-const ATTEMPTS: u32 = 3;
+/// A change of the schema under our hands is rare; several of them in a row are somebody's migration, which is given
+/// a few seconds to end.
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 pub async fn open(server: &Server, options: &CaptureOptions, cancel: &Cancel) -> Result<Capture> {
     let doing = || format!("cannot read the schema of {}", server.describe());
-    let mut attempt = 1;
+    let (mut attempt, mut pause) = (1, FIRST_PAUSE);
     loop {
         let opened = cancel.guard(try_open(server, options)).await;
         match opened {
-            Err(error) if attempt < ATTEMPTS && is_transient(&error) => attempt += 1,
+            Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
+                let resting = async {
+                    tokio::time::sleep(pause).await;
+                    Ok(())
+                };
+                cancel.guard(resting).await?;
+                (attempt, pause) = (attempt + 1, pause * 2);
+            }
             Err(error) if error.kind() == Kind::Connect => return Err(error),
             Err(error) => return Err(error.while_doing(doing())),
             Ok(capture) => return Ok(capture),
@@ -89,6 +100,7 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     let facts = Facts::load(&mut session).await?;
     let script = write(&session, &catalog, &facts, &mut warnings).await?;
     let facts = facts.with_roles(&session, &script).await?;
+    unchanged::schema(&session, &control.reached.server).await?;
     let Reached { server, guard } = control.reached;
     let reached = Reached { server, guard };
     Ok(Capture { session, driver: control.driver, reached, snapshot, facts, script, warnings })
@@ -194,8 +206,10 @@ impl Capture {
         }
     }
 
-    /// Ends the transaction. Only now it is certain that the snapshot was there to the end.
+    /// Ends the transaction. Only now it is certain that the snapshot was there to the end, and that rows print as the
+    /// script's types read them.
     pub async fn commit(self) -> Result<()> {
+        unchanged::labels(&self.session, &self.reached.server).await?;
         self.session.execute("COMMIT").await?;
         drop(self.session);
         self.driver.finish().await

@@ -7,6 +7,7 @@ mod architecture;
 mod archive_damage;
 mod bad_archives;
 mod cli;
+mod ddl_storm;
 mod format_golden;
 mod fuzz_corpus;
 mod hardening;
