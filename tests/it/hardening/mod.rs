@@ -5,6 +5,7 @@
 //! `\restrict` (`e2e_foreign`).
 
 mod encodings;
+mod hijack;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
