@@ -6,6 +6,7 @@
 
 mod encodings;
 mod hijack;
+mod hostile_server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
