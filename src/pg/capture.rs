@@ -128,7 +128,7 @@ async fn write(session: &Session, catalog: &Catalog, facts: &Facts, warnings: &m
         warnings.push(format!("objects depend on each other in a circle that no order satisfies: {broken}"));
     }
     let sizes = lock::sizes(session, catalog).await?;
-    let tables = tables::plan(catalog, &found.conditions, &sizes, facts.in_recovery, warnings);
+    let tables = tables::plan(catalog, session.codec(), &found.conditions, &sizes, facts.in_recovery, warnings);
     let data = data::entries(session, catalog, &found, &tables, warnings).await?;
     let parts = script::Parts { catalog, pieces: &found.pieces, tables: &tables, data };
     let entries = script::entries(&parts, &ordered)?;

@@ -85,6 +85,11 @@ impl Codec {
         }
     }
 
+    /// Whether any byte beyond ASCII is a character by itself.
+    pub fn has_single_bytes(self) -> bool {
+        matches!(self, Codec::Own(name) if !name.starts_with("EUC_") && name != "MULE_INTERNAL")
+    }
+
     pub fn decode(self, bytes: &[u8]) -> Result<String> {
         match self {
             Codec::Utf8 => std::str::from_utf8(bytes)

@@ -8,6 +8,7 @@ mod archive_damage;
 mod bad_archives;
 mod cli;
 mod ddl_storm;
+mod exactness;
 mod format_golden;
 mod fuzz_corpus;
 mod hardening;
