@@ -18,6 +18,7 @@ mod pg_capture;
 mod pg_connect;
 mod pg_copy;
 mod pg_leaf;
+mod pg_queries;
 mod salvage;
 mod servers;
 mod sqlite_live;

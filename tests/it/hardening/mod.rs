@@ -5,8 +5,10 @@
 //! `\restrict` (`e2e_foreign`).
 
 mod encodings;
+mod every_kind;
 mod hijack;
 mod hostile_server;
+mod paths;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
