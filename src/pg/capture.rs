@@ -99,7 +99,7 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     let catalog = Catalog::load(&session, relations).await?;
     let facts = Facts::load(&mut session).await?;
     let script = write(&session, &catalog, &facts, &mut warnings).await?;
-    let facts = facts.with_roles(&session, &script).await?;
+    let facts = facts.with_roles(&mut session, &script).await?;
     unchanged::schema(&session, &control.reached.server).await?;
     let Reached { server, guard } = control.reached;
     let reached = Reached { server, guard };

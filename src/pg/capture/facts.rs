@@ -2,6 +2,8 @@
 //!
 //! Properties are facts, never SQL of the script: loading a script must not change another database.
 
+use std::collections::{BTreeSet, HashSet};
+
 use crate::error::Result;
 use crate::pg::encoding::Codec;
 use crate::pg::properties::{self, Properties};
@@ -79,8 +81,25 @@ impl Facts {
     }
 
     /// Adds the definitions of the roles that the script names, without their passwords.
-    pub async fn with_roles(mut self, session: &Session, script: &Script) -> Result<Self> {
-        self.properties.add_roles(session, &script.roles).await?;
+    pub async fn with_roles(mut self, session: &mut Session, script: &Script) -> Result<Self> {
+        let sql = "SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r ORDER BY r.oid";
+        // The script has names as their bytes, the facts have them as text.
+        let mut named = HashSet::new();
+        for row in session.rows(sql).await? {
+            if script.roles.contains(&row.text("rolname")?) {
+                named.insert(row.u32("oid")?);
+            }
+        }
+        let codec = session.codec();
+        session.speak(Codec::converted(codec.client_encoding())).await?;
+        let mut names = BTreeSet::new();
+        for row in session.rows(sql).await? {
+            if named.contains(&row.u32("oid")?) {
+                names.insert(row.text("rolname")?);
+            }
+        }
+        self.properties.add_roles(session, &names).await?;
+        session.speak(codec).await?;
         Ok(self)
     }
 }

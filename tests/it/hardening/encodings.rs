@@ -64,6 +64,24 @@ fn bytes_of_every_encoding_come_back() {
     }
 }
 
+/// The script asks for a role by its bytes, the index names it as text.
+#[test]
+fn roles_of_a_database_in_another_encoding_are_named_as_text() {
+    let major = 16;
+    let sandbox = Sandbox::new();
+    let source = database(major, "KOI8R");
+    let role = crate::util::unique("hard_роль");
+    source.psql(&format!("SET client_encoding = 'UTF8'; CREATE ROLE \"{role}\"; CREATE TABLE t (a int); ALTER TABLE t OWNER TO \"{role}\""));
+    let archive = back_up(&sandbox, &source);
+    let script = database(major, "KOI8R");
+    restore_by_psql(&sandbox, &archive, &script);
+    assert_told_the_same(&source, &script, "psql");
+    let inspected = sandbox.run(&["inspect", archive.to_str().unwrap(), "--json"]).expect(0).stdout();
+    drop(script);
+    source.psql(&format!("SET client_encoding = 'UTF8'; DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\""));
+    assert!(inspected.contains(&role), "{inspected}");
+}
+
 /// Names of databases and roles are in no encoding that anybody knows.
 #[test]
 fn a_database_without_an_encoding_may_have_any_name() {
