@@ -9,7 +9,6 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 
 use super::connect::{ChannelBinding, Link, Secret, Server};
-use super::encoding::Codec;
 use super::fault::Failure;
 use super::stream::Stream;
 use super::wire::input::{Input, server_error};
@@ -24,7 +23,7 @@ pub(super) struct CancelKey {
 /// What the server tells about a session as it begins.
 pub(super) struct Welcome {
     pub key: CancelKey,
-    pub codec: Codec,
+    pub server_encoding: String,
 }
 
 const OK: i32 = 0;
@@ -171,7 +170,7 @@ impl Exchange<'_> {
 
     async fn until_ready(&mut self) -> Result<Welcome, Failure> {
         let mut key = CancelKey::default();
-        let mut codec = Codec::Utf8;
+        let mut server_encoding = String::new();
         loop {
             let (tag, body) = self.input.message(self.stream).await?;
             match tag {
@@ -181,9 +180,13 @@ impl Exchange<'_> {
                     key.process_id = i32::from_be_bytes([a, b, c, d]);
                     key.secret_key = i32::from_be_bytes([e, f, g, h]);
                 }
-                b'S' if body == b"server_encoding\0SQL_ASCII\0" => codec = Codec::Bytes,
-                b'S' | b'N' => {}
-                b'Z' => return Ok(Welcome { key, codec }),
+                b'S' => {
+                    if let Some(name) = body.strip_prefix(b"server_encoding\0") {
+                        server_encoding = String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned();
+                    }
+                }
+                b'N' => {}
+                b'Z' => return Ok(Welcome { key, server_encoding }),
                 b'E' => return Err(Failure::Server(Box::new(server_error(body)))),
                 _ => return Err(unexpected(tag, "before the session was ready")),
             }

@@ -2,8 +2,9 @@
 //!
 //! Tables are locked *before* the snapshot is taken (LOCK TABLE takes none), so that no DDL or TRUNCATE can come
 //! between; whatever appeared meanwhile is locked after it and looked at again. What the server deparses is therefore
-//! what the snapshot shows. Views, sequences and functions cannot be locked: a capture that runs into their change
-//! starts again, a few times. The session must stay open, and `commit` succeed, for the rows to be worth anything.
+//! what the snapshot shows. Views, sequences and functions cannot be locked: `unchanged` proves that they stayed what
+//! they are, and a capture that ran into a change starts again, a few times. The session must stay open, and `commit`
+//! succeed, for the rows to be worth anything.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::pg::settings::Purpose;
 
 mod facts;
 mod lock;
+mod unchanged;
 
 pub use facts::Facts;
 
@@ -55,16 +57,25 @@ pub struct Capture {
 const LOOK: Duration = Duration::from_millis(500);
 const LOOKS_PER_QUERY: u32 = 60;
 
-/// A change of the schema under our hands is rare; three of them in a row are somebody's migration.
-const ATTEMPTS: u32 = 3;
+/// A change of the schema under our hands is rare; several of them in a row are somebody's migration, which is given
+/// a few seconds to end.
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 pub async fn open(server: &Server, options: &CaptureOptions, cancel: &Cancel) -> Result<Capture> {
     let doing = || format!("cannot read the schema of {}", server.describe());
-    let mut attempt = 1;
+    let (mut attempt, mut pause) = (1, FIRST_PAUSE);
     loop {
         let opened = cancel.guard(try_open(server, options)).await;
         match opened {
-            Err(error) if attempt < ATTEMPTS && is_transient(&error) => attempt += 1,
+            Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
+                let resting = async {
+                    tokio::time::sleep(pause).await;
+                    Ok(())
+                };
+                cancel.guard(resting).await?;
+                (attempt, pause) = (attempt + 1, pause * 2);
+            }
             Err(error) if error.kind() == Kind::Connect => return Err(error),
             Err(error) => return Err(error.while_doing(doing())),
             Ok(capture) => return Ok(capture),
@@ -83,10 +94,11 @@ fn is_transient(error: &Error) -> bool {
 
 async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> {
     let control = connect::client(server, Purpose::Read).await?;
-    let session = Session::start(control.client).await?;
+    let mut session = Session::start(control.client).await?;
     let mut warnings: Vec<String> = control.reached.warning().into_iter().collect();
     warnings.extend(session.version().check()?);
 
+    session.speak_own().await?;
     let matches = Matches::load(&session, &options.filter).await?;
     let listed = lock::list(&session, matches.as_ref()).await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
@@ -103,9 +115,10 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     let readers = (&session, helper.as_ref().unwrap_or(&session));
     let catalog = Catalog::load(readers, relations, &options.filter, matches).await?;
     drop(helper);
-    let facts = Facts::load(&session, &options.filter).await?;
+    let facts = Facts::load(&mut session, &options.filter).await?;
     let script = write(&session, &catalog, &facts, options, &mut warnings).await?;
-    let facts = facts.with_roles(&session, &script).await?;
+    let facts = facts.with_roles(&mut session, &script).await?;
+    unchanged::schema(&session, &control.reached.server).await?;
     let Reached { server, guard } = control.reached;
     let reached = Reached { server, guard };
     Ok(Capture { session, driver: control.driver, reached, snapshot, facts, script, warnings })
@@ -113,7 +126,8 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
 
 /// Another session that sees what the first one sees.
 async fn join_snapshot(server: &Server, snapshot: &str) -> Result<Session> {
-    let session = Session::open(server, Purpose::Read).await?;
+    let mut session = Session::open(server, Purpose::Read).await?;
+    session.speak_own().await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
     session.execute(&format!("SET TRANSACTION SNAPSHOT {}", Literal(snapshot))).await?;
     Ok(session)
@@ -138,7 +152,7 @@ async fn write(
         true => lock::sizes(session, catalog, &found.conditions).await?,
         false => HashMap::new(),
     };
-    let tables = tables::plan(catalog, &found.conditions, &sizes, facts.in_recovery, warnings);
+    let tables = tables::plan(catalog, session.codec(), &found.conditions, &sizes, facts.in_recovery, warnings);
     let data = match options.rows {
         true => data::entries(session, catalog, &found, &tables, warnings).await?,
         false => Vec::new(),
@@ -224,8 +238,10 @@ impl Capture {
         }
     }
 
-    /// Ends the transaction. Only now it is certain that the snapshot was there to the end.
+    /// Ends the transaction. Only now it is certain that the snapshot was there to the end, and that rows print as the
+    /// script's types read them.
     pub async fn commit(self) -> Result<()> {
+        unchanged::labels(&self.session, &self.reached.server).await?;
         self.session.execute("COMMIT").await?;
         drop(self.session);
         self.driver.finish().await

@@ -89,7 +89,10 @@ impl Properties {
 
 /// The properties of the database `name`, without roles; the session may be connected to any database of the server.
 pub async fn read(session: &Session, name: &str) -> Result<Properties> {
-    let database = Literal(name);
+    let database = match session.can_send(name) {
+        true => Literal(name).to_string(),
+        false => session.literal(name)?,
+    };
     let sql = format!(
         "SELECT pg_catalog.pg_get_userbyid(d.datdba)::text AS owner, d.datacl::text[] AS acl,
                 pg_catalog.acldefault('d', d.datdba)::text[] AS default_acl, d.datconnlimit AS connection_limit,

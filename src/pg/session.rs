@@ -1,7 +1,7 @@
 //! The control session: catalog queries whose columns are read as text, numbers and arrays.
 //!
 //! A thin wrapper of a `tokio_postgres` client. Its first statement empties `search_path`. Text goes through the
-//! database's [`Codec`], so that names of a `SQL_ASCII` database arrive unharmed. Queries cast what has no binary
+//! database's [`Codec`], so that names of any encoding arrive unharmed. Queries cast what has no binary
 //! form (`aclitem`, `regproc`, expressions) to `text`.
 
 use std::error::Error as StdError;
@@ -73,12 +73,25 @@ impl Session {
             client.query_one(sql, &[]).await.context(Kind::Connect, || "cannot identify the server".to_owned())?;
         let (num, encoding): (String, String) = (row.get(0), row.get(1));
         let num = num.parse().context(Kind::Connect, || format!("cannot read the server's version `{num}`"))?;
-        let codec = Codec::of_server_encoding(&encoding);
+        let codec = Codec::converted(&encoding);
         let version = ServerVersion::from_num(num);
-        let session = Session { client, version, codec, driver: None, reached: None };
-        session.execute(&format!("SET client_encoding = '{}'", codec.client_encoding())).await?;
+        let mut session = Session { client, version, codec, driver: None, reached: None };
+        session.speak(codec).await?;
         session.execute("SET standard_conforming_strings = on").await?;
         Ok(session)
+    }
+
+    /// From now on text is read in this encoding.
+    pub async fn speak(&mut self, codec: Codec) -> Result<()> {
+        self.execute(&format!("SET client_encoding = '{}'", codec.client_encoding())).await?;
+        self.codec = codec;
+        Ok(())
+    }
+
+    /// From now on text is read as the database holds it, without a conversion that could fail or not lead back.
+    pub async fn speak_own(&mut self) -> Result<()> {
+        let row = self.row("SELECT pg_catalog.current_setting('server_encoding') AS encoding").await?;
+        self.speak(Codec::of_server_encoding(&row.text("encoding")?)).await
     }
 
     pub fn version(&self) -> ServerVersion {
@@ -93,8 +106,8 @@ impl Session {
         &self.client
     }
 
-    /// Text as a literal that is ASCII whatever it holds: the client can only send UTF-8, which the bytes of a
-    /// `SQL_ASCII` database need not be.
+    /// Text as a literal that is ASCII whatever it holds: the client can only send UTF-8, which the bytes of the
+    /// database need not be.
     pub fn literal(&self, text: &str) -> Result<String> {
         let mut literal = String::from("E'");
         for byte in self.codec.encode(text)? {

@@ -67,9 +67,14 @@ pub fn pin(purpose: Purpose) -> String {
         Purpose::Write => &WRITING,
     };
     let pairs: Vec<String> = ALWAYS.iter().chain(own).map(|(name, value)| format!("('{name}','{value}')")).collect();
-    // Bytes of a SQL_ASCII database have no encoding that they could be converted from.
-    let encoding = "('client_encoding', CASE pg_catalog.current_setting('server_encoding') \
-                    WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)";
+    let encoding = match purpose {
+        Purpose::Read => "('client_encoding', pg_catalog.current_setting('server_encoding'))",
+        // Bytes of a SQL_ASCII database have no encoding that they could be converted from.
+        Purpose::Write => {
+            "('client_encoding', CASE pg_catalog.current_setting('server_encoding') \
+             WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)"
+        }
+    };
     format!(
         "SELECT pg_catalog.count(pg_catalog.set_config(s.name, w.value, false)) \
          FROM (VALUES {},{encoding}) AS w (name, value) \

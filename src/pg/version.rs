@@ -47,6 +47,8 @@ pub enum Capability {
     NullsNotDistinct,
     /// `pg_database.datlocprovider`, `daticulocale`, `pg_collation.colliculocale`.
     DatabaseIcuLocale,
+    /// `"char"` prints bytes beyond ASCII as `\\ooo`, and reads that.
+    EscapedCharType,
     /// `CREATE UNLOGGED SEQUENCE`.
     UnloggedSequences,
     /// Clones of a parent's trigger are not `tgisinternal`.
@@ -109,7 +111,7 @@ impl Capability {
             ColumnCompression | Multiranges | SqlBodies | Subscripting | StatisticsExpressions => 14,
             SubscriptionBinaryStream | TidRangeScans | SequencesWithoutType => 14,
             PublicOwnedByDatabaseOwner | PublicationFilters | SubscriptionTwoPhase | NullsNotDistinct => 15,
-            DatabaseIcuLocale | UnloggedSequences | VisibleTriggerClones | ParameterAcls => 15,
+            DatabaseIcuLocale | EscapedCharType | UnloggedSequences | VisibleTriggerClones | ParameterAcls => 15,
             SecurityInvokerViews => 15,
             IcuRules | SubscriptionOrigin | MembershipOptions => 16,
             BuiltinLocale | Maintain | DomainNotNullConstraints | NullableStatisticsTargets => 17,

@@ -73,7 +73,11 @@ impl Conn {
                 Ok((stream, input, welcome))
             });
             match started.await {
-                Ok((stream, input, Welcome { key, codec })) => {
+                Ok((stream, input, Welcome { key, server_encoding })) => {
+                    let codec = match purpose {
+                        Purpose::Read => Codec::of_server_encoding(&server_encoding),
+                        Purpose::Write => Codec::converted(&server_encoding),
+                    };
                     let reached = Reached { server: pinned(server, host), guard };
                     break Conn { stream, input, out: BytesMut::new(), reached, key, codec, state: State::Idle };
                 }
@@ -91,7 +95,14 @@ impl Conn {
         &self.reached
     }
 
-    /// How text of ours becomes bytes of this database.
+    /// From now on statements and rows come in this encoding.
+    pub async fn speak(&mut self, codec: Codec) -> Result<(), Failure> {
+        self.execute(format!("SET client_encoding = '{}'", codec.client_encoding()).as_bytes()).await?;
+        self.codec = codec;
+        Ok(())
+    }
+
+    /// How text of ours becomes bytes of this session.
     pub fn codec(&self) -> Codec {
         self.codec
     }

@@ -266,6 +266,7 @@ async fn into_database(
         cancel: context.cancel.child(),
         progress: context.progress.clone(),
         lock_timeout: job.lock_timeout,
+        encoding: None,
     };
     let restored: Restored = match found.opened {
         Opened::Archive(archive) => {

@@ -2,7 +2,10 @@
 //!
 //! Properties are facts, never SQL of the script: loading a script must not change another database.
 
+use std::collections::{BTreeSet, HashSet};
+
 use crate::error::Result;
+use crate::pg::encoding::Codec;
 use crate::pg::filter::{Filter, Switch};
 use crate::pg::properties::{self, Properties};
 use crate::pg::script::Script;
@@ -30,7 +33,16 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub async fn load(session: &Session, filter: &Filter) -> Result<Self> {
+    /// Facts are text for whoever reads the archive: the server converts them, unlike the script and the rows.
+    pub async fn load(session: &mut Session, filter: &Filter) -> Result<Self> {
+        let codec = session.codec();
+        session.speak(Codec::converted(codec.client_encoding())).await?;
+        let facts = Facts::read(session, codec, filter).await;
+        session.speak(codec).await?;
+        facts
+    }
+
+    async fn read(session: &Session, codec: Codec, filter: &Filter) -> Result<Self> {
         let version = session.version();
         let provider = version.pick(Capability::DatabaseIcuLocale, "d.datlocprovider", "'c'::\"char\"");
         let locale = version.pick(Capability::DatabaseIcuLocale, "d.daticulocale", "NULL::pg_catalog.text");
@@ -59,7 +71,7 @@ impl Facts {
             properties,
             database,
             encoding: row.text("encoding")?,
-            client_encoding: session.codec().client_encoding().to_owned(),
+            client_encoding: codec.client_encoding().to_owned(),
             locale_provider: provider_name(row.char("provider")?),
             lc_collate: row.text("datcollate")?,
             lc_ctype: row.text("datctype")?,
@@ -72,8 +84,25 @@ impl Facts {
     }
 
     /// Adds the definitions of the roles that the script names, without their passwords.
-    pub async fn with_roles(mut self, session: &Session, script: &Script) -> Result<Self> {
-        self.properties.add_roles(session, &script.roles).await?;
+    pub async fn with_roles(mut self, session: &mut Session, script: &Script) -> Result<Self> {
+        let sql = "SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r ORDER BY r.oid";
+        // The script has names as their bytes, the facts have them as text.
+        let mut named = HashSet::new();
+        for row in session.rows(sql).await? {
+            if script.roles.contains(&row.text("rolname")?) {
+                named.insert(row.u32("oid")?);
+            }
+        }
+        let codec = session.codec();
+        session.speak(Codec::converted(codec.client_encoding())).await?;
+        let mut names = BTreeSet::new();
+        for row in session.rows(sql).await? {
+            if named.contains(&row.u32("oid")?) {
+                names.insert(row.text("rolname")?);
+            }
+        }
+        self.properties.add_roles(session, &names).await?;
+        session.speak(codec).await?;
         Ok(self)
     }
 }

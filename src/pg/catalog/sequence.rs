@@ -1,6 +1,6 @@
 //! Sequences: their parameters, the columns that own them, their values.
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::ident::{Literal, QualifiedName};
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
@@ -79,8 +79,7 @@ pub async fn values(
     const BATCH: usize = 500;
     let mut values = Vec::with_capacity(sequences.len());
     for batch in sequences.chunks(BATCH) {
-        let selects: Vec<String> = batch.iter().map(|(oid, name)| select(session, *oid, name)).collect();
-        for row in session.rows(&selects.join(" UNION ALL ")).await? {
+        for row in read_values(session, batch).await? {
             let value = match (row.opt_i64("last_value")?, row.opt_bool("is_called")?) {
                 (Some(last_value), Some(is_called)) => Some(SequenceValue { last_value, is_called }),
                 _ => None,
@@ -91,13 +90,51 @@ pub async fn values(
     Ok(values)
 }
 
-fn select(session: &Session, oid: u32, name: &QualifiedName) -> String {
-    if session.version().has(Capability::SequenceData) {
-        format!(
+async fn read_values(session: &Session, batch: &[(u32, QualifiedName)]) -> Result<Vec<Row>> {
+    let select = |(oid, name): &(u32, QualifiedName)| match session.version().has(Capability::SequenceData) {
+        true => format!(
             "SELECT {oid}::pg_catalog.oid AS oid, last_value, is_called FROM pg_catalog.pg_get_sequence_data({oid})"
-        )
-    } else {
-        format!("SELECT {oid}::pg_catalog.oid AS oid, last_value, is_called FROM {name}")
+        ),
+        false => format!("SELECT {oid}::pg_catalog.oid AS oid, last_value, is_called FROM {name}"),
+    };
+    let selects = batch.iter().map(select).collect::<Vec<_>>().join(" UNION ALL ");
+    if session.version().has(Capability::SequenceData) {
+        return session.rows(&selects).await;
+    }
+    // To parse a statement locks what it names and runs nothing. Only behind the lock it is certain that the name is
+    // still the sequence's, and not that of a view whose functions would run with our rights (CVE-2024-7348).
+    let parse = format!("PREPARE miyabi_values AS {selects}");
+    match session.can_send(&parse) {
+        true => session.execute(&parse).await?,
+        false => {
+            let inner = format!("BEGIN EXECUTE {}; END", session.literal(&parse)?);
+            session.execute(&format!("DO {}", session.literal(&inner)?)).await?;
+        }
+    }
+    check(session, batch).await?;
+    let values = session.rows("EXECUTE miyabi_values").await?;
+    session.execute("DEALLOCATE miyabi_values").await?;
+    Ok(values)
+}
+
+/// These names are those of sequences with these OIDs.
+async fn check(session: &Session, batch: &[(u32, QualifiedName)]) -> Result<()> {
+    let row = |(oid, name): &(u32, QualifiedName)| {
+        session.literal(&name.to_string()).map(|name| format!("({oid}::pg_catalog.oid, {name})"))
+    };
+    let sql = format!(
+        "SELECT s.name FROM (VALUES {}) AS s (oid, name)
+         WHERE pg_catalog.to_regclass(s.name)::pg_catalog.oid IS DISTINCT FROM s.oid
+            OR (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, s.oid, 0)).type
+               IS DISTINCT FROM 'sequence'",
+        batch.iter().map(row).collect::<Result<Vec<_>>>()?.join(", ")
+    );
+    match session.rows(&sql).await?.first() {
+        None => Ok(()),
+        Some(row) => {
+            let what = format!("sequence {} changed while its value was read", row.text("name")?);
+            Err(Error::new(Kind::Source, what).hint("was it renamed, dropped or replaced? run again"))
+        }
     }
 }
 

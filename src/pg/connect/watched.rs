@@ -23,9 +23,14 @@ impl Watched {
     }
 }
 
+/// The client keeps every setting that a server reports. There are a few dozen.
+const PARAMETER_BYTES_MAX: usize = 1 << 20;
+
 /// Where in a message the last byte stood.
 #[derive(Default)]
 struct Heads {
+    /// Bytes of all ParameterStatus messages so far.
+    parameters: usize,
     /// The tag and the length, as far as they have come.
     head: Vec<u8>,
     body_left: usize,
@@ -42,7 +47,7 @@ impl Heads {
             }
             self.head.push(first);
             bytes = rest;
-            if let &[_, a, b, c, d] = self.head.as_slice() {
+            if let &[tag, a, b, c, d] = self.head.as_slice() {
                 let len = u32::from_be_bytes([a, b, c, d]);
                 let body = len.checked_sub(4).filter(|_| len <= MESSAGE_BYTES_MAX);
                 let body = body.and_then(|body| usize::try_from(body).ok());
@@ -50,6 +55,13 @@ impl Heads {
                     io::Error::new(io::ErrorKind::InvalidData, "the server sent a message with an impossible length")
                 })?;
                 self.head.clear();
+                if tag == b'S' {
+                    self.parameters = self.parameters.saturating_add(self.body_left).saturating_add(1);
+                }
+                if self.parameters > PARAMETER_BYTES_MAX {
+                    let what = "the server reports settings without end";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                }
             }
         }
         Ok(())

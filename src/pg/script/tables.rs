@@ -1,16 +1,19 @@
 //! Which tables' rows are copied, and by which statements.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::TableData;
 use crate::ident::Ident;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
+use crate::pg::encoding::Codec;
+use crate::pg::version::Capability;
 
 /// The tables that are wanted, and those of extensions that hold the user's rows. `conditions` has the latter's
 /// `WHERE …`.
 pub fn plan(
     catalog: &Catalog,
+    codec: Codec,
     conditions: &HashMap<u32, String>,
     bytes: &HashMap<u32, u64>,
     in_recovery: bool,
@@ -29,12 +32,44 @@ pub fn plan(
             warnings.push(format!("rows of unlogged table {} cannot be read on a standby", table.qualified().plain()));
         }
     }
-    wanted.into_iter().map(|relation| table(catalog, relation, conditions, bytes)).collect()
+    let escapes = !catalog.version.has(Capability::EscapedCharType) && !codec.has_single_bytes();
+    let tables = wanted.into_iter().map(|relation| {
+        let escaped = if escapes { char_columns(catalog, relation, warnings) } else { HashSet::new() };
+        table(catalog, relation, &escaped, conditions, bytes)
+    });
+    tables.collect()
+}
+
+/// Columns of type `"char"` on a server that prints their bytes as they are, which need be no text.
+fn char_columns<'a>(catalog: &'a Catalog, relation: &Relation, warnings: &mut Vec<String>) -> HashSet<&'a str> {
+    let columns = catalog.columns_of(relation.oid()).iter().filter(|column| column.type_name == "\"char\"");
+    let found: HashSet<&str> = columns.map(|column| column.name.as_str()).collect();
+    if !found.is_empty() {
+        warnings.push(format!(
+            "table {} has a column of type \"char\": values beyond ASCII come back on PostgreSQL 15 and newer alone, \
+             older ones take them for a backslash",
+            relation.qualified().plain()
+        ));
+    }
+    found
+}
+
+/// The value of a `"char"` column as PostgreSQL 15 prints it.
+fn escaped(column: &Ident) -> String {
+    let byte = format!("({column}::pg_catalog.int4 + 256)");
+    let digit = |of: &str| format!("({byte}{of})::pg_catalog.text");
+    format!(
+        "CASE WHEN {column}::pg_catalog.int4 < 0 THEN '\\' || {} || {} || {} ELSE {column}::pg_catalog.text END",
+        digit(" / 64"),
+        digit(" / 8 % 8"),
+        digit(" % 8")
+    )
 }
 
 fn table(
     catalog: &Catalog,
     relation: &Relation,
+    escapes: &HashSet<&str>,
     conditions: &HashMap<u32, String>,
     bytes: &HashMap<u32, u64>,
 ) -> TableData {
@@ -45,9 +80,16 @@ fn table(
     let names: Vec<String> = columns.iter().map(ToString::to_string).collect();
     let list = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     let condition = conditions.get(&oid).filter(|condition| !condition.is_empty());
-    let copy_to = match condition {
-        Some(condition) => format!("COPY (SELECT {} FROM ONLY {name} {condition}) TO STDOUT", names.join(", ")),
-        None => format!("COPY {name}{list} TO STDOUT"),
+    let copy_to = if condition.is_some() || !escapes.is_empty() {
+        let value = |column: &Ident| match escapes.contains(column.as_str()) {
+            true => escaped(column),
+            false => column.to_string(),
+        };
+        let values: Vec<String> = columns.iter().map(value).collect();
+        let condition = condition.map_or("", String::as_str);
+        format!("COPY (SELECT {} FROM ONLY {name} {condition}) TO STDOUT", values.join(", "))
+    } else {
+        format!("COPY {name}{list} TO STDOUT")
     };
     let made = |table| catalog.defined_relation(table).is_some();
     let root = catalog.inheritance.load_through(oid, made).and_then(|root| catalog.relation(root));
@@ -60,7 +102,7 @@ fn table(
         bytes_estimate: bytes.get(&oid).copied().unwrap_or(0),
         filenode: relation.filenode,
         unlogged: relation.unlogged,
-        can_split: is_heap && condition.is_none() && !columns.is_empty(),
+        can_split: is_heap && condition.is_none() && escapes.is_empty() && !columns.is_empty(),
         columns,
         name,
     }

@@ -139,8 +139,8 @@ impl Asked<'_> {
     async fn ask<T>(&self, rules: &[Rule], sql: &str, read: impl Fn(&Row) -> Result<T>) -> Result<Found<T>> {
         let mut rows = Vec::new();
         for (at, rule, pattern) in self.patterns(rules) {
-            let name = self.session.literal(&pattern.name())?;
-            let schema = pattern.schema().map_or(Ok("NULL".to_owned()), |schema| self.session.literal(&schema))?;
+            let name = converted(&pattern.name());
+            let schema = pattern.schema().map_or("NULL".to_owned(), |schema| converted(&schema));
             rows.push(format!(
                 "({at}, {name}::pg_catalog.text, {schema}::pg_catalog.text, {}, {})",
                 rule.with_children(),
@@ -181,6 +181,12 @@ impl Asked<'_> {
                 .hint("names are folded to lower case unless they stand in double quotes; without a schema only the search path is looked through")),
         }
     }
+}
+
+/// A value in the database's encoding of text that somebody typed: the session may speak another one.
+fn converted(text: &str) -> String {
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("pg_catalog.convert_from('\\x{hex}'::pg_catalog.bytea, 'UTF8')")
 }
 
 fn unreadable_pattern(error: Error) -> Error {

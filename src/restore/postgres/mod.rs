@@ -27,7 +27,6 @@ use crate::job::Adaptation;
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
-use crate::pg::settings::Purpose;
 use crate::pg::version::ServerVersion;
 use crate::pg::wire::{Conn, Row};
 use crate::script::Tokens;
@@ -83,13 +82,14 @@ pub async fn restore_archive<R: ReadAt + 'static>(
     loading: impl Fn(Server) -> Loading,
     stamp: &str,
 ) -> Result<Restored> {
-    let shape = Shape::from_source(&archive.header().source);
+    let source = &archive.header().source;
+    let (shape, encoding) = (Shape::from_source(source), source.get("client_encoding").cloned());
     let properties = Properties::from_archive(archive.properties())?;
     let prepared = match chosen.is_whole() {
         true => Prepared::whole(server, &shape, stamp).await?,
         false => Prepared::within(server, &shape).await?,
     };
-    let loading = loading(prepared.working_server());
+    let loading = Loading { encoding, ..loading(prepared.working_server()) };
     let fitting = Fitting::new(adaptation.tailoring.clone(), source_version(archive.header()), prepared.version());
     let work = Work { archive: &archive, chosen, loading: &loading, fitting: &fitting };
     let mut roles = Roles::default();
@@ -140,7 +140,7 @@ fn with_needs(error: Error, needs: &[String]) -> Error {
 
 /// All sections of the selection, in the order that their dependencies need.
 async fn fill<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored> {
-    let mut conn = Conn::open(&work.loading.server, Purpose::Write).await?;
+    let mut conn = work.loading.connect().await?;
     let mut left = LeftBehind::default();
     run(&mut conn, work, StreamKind::PreData, Frame::Step, &mut left).await?;
     let members = work.members_that_fit(&mut conn, &mut left).await?;

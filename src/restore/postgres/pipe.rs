@@ -15,7 +15,6 @@ use crate::job::Adaptation;
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
-use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
 use crate::pipeline::{FeedSender, RowSpan, joined};
 use crate::script::{Item, Lexer, TokenKind, Tokens};
@@ -42,9 +41,10 @@ pub async fn restore_pipe<R: Read + Send + 'static>(
     loading: impl Fn(Server) -> Loading,
     stamp: &str,
 ) -> Result<Restored> {
-    let shape = Shape::from_source(&reader.header().source);
-    let prepared = Prepared::whole(server, &shape, stamp).await?;
-    let loading = loading(prepared.working_server());
+    let source = &reader.header().source;
+    let encoding = source.get("client_encoding").cloned();
+    let prepared = Prepared::whole(server, &Shape::from_source(source), stamp).await?;
+    let loading = Loading { encoding, ..loading(prepared.working_server()) };
     let source = super::source_version(reader.header());
     let fitting = Fitting::new(adaptation.tailoring.clone(), source, prepared.version());
     match fill(reader, &loading, &fitting).await {
@@ -117,7 +117,7 @@ struct Filling {
 impl Filling {
     async fn start(loading: &Loading, salvaged: bool, fitting: Fitting) -> Result<Self> {
         Ok(Filling {
-            conn: Conn::open(&loading.server, Purpose::Write).await?,
+            conn: loading.connect().await?,
             rows: None,
             restored: Restored::default(),
             salvaged,

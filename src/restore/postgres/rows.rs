@@ -12,9 +12,10 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::archive::{Archive, MemberEntry, ReadAt};
 use crate::cancel::Cancel;
-use crate::error::{Result, first_cause};
+use crate::error::{Kind, Result, first_cause};
 use crate::pg::connect::Server;
 use crate::pg::copy_in;
+use crate::pg::encoding::Codec;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::Conn;
 use crate::pipeline::{Block, Feed, FeedReceiver, FeedSender, feed, joined, unpack_members};
@@ -33,6 +34,20 @@ pub struct Loading {
     pub progress: Progress,
     /// How long a lock on a table that others use is waited for.
     pub lock_timeout: Duration,
+    /// The encoding of the archive's script and rows; None is UTF8.
+    pub encoding: Option<String>,
+}
+
+impl Loading {
+    /// A data connection that takes the archive's bytes as they are.
+    pub async fn connect(&self) -> Result<Conn> {
+        let mut conn = Conn::open(&self.server, Purpose::Write).await?;
+        if let Some(encoding) = &self.encoding {
+            let spoken = conn.speak(Codec::of_archive(encoding)?).await;
+            spoken.map_err(|failure| failure.while_doing(Kind::Target, format!("cannot send text in {encoding}")))?;
+        }
+        Ok(conn)
+    }
 }
 
 /// Loads the given members of an archive file, in about the given order. Returns the rows loaded.
@@ -130,7 +145,7 @@ async fn load_some(receiver: &Mutex<FeedReceiver>, loading: &Loading) -> Result<
         let Feed::Block(block) = message else { continue };
         let conn = match &mut worker {
             Some(conn) => conn,
-            None => worker.insert(Conn::open(&loading.server, Purpose::Write).await?),
+            None => worker.insert(loading.connect().await?),
         };
         rows += load_block(conn, &block, loading).await?;
     }

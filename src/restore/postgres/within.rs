@@ -11,7 +11,6 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::{Literal, QualifiedName};
 use crate::job::Content;
 use crate::pg::copy_in;
-use crate::pg::settings::Purpose;
 use crate::pg::wire::{Conn, Row};
 
 use super::left::LeftBehind;
@@ -21,7 +20,7 @@ use super::{Restored, Work};
 
 /// Restores the chosen part. On any error the transaction ends undone.
 pub async fn restore<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored> {
-    let mut conn = Conn::open(&work.loading.server, Purpose::Write).await?;
+    let mut conn = work.loading.connect().await?;
     let timeout = work.loading.lock_timeout.as_millis();
     copy_in::execute(&mut conn, format!("BEGIN; SET LOCAL lock_timeout = {timeout}").as_bytes()).await?;
     let mut left = LeftBehind::default();
