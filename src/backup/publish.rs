@@ -131,8 +131,8 @@ fn publish_tiers(
     meta: &Meta,
     now: &Zoned,
 ) -> Result<Vec<Tier>> {
-    let due = match meta.is_whole() {
-        true => due(now, &listing.tiers_of(&meta.source())),
+    let due = match meta.is_regular() {
+        true => due(now, &listing.tiers_of(&meta.source(), meta.part())),
         false => vec![Tier::Daily],
     };
     for &tier in &due {

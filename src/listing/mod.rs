@@ -27,7 +27,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::manifest::Source;
+use crate::manifest::{Meta, Source};
 use crate::policy::Tier;
 use crate::store::Store;
 
@@ -65,12 +65,14 @@ impl Listing {
         self.taken.contains(&stem.to_ascii_lowercase())
     }
 
-    /// When and in which tier this source was backed up: what `policy::tiers::due` asks for.
-    pub fn tiers_of(&self, source: &Source) -> Vec<(Tier, Timestamp)> {
+    /// When and in which tier the same was backed up: the whole source, or this part of it. What `policy::tiers::due`
+    /// asks for.
+    pub fn tiers_of(&self, source: &Source, part: Option<&str>) -> Vec<(Tier, Timestamp)> {
+        let is_same = |meta: &Meta| meta.is_regular() && meta.part() == part && meta.source() == *source;
         self.rows
             .iter()
             .filter(|row| row.state == State::Complete)
-            .filter(|row| row.meta.as_ref().is_some_and(|meta| meta.is_whole() && meta.source() == *source))
+            .filter(|row| row.meta.as_ref().is_some_and(is_same))
             .filter_map(|row| row.tier.map(|tier| (tier, row.timestamp.instant())))
             .collect()
     }

@@ -197,7 +197,7 @@ fn tiers_are_counted_by_source_and_only_if_complete() {
     backup(&store, "postgres/weekly/postgres-b-20251129-030000.sql.gz", "b", "2025-11-29T03:00:00Z", b"1");
     put(&store, "postgres/monthly/postgres-a-20251129-030000.sql.gz", &Sample::small().archive());
     let expected = [(Tier::Weekly, "2025-11-29T03:00:00Z".parse().unwrap())];
-    assert_eq!(list(&store).tiers_of(&source("a")), expected);
+    assert_eq!(list(&store).tiers_of(&source("a"), None), expected);
 }
 
 #[test]

@@ -236,6 +236,11 @@ impl Meta {
         details.part.as_deref()
     }
 
+    /// Definitions and rows, of the whole database or of the part that a filter leaves: what a nightly run makes.
+    pub fn is_regular(&self) -> bool {
+        self.is_whole() || self.part().is_some()
+    }
+
     /// Written by the old system.
     pub fn is_foreign(&self) -> bool {
         self.details.is_none()

@@ -114,7 +114,9 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     };
     let readers = (&session, helper.as_ref().unwrap_or(&session));
     let catalog = Catalog::load(readers, relations, &options.filter, matches).await?;
-    drop(helper);
+    if let Some(helper) = helper {
+        helper.close().await?;
+    }
     let facts = Facts::load(&mut session, &options.filter).await?;
     let script = write(&session, &catalog, &facts, options, &mut warnings).await?;
     let facts = facts.with_roles(&mut session, &script).await?;

@@ -271,7 +271,10 @@ fn the_coordinators_death_fails_the_run() {
     let database = TestDatabase::new(major, "e2e_killed");
     sample::fill_slowly_read(&database, "large", 60);
     let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--jobs", "1", "--no-globals"]);
-    let others = format!("FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()", database.name);
+    let others = format!(
+        "FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        database.name
+    );
     wait_until("rows to be read", || {
         psql(major, &admin_url(major), &format!("SELECT count(*) {others} AND state = 'active' AND query LIKE 'COPY%'"))
             == "1"

@@ -71,7 +71,7 @@ fn names_of_databases_are_never_paths() {
         .blames("dB")
         .hints();
     let urls: Vec<String> = names.iter().map(|name| format!("{base}/{}?sslmode=disable", escaped(name))).collect();
-    let mut arguments = vec!["backup", "postgres"];
+    let mut arguments = vec!["backup", "postgres", "--no-globals"];
     urls.iter().for_each(|url| arguments.extend(["--url", url]));
     sandbox.run(&arguments).expect(0);
 
