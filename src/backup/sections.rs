@@ -8,7 +8,9 @@ use crate::error::Result;
 use crate::ident::StreamId;
 use crate::job::Content;
 use crate::pg::catalog::large_object::Reader;
+use crate::pg::catalog::planner_statistics::{Reader as StatisticsReader, RelationStatistics};
 use crate::pg::ddl::large_object;
+use crate::pg::ddl::planner_statistics::restore as restore_statistics;
 use crate::pg::encoding::Codec;
 use crate::pg::script::{Entry, LENIENT, Script, Section as ScriptSection};
 use crate::pg::session::Session;
@@ -22,6 +24,9 @@ const REFRESH_KIND: &str = "MATERIALIZED VIEW DATA";
 
 /// The kind of the entries that hold bytes of large objects; those of owners and privileges follow them.
 const LARGE_OBJECTS_KIND: &str = "BLOBS";
+
+/// The kind of the entries that hold planner statistics.
+const STATISTICS_KIND: &str = "STATISTICS DATA";
 
 /// Where an entry's SQL stands in its stream's raw bytes; `len` 0 for one that this archive leaves out.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,8 @@ pub struct Contents<'a> {
     spans: Vec<Option<Span>>,
     /// Bytes of large objects, which are no entries of the script.
     large_objects: Vec<Span>,
+    /// No entries of the script either.
+    statistics: Vec<TocEntry>,
     left_out: Span,
     content: Content,
 }
@@ -48,14 +55,15 @@ impl<'a> Contents<'a> {
     pub fn new(script: &'a Script, codec: Codec, tables: &'a [StreamId], pre_data: StreamId, content: Content) -> Self {
         let left_out = Span { stream: pre_data, offset: 0, len: 0 };
         let spans = vec![None; script.entries.len()];
-        Contents { script, codec, tables, spans, large_objects: Vec::new(), left_out, content }
+        Contents { script, codec, tables, spans, large_objects: Vec::new(), statistics: Vec::new(), left_out, content }
     }
 
     /// One entry for each of the script's, at the same position, so that `depends` stays right; then the rest.
     pub fn into_toc(self) -> Vec<TocEntry> {
         let spans = self.spans.iter().map(|span| span.unwrap_or(self.left_out));
         let entries = self.script.entries.iter().zip(spans).map(|(entry, span)| toc_entry(entry, span, self.tables));
-        entries.chain(self.large_objects.iter().map(|span| bytes_entry(*span))).collect()
+        let bytes = self.large_objects.iter().map(|span| bytes_entry(*span));
+        entries.chain(bytes).chain(self.statistics).collect()
     }
 }
 
@@ -74,6 +82,45 @@ pub async fn write_section(
     }
     write_entries(contents, &mut writer, kind, wanted).await?;
     writer.finish().await
+}
+
+/// Writes what is made after the rows and, last of all, planner statistics: building an index or filling a materialized
+/// view would overwrite them.
+pub async fn write_post_data(
+    contents: &mut Contents<'_>,
+    session: &Session,
+    stream: StreamId,
+    wanted: bool,
+    feed: &FeedSender,
+) -> Result<()> {
+    let mut writer = SectionWriter::new(feed, stream);
+    write_entries(contents, &mut writer, StreamKind::PostData, wanted).await?;
+    if wanted && !contents.script.analysed.is_empty() {
+        writer.add(LENIENT.as_bytes()).await?;
+        write_statistics(contents, &mut writer, session).await?;
+    }
+    writer.finish().await
+}
+
+async fn write_statistics(
+    contents: &mut Contents<'_>,
+    writer: &mut SectionWriter<'_>,
+    session: &Session,
+) -> Result<()> {
+    let mut reader = StatisticsReader::open(session).await?;
+    loop {
+        let batch = reader.batch().await?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        for one in batch {
+            let Some(table) = contents.script.analysed.get(&one.oid) else { continue };
+            let sql = restore_statistics(&one, session.version());
+            let span = writer.add(&contents.codec.encode(&sql)?).await?;
+            let table = table.and_then(|at| contents.tables.get(at)).copied();
+            contents.statistics.push(statistics_entry(one, table, span));
+        }
+    }
 }
 
 async fn write_entries(
@@ -175,6 +222,21 @@ fn bytes_entry(span: Span) -> TocEntry {
         name: "large objects".to_owned(),
         owner: String::new(),
         table: None,
+        stream: span.stream,
+        offset: span.offset,
+        len: span.len,
+        depends: Vec::new(),
+    }
+}
+
+fn statistics_entry(of: RelationStatistics, table: Option<StreamId>, span: Span) -> TocEntry {
+    TocEntry {
+        section: Section::PostData,
+        kind: STATISTICS_KIND.to_owned(),
+        schema: of.schema,
+        name: of.name,
+        owner: String::new(),
+        table,
         stream: span.stream,
         offset: span.offset,
         len: span.len,

@@ -258,6 +258,9 @@ pub struct RestoreArgs {
     /// Everything into the target's own tablespace
     #[arg(long)]
     pub no_tablespaces: bool,
+    /// No planner statistics: the target has to be analysed
+    #[arg(long)]
+    pub no_statistics: bool,
     /// How long to wait for a lock on the target, such as 30s or 5min [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub lock_timeout: Option<String>,

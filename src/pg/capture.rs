@@ -159,12 +159,16 @@ async fn write(
         true => data::entries(session, catalog, &found, &tables, warnings).await?,
         false => Vec::new(),
     };
+    let analysed = match options.rows {
+        true => tables::analysed(catalog, &tables),
+        false => HashMap::new(),
+    };
     let parts = script::Parts { catalog, pieces: &found.pieces, tables: &tables, data };
     let entries = script::entries(&parts, &ordered)?;
     let roles = script::roles(&parts, &entries, &found.roles);
     let large_objects = found.large_objects.iter().map(|one| one.base.id.oid).collect();
     let preamble = preamble::preamble(session.codec(), &roles);
-    Ok(Script { preamble, entries, tables, large_objects, roles })
+    Ok(Script { preamble, entries, tables, large_objects, analysed, roles })
 }
 
 async fn warn_of_unread(session: &Session, unread: &[ObjectId], warnings: &mut Vec<String>) -> Result<()> {

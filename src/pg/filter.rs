@@ -102,13 +102,15 @@ pub enum Switch {
     NoPublications,
     NoSubscriptions,
     NoTablespaces,
+    /// Neither pages and rows of relations nor what ANALYZE found in their columns.
+    NoStatistics,
     /// Although only a part is wanted.
     LargeObjects,
     NoLargeObjects,
 }
 
 impl Switch {
-    pub const ALL: [Switch; 10] = [
+    pub const ALL: [Switch; 11] = [
         Switch::StrictNames,
         Switch::NoOwner,
         Switch::NoPrivileges,
@@ -117,6 +119,7 @@ impl Switch {
         Switch::NoPublications,
         Switch::NoSubscriptions,
         Switch::NoTablespaces,
+        Switch::NoStatistics,
         Switch::LargeObjects,
         Switch::NoLargeObjects,
     ];
@@ -132,6 +135,7 @@ impl Switch {
             Switch::NoPublications => "no-publications",
             Switch::NoSubscriptions => "no-subscriptions",
             Switch::NoTablespaces => "no-tablespaces",
+            Switch::NoStatistics => "no-statistics",
             Switch::LargeObjects => "large-objects",
             Switch::NoLargeObjects => "no-large-objects",
         }
@@ -148,6 +152,7 @@ impl Switch {
             Switch::NoPublications => "no_publications",
             Switch::NoSubscriptions => "no_subscriptions",
             Switch::NoTablespaces => "no_tablespaces",
+            Switch::NoStatistics => "no_statistics",
             Switch::LargeObjects => "large_objects",
             Switch::NoLargeObjects => "no_large_objects",
         }
@@ -167,6 +172,7 @@ impl Switch {
                 | Switch::NoComments
                 | Switch::NoSecurityLabels
                 | Switch::NoTablespaces
+                | Switch::NoStatistics
         )
     }
 }

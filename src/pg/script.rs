@@ -75,6 +75,9 @@ pub struct Script {
     pub tables: Vec<TableData>,
     /// Their bytes are read by `catalog::large_object::Reader` and stand before the entries of the data section.
     pub large_objects: Vec<u32>,
+    /// Relations whose planner statistics are wanted, each with its table's position in `tables`. They are read by
+    /// `catalog::planner_statistics::Reader` and stand behind the last entry.
+    pub analysed: HashMap<u32, Option<usize>>,
     /// All roles that the entries name: the preamble asks for them.
     pub roles: BTreeSet<String>,
 }
@@ -107,7 +110,7 @@ pub fn entries(parts: &Parts, ordered: &Ordered) -> Result<Vec<Entry>> {
         parts,
         ordered,
         table_positions,
-        entries: Vec::new(),
+        entries: Vec::with_capacity(ordered.nodes.len()),
         made: vec![Vec::new(); ordered.nodes.len()],
         section: Section::PreData,
     };

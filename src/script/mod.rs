@@ -21,5 +21,5 @@ pub use self::fault::{Fault, ScriptError};
 pub use self::fuzz::fuzz_sql_framing;
 pub use self::lexer::{Item, Lexer, Markers};
 pub use self::restrict::Restrict;
-pub use self::tailor::{Part, Tailoring, owner_of, roles_of, tablespace_of};
+pub use self::tailor::{Part, Tailoring, is_statistics, owner_of, roles_of, tablespace_of};
 pub use self::tokens::{Kind as TokenKind, Tokens};

@@ -23,6 +23,8 @@ pub enum Part {
     Subscriptions,
     /// Everything goes where the target's own default is.
     Tablespaces,
+    /// What ANALYZE found at the source.
+    Statistics,
 }
 
 impl Part {
@@ -36,6 +38,7 @@ impl Part {
             Part::Publications => "publications",
             Part::Subscriptions => "subscriptions",
             Part::Tablespaces => "tablespaces",
+            Part::Statistics => "statistics",
         }
     }
 }
@@ -113,9 +116,17 @@ pub fn tablespace_of(sql: &[u8]) -> Option<String> {
     tokens.name(value).or_else(|| tokens.string(value)).filter(|name| !name.is_empty())
 }
 
+/// Whether the statement is a block of code that brings back planner statistics, as this program writes it.
+pub fn is_statistics(sql: &[u8]) -> bool {
+    const HEAD: &[u8] = b"$BEGIN\nIF pg_catalog.current_setting('server_version_num')";
+    let Some(quoted) = sql.strip_prefix(b"DO $") else { return false };
+    let tag = quoted.iter().position(|byte| *byte == b'$');
+    tag.and_then(|end| quoted.get(end..)).is_some_and(|body| body.starts_with(HEAD))
+}
+
 /// Cheap: of most statements the first word says that nothing here is about them.
 fn may_concern(sql: &[u8]) -> bool {
-    const FIRST: [&str; 8] = ["ALTER", "COMMENT", "CREATE", "GRANT", "RESET", "REVOKE", "SECURITY", "SET"];
+    const FIRST: [&str; 9] = ["ALTER", "COMMENT", "CREATE", "DO", "GRANT", "RESET", "REVOKE", "SECURITY", "SET"];
     let start = sql.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let rest = sql.get(start..).unwrap_or_default();
     let word = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
@@ -157,6 +168,7 @@ impl<'a> Judged<'a> {
             () if tokens.is(0, "COMMENT") => self.note(Part::Comments),
             () if tokens.are(0, "SECURITY LABEL") => self.note(Part::SecurityLabels),
             () if tokens.is(0, "SET") || tokens.is(0, "RESET") => self.set(),
+            () if tokens.is(0, "DO") && is_statistics(tokens.sql()) => self.parts.push(Part::Statistics),
             () if tokens.are(0, "CREATE PUBLICATION") => self.parts.push(Part::Publications),
             () if tokens.are(0, "CREATE SUBSCRIPTION") => self.parts.push(Part::Subscriptions),
             () if tokens.are(0, "CREATE POLICY") => self.policy(),

@@ -53,6 +53,10 @@ impl<'a> Tokens<'a> {
         Tokens { sql, all }
     }
 
+    pub fn sql(&self) -> &'a [u8] {
+        self.sql
+    }
+
     pub fn count(&self) -> usize {
         self.all.len()
     }

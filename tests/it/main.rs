@@ -39,5 +39,6 @@ mod restore_parts;
 mod restore_pipe;
 mod restore_postgres;
 mod restore_sqlite;
+mod restore_statistics;
 mod sample;
 mod verify;

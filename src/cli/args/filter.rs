@@ -65,6 +65,9 @@ pub struct FilterArgs {
     /// No tablespaces: everything goes where the target's default is
     #[arg(long)]
     no_tablespaces: bool,
+    /// No planner statistics: the target has to be analysed
+    #[arg(long)]
+    no_statistics: bool,
 }
 
 impl FilterArgs {
@@ -93,6 +96,7 @@ impl FilterArgs {
             Switch::NoPublications => self.no_publications,
             Switch::NoSubscriptions => self.no_subscriptions,
             Switch::NoTablespaces => self.no_tablespaces,
+            Switch::NoStatistics => self.no_statistics,
             Switch::LargeObjects => self.large_objects,
             Switch::NoLargeObjects => self.no_large_objects,
         }

@@ -147,6 +147,7 @@ pub const KEYS: &[Key] = &[
     server("no_publications", &[]),
     server("no_subscriptions", &[]),
     server("no_tablespaces", &[]),
+    server("no_statistics", &[]),
     key(Section::Sqlite, "name"),
     Key { section: Section::Sqlite, name: "path", variables: &["SQLITE_DATABASES"] },
     key(Section::Places, "root"),

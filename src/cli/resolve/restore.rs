@@ -58,6 +58,7 @@ fn adaptation(args: &RestoreArgs) -> Result<Adaptation> {
         (args.no_publications, Part::Publications),
         (args.no_subscriptions, Part::Subscriptions),
         (args.no_tablespaces, Part::Tablespaces),
+        (args.no_statistics, Part::Statistics),
     ];
     let leave_out = parts.into_iter().filter(|(given, _)| *given).map(|(_, part)| part).collect();
     let mut tailoring = Tailoring { leave_out, ..Tailoring::default() };

@@ -7,6 +7,7 @@ use crate::ident::Ident;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
 use crate::pg::encoding::Codec;
+use crate::pg::filter::Switch;
 use crate::pg::version::Capability;
 
 /// The tables that are wanted, and those of extensions that hold the user's rows. `conditions` has the latter's
@@ -106,4 +107,19 @@ fn table(
         columns,
         name,
     }
+}
+
+/// Relations whose planner statistics are wanted: tables whose definition is, and their indexes. Each with its table's
+/// position in `tables`, where that has rows.
+pub fn analysed(catalog: &Catalog, tables: &[TableData]) -> HashMap<u32, Option<usize>> {
+    if catalog.selection.has(Switch::NoStatistics) {
+        return HashMap::new();
+    }
+    let positions: HashMap<u32, usize> = tables.iter().enumerate().map(|(at, table)| (table.oid, at)).collect();
+    let of_table = |table: u32| positions.get(&table).copied();
+    let fills = |relation: &&Relation| catalog.selection.fills(relation);
+    let relations = catalog.relations.iter().filter(fills).map(|one| (one.oid(), of_table(one.oid())));
+    let filled = |table: u32| catalog.relation(table).is_some_and(|relation| catalog.selection.fills(relation));
+    let indexes = catalog.indexes.iter().filter(|index| filled(index.table));
+    relations.chain(indexes.map(|index| (index.oid, of_table(index.table)))).collect()
 }

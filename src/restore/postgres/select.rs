@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::{Ident, StreamId};
 use crate::job::{Content, Selection, TableName};
 
-use super::steps::{TABLE_KINDS, describe};
+use super::steps::{STATISTICS_KIND, TABLE_KINDS, describe};
 
 /// The part of one archive that the user asked for.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ const MAY_STAY_BEHIND: [&str; 11] = [
 ];
 
 /// Kinds of entries that are part of one table, beside the table itself.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "OWNER",
     "COMMENT",
     "ACL",
@@ -61,14 +61,15 @@ const PARTS: [&str; 11] = [
     "STATISTICS",
     "ROW SECURITY",
     "PUBLICATION TABLE",
+    STATISTICS_KIND,
 ];
 
 /// The same, where the entry's name begins with the table's: a foreign key depends on two tables and is part of one.
 const PARTS_NAMED_AFTER: [&str; 7] =
     ["DEFAULT", "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "TRIGGER", "RULE", "POLICY"];
 
-/// Fills a materialized view: data, although it stands at the very end.
-const REFRESH_KIND: &str = "MATERIALIZED VIEW DATA";
+/// Data, although they stand at the very end: the first fills a materialized view.
+const LATE_DATA_KINDS: [&str; 2] = ["MATERIALIZED VIEW DATA", STATISTICS_KIND];
 
 /// An archive that holds a part of a database is restored as that part, whatever was asked for.
 pub fn effective(selection: &Selection, header: &ArchiveHeader, named: &str) -> Result<Selection> {
@@ -116,7 +117,7 @@ impl Chosen {
     pub fn wants(&self, position: u32, entry: &TocEntry) -> bool {
         let section = match self.content {
             Content::All => true,
-            Content::SchemaOnly => entry.section != Section::Data && entry.kind != REFRESH_KIND,
+            Content::SchemaOnly => entry.section != Section::Data && !LATE_DATA_KINDS.contains(&entry.kind.as_str()),
             Content::DataOnly => entry.section == Section::Data,
         };
         section && self.tables.as_ref().is_none_or(|picked| picked.entries.contains(&position))

@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::archive::{Archive, MemberEntry, ReadAt, TocEntry};
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
+use crate::script::is_statistics;
 
 /// What is run as one statement batch; if it fails, `what` is named.
 #[derive(Clone, Debug)]
@@ -26,11 +27,12 @@ pub struct Step {
 impl Step {
     /// A statement of which nothing else is known.
     pub fn of_statement(sql: &[u8], at: u32) -> Self {
-        let what = match is_role_check(sql) {
-            true => "the roles that the script names".to_owned(),
-            false => first_words(sql),
+        let what = match (is_statistics(sql), is_role_check(sql)) {
+            (true, _) => "planner statistics".to_owned(),
+            (_, true) => "the roles that the script names".to_owned(),
+            _ => first_words(sql),
         };
-        let optional = OPTIONAL_VERBS.iter().any(|verb| what.starts_with(verb));
+        let optional = is_statistics(sql) || OPTIONAL_VERBS.iter().any(|verb| what.starts_with(verb));
         Step { at, depends: Vec::new(), what, kind: String::new(), sql: sql.to_vec(), optional, rows: None }
     }
 
@@ -40,9 +42,9 @@ impl Step {
     }
 }
 
-/// The preamble's question for roles is the only block of code in a script.
+/// Besides the blocks of code that bring back planner statistics a script has one: the preamble's question for roles.
 pub fn is_role_check(sql: &[u8]) -> bool {
-    sql.starts_with(b"DO ")
+    sql.starts_with(b"DO ") && !is_statistics(sql)
 }
 
 /// The first line of a statement, as far as it tells which one it is.
@@ -57,7 +59,10 @@ const OPTIONAL_VERBS: [&str; 4] =
     ["REFRESH MATERIALIZED VIEW ", "CREATE EVENT TRIGGER ", "ALTER EVENT TRIGGER ", "COMMENT ON EVENT TRIGGER "];
 
 /// Kinds that run user code or need rights of their own and stand behind everything else.
-const OPTIONAL_KINDS: [&str; 2] = ["MATERIALIZED VIEW DATA", "EVENT TRIGGER"];
+const OPTIONAL_KINDS: [&str; 3] = ["MATERIALIZED VIEW DATA", "EVENT TRIGGER", STATISTICS_KIND];
+
+/// What the planner knows of rows that are there without it.
+pub const STATISTICS_KIND: &str = "STATISTICS DATA";
 
 /// Kinds that have rows.
 pub const TABLE_KINDS: [&str; 2] = ["TABLE", "FOREIGN TABLE"];
