@@ -3,7 +3,7 @@
 //! Invariants of a decoded index: every number adds up (members lie side by side between head and index, totals of
 //! streams are the sums of their members), every reference points to something, text is UTF-8.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, BufWriter, IntoInnerError, Read, Write};
 
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
@@ -66,7 +66,8 @@ impl Index {
     }
 
     fn encode_at(&self, level: Compression) -> std::io::Result<Encoded> {
-        let mut out = Output::new(DeflateEncoder::new(Vec::new(), level));
+        // Numbers of a few bytes each: the compressor is called for many of them at once.
+        let mut out = Output::new(BufWriter::with_capacity(64 << 10, DeflateEncoder::new(Vec::new(), level)));
         out.bytes(&self.header_json)?;
         out.count(self.streams.len())?;
         for stream in &self.streams {
@@ -86,7 +87,8 @@ impl Index {
             encode_toc_entry(&mut out, entry)?;
         }
         out.bytes(&serde_json::to_vec(&self.properties)?)?;
-        let (encoder, raw, crc32) = out.finish();
+        let (buffered, raw, crc32) = out.finish();
+        let encoder = buffered.into_inner().map_err(IntoInnerError::into_error)?;
         Ok(Encoded { deflate: encoder.finish()?, raw, crc32 })
     }
 

@@ -13,6 +13,7 @@ use crate::ident::StreamId;
 use crate::job::{BackupJob, Content, Context, PostgresSource};
 use crate::manifest::meta::{self, Source};
 use crate::pg::capture::{self, Capture, CaptureOptions, Facts};
+use crate::pg::connect::Server;
 use crate::pg::copy_out::{self, CopyTask};
 use crate::pg::script::{Script, TableData};
 use crate::pipeline::joined;
@@ -34,7 +35,7 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
         rows: job.content != Content::SchemaOnly,
         filter: source.filter.clone(),
     };
-    let capture = cancel.guard(capture::open(&source.server, &options, &cancel)).await?;
+    let capture = open(source.server.clone(), options, cancel.clone()).await?;
 
     let shelf = Shelf::find(job, ArchiveKind::Postgres, &source.label, &started)?;
     let header = header(capture.facts(), source, job, context)?;
@@ -50,6 +51,12 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
     };
     let context = context.clone();
     joined(tokio::task::spawn_blocking(move || shelf.publish(recorded, described, &context)).await)
+}
+
+/// On a thread of the runtime, beside the task that moves the connection's bytes: waking the thread that waits for the
+/// whole run, once for every few rows of the catalog, costs as much as reading them.
+async fn open(server: Server, options: CaptureOptions, cancel: Cancel) -> Result<Capture> {
+    joined(tokio::spawn(async move { cancel.guard(capture::open(&server, &options, &cancel)).await }).await)
 }
 
 /// Everything that goes into the archive, in the order of the script, and the coordinator's word that all of it was

@@ -14,20 +14,22 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::Literal;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::object::ObjectId;
-use crate::pg::catalog::relation;
+use crate::pg::catalog::{relation, sequence};
 use crate::pg::connect::{self, Driver, Reached, Server};
 use crate::pg::filter::Filter;
-use crate::pg::graph::build::build;
-use crate::pg::graph::census::unread;
 use crate::pg::piece::collect;
-use crate::pg::script::{self, Script, data, preamble, tables};
-use crate::pg::selection::Matches;
+use crate::pg::script::{Script, data, tables};
+use crate::pg::selection::{Matches, Selection};
 use crate::pg::session::Session;
 use crate::pg::settings::Purpose;
+use crate::pipeline::joined;
 
+mod compose;
 mod facts;
 mod lock;
 mod unchanged;
+
+use compose::{Composed, Gathered, compose};
 
 pub use facts::Facts;
 
@@ -104,23 +106,31 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
     lock::take(&session, &listed, options.lock_timeout).await?;
     let snapshot = session.row("SELECT pg_catalog.pg_export_snapshot() AS snapshot").await?.text("snapshot")?;
-    let relations = relation::load(&session).await?;
-    let matches = Matches::load(&session, &options.filter).await?;
-    lock::complete(&session, &relations, matches.as_ref(), options.lock_timeout).await?;
-
     let helper = match options.connections {
         0 | 1 => None,
         _ => Some(join_snapshot(&control.reached.server, &snapshot).await?),
     };
     let readers = (&session, helper.as_ref().unwrap_or(&session));
-    let catalog = Catalog::load(readers, relations, &options.filter, matches).await?;
+    let (relations, sequences) = tokio::try_join!(relation::load(readers.0), sequence::load(readers.1))?;
+    let matches = Matches::load(&session, &options.filter).await?;
+    lock::complete(&session, &relations, matches.as_ref(), options.lock_timeout).await?;
+
+    let selection = Selection::of(&options.filter, matches, &relations, &sequences);
+    let catalog = Catalog::load(readers, relations, sequences, selection).await?;
     if let Some(helper) = helper {
         helper.close().await?;
     }
     let facts = Facts::load(&mut session, &options.filter).await?;
-    let script = write(&session, &catalog, &facts, options, &mut warnings).await?;
+    let gathered = gather(&session, catalog, &facts, options, &mut warnings).await?;
+    let composing = tokio::task::spawn_blocking(move || compose(gathered));
+    let ((), composed) =
+        tokio::try_join!(unchanged::schema(&session, &control.reached.server), async { joined(composing.await) })?;
+    let Composed { script, unread, broken } = composed;
+    warn_of_unread(&session, &unread, &mut warnings).await?;
+    warnings.extend(
+        broken.iter().map(|names| format!("objects depend on each other in a circle that no order satisfies: {names}")),
+    );
     let facts = facts.with_roles(&mut session, &script).await?;
-    unchanged::schema(&session, &control.reached.server).await?;
     let Reached { server, guard } = control.reached;
     let reached = Reached { server, guard };
     Ok(Capture { session, driver: control.driver, reached, snapshot, facts, script, warnings })
@@ -135,40 +145,29 @@ async fn join_snapshot(server: &Server, snapshot: &str) -> Result<Session> {
     Ok(session)
 }
 
-async fn write(
+/// What the script needs besides the catalog.
+async fn gather(
     session: &Session,
-    catalog: &Catalog,
+    catalog: Catalog,
     facts: &Facts,
     options: &CaptureOptions,
     warnings: &mut Vec<String>,
-) -> Result<Script> {
-    let found = collect::collect(session, catalog).await?;
+) -> Result<Gathered> {
+    let found = collect::collect(session, &catalog).await?;
     warnings.extend(found.warnings.iter().cloned());
-    let graph = build(catalog, &found.pieces);
-    warn_of_unread(session, &unread(&graph, &catalog.dependencies, &catalog.known_parts()), warnings).await?;
-    let ordered = graph.order()?;
-    for broken in &ordered.broken {
-        warnings.push(format!("objects depend on each other in a circle that no order satisfies: {broken}"));
-    }
     let sizes = match options.rows {
-        true => lock::sizes(session, catalog, &found.conditions).await?,
+        true => lock::sizes(session, &catalog, &found.conditions).await?,
         false => HashMap::new(),
     };
-    let tables = tables::plan(catalog, session.codec(), &found.conditions, &sizes, facts.in_recovery, warnings);
-    let data = match options.rows {
-        true => data::entries(session, catalog, &found, &tables, warnings).await?,
-        false => Vec::new(),
+    let codec = session.codec();
+    let tables = tables::plan(&catalog, codec, &found.conditions, &sizes, facts.in_recovery, warnings);
+    let (data, analysed) = match options.rows {
+        true => {
+            (data::entries(session, &catalog, &found, &tables, warnings).await?, tables::analysed(&catalog, &tables))
+        }
+        false => (Vec::new(), HashMap::new()),
     };
-    let analysed = match options.rows {
-        true => tables::analysed(catalog, &tables),
-        false => HashMap::new(),
-    };
-    let parts = script::Parts { catalog, pieces: &found.pieces, tables: &tables, data };
-    let entries = script::entries(&parts, &ordered)?;
-    let roles = script::roles(&parts, &entries, &found.roles);
-    let large_objects = found.large_objects.iter().map(|one| one.base.id.oid).collect();
-    let preamble = preamble::preamble(session.codec(), &roles);
-    Ok(Script { preamble, entries, tables, large_objects, analysed, roles })
+    Ok(Gathered { catalog, found, tables, data, analysed, codec })
 }
 
 async fn warn_of_unread(session: &Session, unread: &[ObjectId], warnings: &mut Vec<String>) -> Result<()> {

@@ -6,7 +6,8 @@
 //! the sort starts again. Repairs never guess silently: a loop that no rule knows is broken anywhere and listed.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::pg::catalog::object::ObjectId;
@@ -114,7 +115,7 @@ impl NodeKind {
 pub struct Node {
     pub kind: NodeKind,
     pub id: Option<ObjectId>,
-    pub schema: Option<String>,
+    pub schema: Option<Arc<str>>,
     pub name: String,
     /// Breaks ties between nodes of one kind, schema and name: argument types, a column's number.
     pub tie: String,
@@ -144,7 +145,7 @@ impl Node {
         Node {
             kind,
             id,
-            schema: schema.map(str::to_owned),
+            schema: schema.map(Arc::from),
             name: name.to_owned(),
             tie: String::new(),
             about: 0,
@@ -179,6 +180,8 @@ impl Node {
 pub struct Graph {
     pub nodes: Vec<Node>,
     by_id: HashMap<ObjectId, NodeId>,
+    /// Every schema's name once, however many nodes bear it.
+    schemas: HashSet<Arc<str>>,
     pre_data_end: NodeId,
     post_data_begin: NodeId,
 }
@@ -206,16 +209,27 @@ impl Graph {
             Node::new(NodeKind::PreDataEnd, None, None, "pre-data"),
             Node::new(NodeKind::PostDataBegin, None, None, "post-data"),
         ];
-        Graph { nodes, by_id: HashMap::new(), pre_data_end: 0, post_data_begin: 1 }
+        Graph { nodes, by_id: HashMap::new(), schemas: HashSet::new(), pre_data_end: 0, post_data_begin: 1 }
     }
 
-    pub fn add(&mut self, node: Node) -> NodeId {
+    pub fn add(&mut self, mut node: Node) -> NodeId {
         let id = self.nodes.len();
+        node.schema = node.schema.map(|name| self.shared(name));
         if let Some(object) = node.id {
             self.by_id.insert(object, id);
         }
         self.nodes.push(node);
         id
+    }
+
+    fn shared(&mut self, name: Arc<str>) -> Arc<str> {
+        match self.schemas.get(&name) {
+            Some(known) => Arc::clone(known),
+            None => {
+                self.schemas.insert(Arc::clone(&name));
+                name
+            }
+        }
     }
 
     pub fn find(&self, object: ObjectId) -> Option<NodeId> {

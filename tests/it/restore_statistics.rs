@@ -58,7 +58,8 @@ fn stock_statistics(database: &TestDatabase) -> String {
     text.lines().filter(|line| !line.contains("restrict")).collect::<Vec<_>>().join("\n")
 }
 
-const COLUMNS: &str = "SELECT tablename, attname, null_frac, n_distinct, most_common_vals::text, histogram_bounds::text,
+const COLUMNS: &str =
+    "SELECT tablename, attname, null_frac, n_distinct, most_common_vals::text, histogram_bounds::text,
   most_common_elems::text FROM pg_stats WHERE schemaname = 'public' ORDER BY 1, 2, 3";
 
 #[test]

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::object::{FIRST_NORMAL_OID, ObjectId};
 use crate::error::Result;
-use crate::pg::filter::{Filter, Switch};
+use crate::pg::filter::Switch;
+use crate::pg::selection::Selection;
 use crate::pg::session::Session;
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -34,12 +35,12 @@ fn own() -> String {
 }
 
 impl Notes {
-    pub async fn load(session: &Session, filter: &Filter) -> Result<Self> {
+    pub async fn load(session: &Session, selection: &Selection) -> Result<Self> {
         let mut notes = Notes::default();
-        if !filter.has(Switch::NoComments) {
+        if !selection.has(Switch::NoComments) {
             notes.load_comments(session).await?;
         }
-        if !filter.has(Switch::NoSecurityLabels) {
+        if !selection.has(Switch::NoSecurityLabels) {
             notes.load_labels(session).await?;
         }
         Ok(notes)

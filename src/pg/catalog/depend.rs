@@ -12,7 +12,8 @@ pub struct Dependency {
     pub kind: char,
 }
 
-/// All dependencies but those of pinned objects. Members of operator families count as the family.
+/// All dependencies but those of pinned objects, and of what is made by the way and needed by nothing: TOAST tables, row
+/// and array types, NOT NULL. Members of operator families count as the family.
 pub async fn load(session: &Session) -> Result<Vec<Dependency>> {
     let of_family = |catalog: &str, family: &str| {
         format!(
@@ -25,11 +26,20 @@ pub async fn load(session: &Session) -> Result<Vec<Dependency>> {
         )
     };
     let sql = format!(
-        "SELECT d.classid, d.objid, d.refclassid, d.refobjid, d.deptype FROM pg_catalog.pg_depend d
+        "WITH needed AS (SELECT t.refobjid AS oid FROM pg_catalog.pg_depend t
+           WHERE t.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND t.deptype <> 'i')
+         SELECT d.classid, d.objid, d.refclassid, d.refobjid, d.deptype FROM pg_catalog.pg_depend d
          WHERE d.deptype <> 'p'
            AND d.classid <> ALL (ARRAY['pg_catalog.pg_amop'::pg_catalog.regclass,
                                        'pg_catalog.pg_amproc'::pg_catalog.regclass]::pg_catalog.oid[])
            AND NOT (d.classid = d.refclassid AND d.objid = d.refobjid)
+           AND NOT (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid IN
+             (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace = 'pg_toast'::pg_catalog.regnamespace))
+           AND NOT (d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.deptype = 'a' AND d.objid IN
+             (SELECT c.oid FROM pg_catalog.pg_constraint c WHERE c.contype = 'n' AND c.conrelid <> 0))
+           AND NOT (d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.deptype = 'i' AND d.objid NOT IN
+             (SELECT t.oid FROM needed t UNION ALL
+              SELECT t.typelem FROM pg_catalog.pg_type t JOIN needed ON needed.oid = t.oid))
          UNION ALL {} UNION ALL {} ORDER BY 1, 2",
         of_family("pg_amop", "amopfamily"),
         of_family("pg_amproc", "amprocfamily"),

@@ -1,5 +1,7 @@
 //! Indexes, those behind constraints included: `pg_index`.
 
+use std::collections::HashMap;
+
 use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::pg::catalog::scope::Scope;
@@ -12,8 +14,7 @@ pub struct Index {
     pub schema: String,
     pub name: String,
     pub table: u32,
-    /// `pg_get_indexdef`; None where a constraint made it, since that costs the server more than all the rest.
-    pub definition: Option<String>,
+    pub made: Made,
     /// The partitioned index that it is attached to, or 0.
     pub parent: u32,
     pub clustered: bool,
@@ -21,14 +22,56 @@ pub struct Index {
     pub nulls_not_distinct: bool,
     pub options: Vec<String>,
     pub tablespace: Option<String>,
-    /// Of a constraint's index: the names of its columns, key columns first.
-    pub columns: Vec<String>,
+    /// Numbers of its columns, key columns first; 0 stands for an expression.
+    pub columns: Vec<i16>,
     pub key_columns: usize,
     /// Column number and target where one was set.
     pub statistics: Vec<(i16, i16)>,
     pub is_partitioned: bool,
     /// Names of extensions that it DEPENDS ON.
     pub extensions: Vec<String>,
+}
+
+/// What makes the index. Deparsing one costs the server more than everything else about it, so it is asked only for
+/// what columns alone do not say.
+#[derive(Clone, Debug)]
+pub enum Made {
+    ByConstraint,
+    /// `pg_get_indexdef`: with expressions, a condition or options.
+    Deparsed(String),
+    Plain(PlainIndex),
+}
+
+#[derive(Clone, Debug)]
+pub struct PlainIndex {
+    pub unique: bool,
+    pub method: String,
+    /// OIDs by key column; 0 is no collation.
+    pub classes: Vec<u32>,
+    pub collations: Vec<u32>,
+    /// By key column: 1 is DESC, 2 is NULLS FIRST.
+    pub options: Vec<i16>,
+}
+
+/// What plain indexes name by their OIDs.
+#[derive(Debug, Default)]
+pub struct Names {
+    pub classes: HashMap<u32, QualifiedName>,
+    pub collations: HashMap<u32, QualifiedName>,
+}
+
+impl Names {
+    pub async fn load(session: &Session) -> Result<Self> {
+        let classes = "SELECT o.oid, n.nspname, o.opcname AS name FROM pg_catalog.pg_opclass o
+             JOIN pg_catalog.pg_namespace n ON n.oid = o.opcnamespace";
+        let collations = "SELECT o.oid, n.nspname, o.collname AS name FROM pg_catalog.pg_collation o
+             JOIN pg_catalog.pg_namespace n ON n.oid = o.collnamespace";
+        let read = |row: &Row| Ok((row.u32("oid")?, QualifiedName::new(row.text("nspname")?, row.text("name")?)));
+        Ok(Names {
+            classes: session.all(classes, read).await?.into_iter().collect(),
+            collations: session.all(collations, read).await?.into_iter().collect(),
+        })
+    }
 }
 
 impl Index {
@@ -45,15 +88,13 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Index>> {
     // A target of -1 or NULL is the default.
     let sql = format!(
         "SELECT i.indexrelid, n.nspname, o.relname, i.indrelid,
-           CASE WHEN k.oid IS NULL THEN pg_catalog.pg_get_indexdef(i.indexrelid) END AS definition,
+           k.oid IS NOT NULL AS by_constraint,
+           CASE WHEN k.oid IS NULL AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL OR o.reloptions IS NOT NULL
+                  OR st.has_options) THEN pg_catalog.pg_get_indexdef(i.indexrelid) END AS definition,
+           i.indisunique, m.amname, i.indkey, i.indclass, i.indcollation, i.indoption,
            (SELECT h.inhparent FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid) AS parent,
            i.indisclustered, i.indisreplident, {distinct} AS nulls_not_distinct, o.reloptions, s.spcname AS tablespace,
            i.indnkeyatts, o.relkind = 'I' AS is_partitioned,
-           CASE WHEN k.contype = ANY ('{{p,u}}'::\"char\"[]) THEN
-             ARRAY(SELECT a.attname::pg_catalog.text
-                     FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS c(attnum, position)
-                     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = c.attnum
-                     ORDER BY c.position) END AS columns,
            st.columns AS statistics_columns, st.targets AS statistics_targets,
            {extensions} AS extensions
          FROM pg_catalog.pg_index i
@@ -62,9 +103,13 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Index>> {
          JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
          LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid
            AND k.contype = ANY ('{{p,u,x}}'::\"char\"[])
-         LEFT JOIN (SELECT a.attrelid, pg_catalog.array_agg(a.attnum ORDER BY a.attnum) AS columns,
-                           pg_catalog.array_agg(a.attstattarget::pg_catalog.int2 ORDER BY a.attnum) AS targets
-                      FROM pg_catalog.pg_attribute a WHERE a.attnum > 0 AND a.attstattarget >= 0 GROUP BY a.attrelid) st
+         LEFT JOIN pg_catalog.pg_am m ON m.oid = o.relam
+         LEFT JOIN (SELECT a.attrelid, pg_catalog.bool_or(a.attoptions IS NOT NULL) AS has_options,
+                           pg_catalog.array_agg(a.attnum ORDER BY a.attnum) FILTER (WHERE a.attstattarget >= 0) AS columns,
+                           pg_catalog.array_agg(a.attstattarget::pg_catalog.int2 ORDER BY a.attnum)
+                             FILTER (WHERE a.attstattarget >= 0) AS targets
+                      FROM pg_catalog.pg_attribute a
+                      WHERE a.attnum > 0 AND (a.attstattarget >= 0 OR a.attoptions IS NOT NULL) GROUP BY a.attrelid) st
            ON st.attrelid = i.indexrelid
          LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = o.reltablespace
          WHERE (i.indisvalid OR t.relkind = 'p') AND i.indisready AND t.relkind = ANY ('{{r,p,m}}'::\"char\"[])
@@ -97,17 +142,33 @@ fn read(row: &Row) -> Result<Index> {
         schema: row.text("nspname")?,
         name: row.text("relname")?,
         table: row.u32("indrelid")?,
-        definition: row.opt_statement("definition", &["CREATE INDEX", "CREATE UNIQUE INDEX"])?,
+        made: made(row)?,
         parent: row.opt_u32("parent")?.unwrap_or(0),
         clustered: row.bool("indisclustered")?,
         replica_identity: row.bool("indisreplident")?,
         nulls_not_distinct: row.bool("nulls_not_distinct")?,
         options: row.opt_text_array("reloptions")?.unwrap_or_default(),
         tablespace: row.opt_text("tablespace")?,
-        columns: row.opt_text_array("columns")?.unwrap_or_default(),
+        columns: row.i16_array("indkey")?,
         key_columns: usize::try_from(row.i16("indnkeyatts")?).unwrap_or(0),
         statistics,
         is_partitioned: row.bool("is_partitioned")?,
         extensions: row.text_array("extensions")?,
     })
+}
+
+fn made(row: &Row) -> Result<Made> {
+    if row.bool("by_constraint")? {
+        return Ok(Made::ByConstraint);
+    }
+    match row.opt_statement("definition", &["CREATE INDEX", "CREATE UNIQUE INDEX"])? {
+        Some(definition) => Ok(Made::Deparsed(definition)),
+        None => Ok(Made::Plain(PlainIndex {
+            unique: row.bool("indisunique")?,
+            method: row.text("amname")?,
+            classes: row.oid_array("indclass")?,
+            collations: row.oid_array("indcollation")?,
+            options: row.i16_array("indoption")?,
+        })),
+    }
 }

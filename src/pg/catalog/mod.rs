@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
-use crate::pg::filter::{Filter, Switch};
-use crate::pg::selection::{Matches, Selection};
+use crate::pg::filter::Switch;
+use crate::pg::selection::Selection;
 use crate::pg::session::Session;
 use crate::pg::version::{Capability, ServerVersion};
 
@@ -62,6 +62,7 @@ pub struct Catalog {
     constraint_indexes: HashSet<u32>,
     not_nulls: HashMap<u32, Vec<usize>>,
     pub indexes: Vec<index::Index>,
+    pub index_names: index::Names,
     index_by_oid: HashMap<u32, usize>,
     pub sequences: HashMap<u32, sequence::Sequence>,
     pub inheritance: inheritance::Inheritance,
@@ -75,21 +76,19 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads what `filter` wants, by two sessions at once (or twice the same one): most of the time goes into the
-    /// server's deparsing of indexes and of columns. Both must see one snapshot, and the tables must be locked: the
+    /// Reads what is selected, by two sessions at once (or twice the same one): most of the time goes into the
+    /// server's deparsing of expressions. Both must see one snapshot, and the tables must be locked: the
     /// server deparses what is there now, not what was at the snapshot.
     pub async fn load(
         readers: (&Session, &Session),
         relations: Vec<relation::Relation>,
-        filter: &Filter,
-        matches: Option<Matches>,
+        sequences: HashMap<u32, sequence::Sequence>,
+        selection: Selection,
     ) -> Result<Self> {
         let (session, other) = readers;
-        let sequences = sequence::load(session).await?;
-        let sequences = sequences.into_iter().map(|sequence| (sequence.oid, sequence)).collect();
-        let selection = Selection::of(filter, matches, &relations, &sequences);
         let scope = scope::Scope::load(session, &selection).await?;
-        let (first, second) = tokio::try_join!(OfTables::load(session, &scope, filter), OfOthers::load(other, &scope))?;
+        let (first, second) =
+            tokio::try_join!(OfTables::load(session, &scope, &selection), OfOthers::load(other, &scope))?;
         Ok(Catalog::of(session.version(), relations, sequences, selection, first, second))
     }
 
@@ -107,10 +106,11 @@ impl Catalog {
             relations,
             columns: first.columns,
             plans: HashMap::new(),
-            constraints: first.constraints,
+            constraints: second.constraints,
             constraint_indexes: HashSet::new(),
             not_nulls: HashMap::new(),
-            indexes: second.indexes,
+            indexes: first.indexes,
+            index_names: first.index_names,
             index_by_oid: HashMap::new(),
             sequences,
             inheritance: second.inheritance,
@@ -119,7 +119,7 @@ impl Catalog {
             policies: second.policies,
             views: second.views,
             statistics: second.statistics,
-            dependencies: first.dependencies,
+            dependencies: second.dependencies,
             notes: first.notes,
             selection,
         };
@@ -140,6 +140,11 @@ impl Catalog {
         }
         catalog.plans = catalog.plan_columns();
         catalog
+    }
+
+    /// How many columns have a default or are generated.
+    pub fn defaults(&self) -> usize {
+        self.columns.values().flatten().filter(|column| column.default.is_some()).count()
     }
 
     pub fn relation(&self, oid: u32) -> Option<&relation::Relation> {
@@ -205,25 +210,26 @@ impl Catalog {
 /// What one of the two sessions reads.
 struct OfTables {
     columns: HashMap<u32, Vec<column::Column>>,
-    constraints: Vec<constraint::Constraint>,
-    dependencies: Vec<depend::Dependency>,
+    indexes: Vec<index::Index>,
+    index_names: index::Names,
     notes: comment::Notes,
 }
 
 impl OfTables {
-    async fn load(session: &Session, scope: &scope::Scope, filter: &Filter) -> Result<Self> {
+    async fn load(session: &Session, scope: &scope::Scope, selection: &Selection) -> Result<Self> {
         Ok(OfTables {
             columns: column::load(session, scope).await?,
-            constraints: constraint::load(session, scope).await?,
-            dependencies: depend::load(session).await?,
-            notes: comment::Notes::load(session, filter).await?,
+            indexes: index::load(session, scope).await?,
+            index_names: index::Names::load(session).await?,
+            notes: comment::Notes::load(session, selection).await?,
         })
     }
 }
 
 /// What the other one reads.
 struct OfOthers {
-    indexes: Vec<index::Index>,
+    constraints: Vec<constraint::Constraint>,
+    dependencies: Vec<depend::Dependency>,
     inheritance: inheritance::Inheritance,
     triggers: Vec<trigger::Trigger>,
     rules: Vec<rule::Rule>,
@@ -235,7 +241,8 @@ struct OfOthers {
 impl OfOthers {
     async fn load(session: &Session, scope: &scope::Scope) -> Result<Self> {
         Ok(OfOthers {
-            indexes: index::load(session, scope).await?,
+            constraints: constraint::load(session, scope).await?,
+            dependencies: depend::load(session).await?,
             inheritance: inheritance::load(session, scope).await?,
             triggers: trigger::load(session, scope).await?,
             rules: rule::load(session, scope).await?,

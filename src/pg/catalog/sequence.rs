@@ -1,5 +1,7 @@
 //! Sequences: their parameters, the columns that own them, their values.
 
+use std::collections::HashMap;
+
 use crate::error::{Error, Kind, Result};
 use crate::ident::{Literal, QualifiedName};
 use crate::pg::session::{Row, Session};
@@ -38,7 +40,8 @@ impl Sequence {
     }
 }
 
-pub async fn load(session: &Session) -> Result<Vec<Sequence>> {
+/// By OID.
+pub async fn load(session: &Session) -> Result<HashMap<u32, Sequence>> {
     let sql = "SELECT s.seqrelid, pg_catalog.format_type(s.seqtypid, NULL) AS type_name, s.seqstart, s.seqincrement,
            s.seqmin, s.seqmax, s.seqcache, s.seqcycle, a.attrelid AS table, a.attname AS column,
            CASE WHEN d.deptype = 'i' THEN a.attidentity ELSE ''::\"char\" END AS identity
@@ -49,7 +52,7 @@ pub async fn load(session: &Session) -> Result<Vec<Sequence>> {
            AND d.deptype = ANY ('{a,i}'::\"char\"[])
          LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
          ORDER BY s.seqrelid";
-    session.all(sql, read).await
+    Ok(session.all(sql, read).await?.into_iter().map(|sequence| (sequence.oid, sequence)).collect())
 }
 
 fn read(row: &Row) -> Result<Sequence> {

@@ -5,27 +5,27 @@ use crate::pg::catalog::column::Column;
 use crate::pg::catalog::constraint::{Constraint, ConstraintKind};
 use crate::pg::catalog::index::Index;
 use crate::pg::catalog::relation::{Relation, RelationKind};
+use crate::pg::ddl::index::column_names;
 use crate::pg::ddl::options;
 use crate::pg::ddl::table::alter;
 
 /// PRIMARY KEY, UNIQUE and EXCLUDE, which make their index.
-pub fn add_key(relation: &Relation, constraint: &Constraint, index: &Index) -> String {
+pub fn add_key(relation: &Relation, constraint: &Constraint, index: &Index, columns: &[Column]) -> Option<String> {
     let head = format!("{} ONLY {}", alter(relation), relation.qualified());
     let body = match constraint.kind {
         ConstraintKind::Exclusion => constraint.definition.clone(),
-        _ => key(constraint, index),
+        _ => key(constraint, index, &column_names(index, columns)?),
     };
-    format!("{head}\n    ADD CONSTRAINT {} {body};\n", Ident::new(constraint.name.as_str()))
+    Some(format!("{head}\n    ADD CONSTRAINT {} {body};\n", Ident::new(constraint.name.as_str())))
 }
 
-fn key(constraint: &Constraint, index: &Index) -> String {
+fn key(constraint: &Constraint, index: &Index, names: &[String]) -> String {
     let primary = constraint.kind == ConstraintKind::PrimaryKey;
     let mut body = if primary { "PRIMARY KEY" } else { "UNIQUE" }.to_owned();
     if index.nulls_not_distinct && !primary {
         body.push_str(" NULLS NOT DISTINCT");
     }
-    let names: Vec<String> = index.columns.iter().map(|name| Ident::new(name.as_str()).to_string()).collect();
-    let (key, included) = names.split_at_checked(index.key_columns).unwrap_or((&names, &[]));
+    let (key, included) = names.split_at_checked(index.key_columns).unwrap_or((names, &[]));
     let period = if constraint.period { " WITHOUT OVERLAPS" } else { "" };
     body.push_str(&format!(" ({}{period})", key.join(", ")));
     if !included.is_empty() {

@@ -13,6 +13,9 @@ use crate::pg::piece::Piece;
 
 pub fn build(catalog: &Catalog, pieces: &[Piece]) -> Graph {
     let mut builder = Builder { graph: Graph::new(), catalog };
+    let known =
+        [catalog.relations.len(), catalog.constraints.len(), catalog.indexes.len(), catalog.defaults(), pieces.len()];
+    builder.graph.nodes.reserve(known.iter().sum());
     builder.add_relations();
     builder.add_pieces(pieces);
     builder.add_defaults();

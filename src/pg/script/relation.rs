@@ -259,7 +259,8 @@ impl<'a> Maker<'a> {
             }
             ConstraintKind::PrimaryKey | ConstraintKind::Unique | ConstraintKind::Exclusion => {
                 let of = self.catalog.index(one.index).ok_or_else(|| lost(&one.name))?;
-                let sql = constraint::add_key(relation, one, of);
+                let columns = self.catalog.columns_of(relation.oid());
+                let sql = constraint::add_key(relation, one, of, columns).ok_or_else(|| lost(&one.name))?;
                 let sql = within_tablespace(of.tablespace.as_deref(), sql) + &index::settings(of, relation);
                 made("CONSTRAINT", sql)
             }
@@ -279,7 +280,9 @@ impl<'a> Maker<'a> {
         if self.catalog.is_of_constraint(one.oid) {
             return Ok(notes.into_iter().collect());
         }
-        let sql = within_tablespace(one.tablespace.as_deref(), index::create(one)) + &index::settings(one, relation);
+        let columns = self.catalog.columns_of(relation.oid());
+        let create = index::create(one, relation, columns, &self.catalog.index_names).ok_or_else(|| lost(&one.name))?;
+        let sql = within_tablespace(one.tablespace.as_deref(), create) + &index::settings(one, relation);
         let made = draft("INDEX", relation, one.name.clone(), sql);
         Ok([Some(made), notes].into_iter().flatten().collect())
     }

@@ -1,6 +1,8 @@
 //! Kinds of objects outside of relations, on every major: made by SQL, read, written, made again from what was
 //! written; then our own reading and stock pg_dump must find the same in both databases.
 
+use std::collections::HashMap;
+
 use miyabi_backup::error::Kind;
 use miyabi_backup::pg::catalog::comment::Notes;
 use miyabi_backup::pg::catalog::function::Function;
@@ -10,6 +12,7 @@ use miyabi_backup::pg::catalog::{self, large_object};
 use miyabi_backup::pg::ddl;
 use miyabi_backup::pg::ddl::text_search::Part;
 use miyabi_backup::pg::filter::Filter;
+use miyabi_backup::pg::selection::Selection;
 use miyabi_backup::pg::session::Session;
 use miyabi_backup::script::{Item, Lexer, Restrict};
 
@@ -278,7 +281,7 @@ async fn add_the_rest(out: &mut Rendered, session: &Session, notes: &Notes) {
 }
 
 async fn render(session: &Session) -> Rendered {
-    let notes = Notes::load(session, &Filter::default()).await.unwrap();
+    let notes = Notes::load(session, &Selection::of(&Filter::default(), None, &[], &HashMap::new())).await.unwrap();
     let mut out = Rendered::default();
     add_functions_and_what_they_need(&mut out, session, &notes).await;
     add_languages_and_operators(&mut out, session, &notes).await;
