@@ -36,11 +36,14 @@ pub async fn run(job: &BackupJob, context: &Context) -> Result<BackupOutcome> {
     let _lock = lock(job, context)?;
     let mut outcome = BackupOutcome { sources: Vec::new(), swept: sweep(job)? };
     let mut files = RunFiles::begin(context);
+    let is_globals = |source: &Source| matches!(source, Source::Globals(_));
+    let only_globals = job.sources.iter().all(is_globals);
     for source in &job.sources {
         let result = back_up(source, job, context, &mut files).await;
         let stopped = matches!(&result, Err(error) if matches!(error.kind(), Kind::Signal(_)));
         let (label, from) = (source.label().to_owned(), source.describe());
-        outcome.sources.push(SourceOutcome { label, source: from, result });
+        let goes_along = is_globals(source) && !only_globals;
+        outcome.sources.push(SourceOutcome { label, source: from, goes_along, result });
         if stopped {
             break;
         }
@@ -49,6 +52,7 @@ pub async fn run(job: &BackupJob, context: &Context) -> Result<BackupOutcome> {
         outcome.sources.push(SourceOutcome {
             label: "run manifest".to_owned(),
             source: job.place.describe(),
+            goes_along: false,
             result: Err(error),
         });
     }

@@ -21,6 +21,8 @@ pub struct SourceOutcome {
     pub label: String,
     /// `shop on db.example:5432`, or the path of a SQLite file.
     pub source: String,
+    /// Globals beside databases: nobody asked for them alone, so their success does not make a failed run a partial one.
+    pub goes_along: bool,
     pub result: Result<BackedUp, Error>,
 }
 
@@ -64,7 +66,8 @@ impl BackedUp {
 }
 
 impl BackupOutcome {
-    /// 0 if all succeeded, 3 if only some did, else the first error's own code. A signal's code goes before all.
+    /// 0 if all succeeded, 3 if only some did, else the first error's own code. A signal's code goes before all. What
+    /// only goes along counts as a failure, never as the success of a run.
     pub fn exit_code(&self) -> u8 {
         let errors = || self.sources.iter().filter_map(|source| source.result.as_ref().err());
         if let Some(stopped) = errors().find(|error| matches!(error.kind(), Kind::Signal(_))) {
@@ -72,7 +75,9 @@ impl BackupOutcome {
         }
         match errors().next() {
             None => 0,
-            Some(_) if errors().count() < self.sources.len() => Kind::Partial.exit_code(),
+            Some(_) if self.sources.iter().any(|one| one.result.is_ok() && !one.goes_along) => {
+                Kind::Partial.exit_code()
+            }
             Some(error) => error.kind().exit_code(),
         }
     }

@@ -23,7 +23,7 @@ pub async fn run(args: &BackupArgs, run: &mut Run<'_>) -> Result<u8> {
     };
     outcome.sources.extend(plan.failures.into_iter().map(|failure| {
         let source = failure.label.clone();
-        SourceOutcome { label: failure.label, source, result: Err(failure.error) }
+        SourceOutcome { label: failure.label, source, goes_along: false, result: Err(failure.error) }
     }));
     let exit_code = outcome.exit_code();
     show(&outcome, run)?;
