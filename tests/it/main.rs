@@ -19,6 +19,7 @@ mod pg_capture;
 mod pg_connect;
 mod pg_copy;
 mod pg_leaf;
+mod pg_locks;
 mod pg_queries;
 mod salvage;
 mod servers;

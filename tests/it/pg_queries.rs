@@ -58,6 +58,7 @@ fn kind(sql: &str) -> String {
         ("EXECUTE miyabi_values", "sequence values"),
         ("DEALLOCATE miyabi_values", "sequence values"),
         ("SELECT s.name FROM (VALUES", "sequence values"),
+        ("FETCH FORWARD ", "planner statistics"),
     ];
     if let Some((_, kind)) = grows.iter().find(|(start, _)| sql.starts_with(start)) {
         let checks = *kind == "LOCK" && sql.contains("NOWAIT");
@@ -106,6 +107,8 @@ fn queries_do_not_grow(major: u32) {
             ("LOCK", 1 + objects / 1000),
             // Three sequences an object.
             ("sequence values", if major >= 18 { 1 + 3 * objects / 500 } else { 4 * (1 + 3 * objects / 500) }),
+            // 200 columns or relations at a time, so that memory does not grow with them.
+            ("planner statistics", 2 + objects / 50),
             // Beginning with few, since those behind a long one are read twice.
             ("bytes of large objects", 2 + objects / 32),
         ])

@@ -1,7 +1,10 @@
 //! ACCESS SHARE locks on all tables that are read, before and after the snapshot, and proof that they are the same ones.
 
 use std::collections::{HashMap, HashSet};
+use std::error::Error as _;
 use std::time::Duration;
+
+use tokio_postgres::error::SqlState;
 
 use crate::error::{Error, Kind, Result};
 use crate::ident::QualifiedName;
@@ -44,16 +47,17 @@ pub async fn take(session: &Session, tables: &[QualifiedName], timeout: Duration
         batch.push_str(if batch.is_empty() { "LOCK TABLE ONLY " } else { ", ONLY " });
         batch.push_str(&table.to_string());
         if batch.len() > STATEMENT_BYTES {
-            lock(session, &mut batch).await?;
+            lock(session, &mut batch, tables.len()).await?;
         }
     }
     if !batch.is_empty() {
-        lock(session, &mut batch).await?;
+        lock(session, &mut batch, tables.len()).await?;
     }
     session.execute("SET LOCAL lock_timeout = 0").await
 }
 
-async fn lock(session: &Session, batch: &mut String) -> Result<()> {
+/// `all` tables are to be locked, of which these are some.
+async fn lock(session: &Session, batch: &mut String, all: usize) -> Result<()> {
     batch.push_str(" IN ACCESS SHARE MODE");
     let locked = if session.can_send(batch) {
         session.execute(batch).await
@@ -62,12 +66,46 @@ async fn lock(session: &Session, batch: &mut String) -> Result<()> {
         session.execute(&format!("DO {}", session.literal(&format!("BEGIN {batch}; END"))?)).await
     };
     batch.clear();
-    locked.map_err(|error| {
-        error.while_doing("cannot lock all tables for reading").hint(
-            "another session holds a table: a migration, TRUNCATE or VACUUM FULL? raise the lock timeout, or run later; \
-             without the right to read every table there is no complete backup, but --schema and --table take a part",
-        )
-    })
+    let Err(error) = locked else { return Ok(()) };
+    let hint = match is_out_of_locks(&error) {
+        true => more_locks(session, all).await,
+        false => "another session holds a table: a migration, TRUNCATE or VACUUM FULL? raise the lock timeout, or run later; \
+             without the right to read every table there is no complete backup, but --schema and --table take a part"
+            .to_owned(),
+    };
+    Err(error.while_doing("cannot lock all tables for reading").hint(hint))
+}
+
+/// The server's table of locks is full: it says that it is out of shared memory.
+fn is_out_of_locks(error: &Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
+    cause.and_then(tokio_postgres::Error::code) == Some(&SqlState::OUT_OF_MEMORY)
+}
+
+/// Which setting would hold these locks beside those of everybody else.
+async fn more_locks(session: &Session, tables: usize) -> String {
+    let sql = "SELECT pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int4 AS locks,
+           pg_catalog.current_setting('max_connections')::pg_catalog.int4
+             + pg_catalog.current_setting('max_prepared_transactions')::pg_catalog.int4 AS holders";
+    let asked = async {
+        session.execute("ROLLBACK").await?;
+        let row = session.row(sql).await?;
+        Ok::<_, Error>((row.i32("locks")?, row.i32("holders")?))
+    };
+    match asked.await {
+        Ok((locks, holders)) => format!(
+            "{tables} tables are locked at once; set max_locks_per_transaction = {} (it is {locks}) in postgresql.conf and \
+             restart the server",
+            locks_for(tables, locks, holders)
+        ),
+        Err(_) => format!("{tables} tables are locked at once: raise max_locks_per_transaction and restart the server"),
+    }
+}
+
+/// The table of locks has this many places for each session that there may be; what they hold today stays free.
+fn locks_for(tables: usize, locks: i32, holders: i32) -> usize {
+    let holders = usize::try_from(holders).unwrap_or(0).max(1);
+    tables.div_ceil(holders).saturating_add(usize::try_from(locks).unwrap_or(0)).next_power_of_two()
 }
 
 /// Locks what the snapshot shows and the first pass did not get, and makes sure that it is still the same.
@@ -137,4 +175,16 @@ pub async fn sizes(
         sizes.insert(row.u32("oid")?, u64::try_from(row.opt_i64("bytes")?.unwrap_or(0)).unwrap_or(0));
     }
     Ok(sizes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_setting_holds_all_tables_and_what_others_lock() {
+        assert_eq!(locks_for(20_000, 64, 100), 512);
+        assert_eq!(locks_for(5_000, 64, 200), 128);
+        assert!(locks_for(1_000_000, 64, 10) * 10 >= 1_000_000);
+    }
 }
