@@ -236,6 +236,11 @@ impl Row {
         }
     }
 
+    /// Whether a value is text in the session's encoding. `"char"` values beyond ASCII are not on servers before 15.
+    pub fn is_text(&self, column: &str) -> Result<bool> {
+        Ok(self.cell(column)?.is_none_or(|cell| self.codec.decode(cell.raw).is_ok()))
+    }
+
     /// Part of a statement that the server deparsed: an expression, a type, names. It is refused if it could end the
     /// statement that it is put into, and changed where psql could put a variable in place of a name.
     pub fn sql(&self, column: &str) -> Result<String> {

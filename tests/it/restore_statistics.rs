@@ -89,6 +89,19 @@ fn statistics_of_an_older_server_reach_a_newer_one() {
 }
 
 #[test]
+fn values_that_are_no_text_are_found_again_by_analyze() {
+    let sandbox = Sandbox::new();
+    let source = source(14);
+    source.psql(
+        "CREATE TABLE bytes (c \"char\", n int) WITH (autovacuum_enabled = false);
+         INSERT INTO bytes SELECT chr(200)::\"char\", n FROM generate_series(1, 200) n; ANALYZE bytes",
+    );
+    let archive = backed_up(&sandbox, &source, &[]);
+    let newer = restored(&sandbox, &archive, 18, &[], 0);
+    assert_eq!(newer.psql("SELECT attname FROM pg_stats WHERE tablename = 'bytes'"), "n");
+}
+
+#[test]
 fn a_server_that_takes_none_is_restored_without_a_word() {
     let sandbox = Sandbox::new();
     let source = source(15);

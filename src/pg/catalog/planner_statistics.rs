@@ -112,6 +112,12 @@ impl<'a> Reader<'a> {
             true => StatisticsColumn::Number(row.i16("attnum")?),
             false => StatisticsColumn::Name(name),
         };
+        for (argument, _) in &self.arguments {
+            // What is no text cannot stand in a script; ANALYZE finds it again.
+            if !row.is_text(argument)? {
+                return Ok(());
+            }
+        }
         open.columns.push(ColumnStatistics { column, known: known(row, &self.arguments)? });
         Ok(())
     }
