@@ -88,7 +88,7 @@ impl Catalog {
         let (session, other) = readers;
         let scope = scope::Scope::load(session, &selection).await?;
         let (first, second) =
-            tokio::try_join!(OfTables::load(session, &scope, &selection), OfOthers::load(other, &scope))?;
+            tokio::try_join!(FirstHalf::load(session, &scope, &selection), SecondHalf::load(other, &scope))?;
         Ok(Catalog::of(session.version(), relations, sequences, selection, first, second))
     }
 
@@ -97,8 +97,8 @@ impl Catalog {
         relations: Vec<relation::Relation>,
         sequences: HashMap<u32, sequence::Sequence>,
         selection: Selection,
-        first: OfTables,
-        second: OfOthers,
+        first: FirstHalf,
+        second: SecondHalf,
     ) -> Self {
         let mut catalog = Catalog {
             version,
@@ -119,7 +119,7 @@ impl Catalog {
             policies: second.policies,
             views: second.views,
             statistics: second.statistics,
-            dependencies: second.dependencies,
+            dependencies: first.dependencies,
             notes: first.notes,
             selection,
         };
@@ -207,29 +207,30 @@ impl Catalog {
     }
 }
 
-/// What one of the two sessions reads.
-struct OfTables {
+/// What one of the two sessions reads; both halves take about the same time.
+struct FirstHalf {
     columns: HashMap<u32, Vec<column::Column>>,
     indexes: Vec<index::Index>,
     index_names: index::Names,
+    dependencies: Vec<depend::Dependency>,
     notes: comment::Notes,
 }
 
-impl OfTables {
+impl FirstHalf {
     async fn load(session: &Session, scope: &scope::Scope, selection: &Selection) -> Result<Self> {
-        Ok(OfTables {
+        Ok(FirstHalf {
             columns: column::load(session, scope).await?,
             indexes: index::load(session, scope).await?,
             index_names: index::Names::load(session).await?,
+            dependencies: depend::load(session).await?,
             notes: comment::Notes::load(session, selection).await?,
         })
     }
 }
 
 /// What the other one reads.
-struct OfOthers {
+struct SecondHalf {
     constraints: Vec<constraint::Constraint>,
-    dependencies: Vec<depend::Dependency>,
     inheritance: inheritance::Inheritance,
     triggers: Vec<trigger::Trigger>,
     rules: Vec<rule::Rule>,
@@ -238,11 +239,10 @@ struct OfOthers {
     statistics: Vec<statistics::Statistics>,
 }
 
-impl OfOthers {
+impl SecondHalf {
     async fn load(session: &Session, scope: &scope::Scope) -> Result<Self> {
-        Ok(OfOthers {
+        Ok(SecondHalf {
             constraints: constraint::load(session, scope).await?,
-            dependencies: depend::load(session).await?,
             inheritance: inheritance::load(session, scope).await?,
             triggers: trigger::load(session, scope).await?,
             rules: rule::load(session, scope).await?,
