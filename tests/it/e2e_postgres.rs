@@ -356,3 +356,12 @@ fn definitions_and_rows_can_travel_apart() {
     sample::assert_same(&source, &target);
     sandbox.run(&["restore", "--file", "data.sql.gz", "--url", &target.url(), "--data-only", "--confirm"]).expect(4);
 }
+
+/// The server's roles can be saved, but nobody asked for them alone: a script must see why the database was not.
+#[test]
+fn globals_that_go_along_do_not_soften_the_failure_of_the_only_database() {
+    let sandbox = Sandbox::new();
+    let missing = TestDatabase::planned(16, "e2e_missing");
+    sandbox.run(&["backup", "postgres", "--url", &missing.url()]).expect(10).blames("does not exist").hints();
+    assert_eq!(sandbox.files(".sql.gz").iter().filter(|file| file.to_string_lossy().contains("globals-")).count(), 3);
+}
