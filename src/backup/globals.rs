@@ -61,7 +61,7 @@ async fn record(script: &Script, reading: &Reading, recorder: &Recorder) -> Resu
         }
         let whole = writer.add(&bytes).await?;
         toc.extend(spans.into_iter().map(|(entry, offset, len)| {
-            toc_entry(entry, Span { stream: *stream, offset: whole.offset + offset, len }, &[])
+            toc_entry(entry.clone(), Span { stream: *stream, offset: whole.offset + offset, len }, &[])
         }));
     }
     writer.finish().await?;

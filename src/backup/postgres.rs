@@ -61,16 +61,16 @@ async fn open(server: Server, options: CaptureOptions, cancel: Cancel) -> Result
 
 /// Everything that goes into the archive, in the order of the script, and the coordinator's word that all of it was
 /// one snapshot.
-async fn record(capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: &Cancel) -> Result<Trailer> {
+async fn record(mut capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: &Cancel) -> Result<Trailer> {
     let streams = Streams::of(recorder)?;
     let codec = capture.session().codec();
-    let mut contents = Contents::new(capture.script(), codec, streams.tables, streams.pre_data, job.content);
+    let mut contents = Contents::new(capture.take_script(), codec, streams.tables, streams.pre_data, job.content);
     let feed = recorder.feed();
     let (schema, data) = (job.content != Content::DataOnly, job.content != Content::SchemaOnly);
 
     write_section(&mut contents, StreamKind::PreData, streams.pre_data, schema, feed).await?;
     match data {
-        true => copy_rows(&capture, job, streams.tables, recorder, cancel).await?,
+        true => copy_rows(&capture, contents.tables(), job, recorder, cancel).await?,
         false => end_tables(streams.tables, recorder).await?,
     }
     write_large_objects(&mut contents, capture.session(), streams.large_objects, data, feed).await?;
@@ -123,8 +123,8 @@ fn streams(script: &Script) -> Vec<StreamSpec> {
 /// Rows by data connections, for as long as the coordinator stands: if it dies, nobody vouches for the snapshot.
 async fn copy_rows(
     capture: &Capture,
+    tables: impl Iterator<Item = (&TableData, StreamId)>,
     job: &BackupJob,
-    tables: &[StreamId],
     recorder: &Recorder,
     cancel: &Cancel,
 ) -> Result<()> {
@@ -133,7 +133,7 @@ async fn copy_rows(
         snapshot: capture.snapshot_id().to_owned(),
         connections: NonZeroUsize::new(job.jobs).unwrap_or(NonZeroUsize::MIN),
     };
-    let tasks = capture.script().tables.iter().zip(tables).map(|(table, stream)| task(table, *stream)).collect();
+    let tasks = tables.map(|(table, stream)| task(table, stream)).collect();
     let copying = copy_out::run(&source, tasks, recorder.feed(), cancel);
     tokio::select! {
         copied = copying => copied.map(drop),

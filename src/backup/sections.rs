@@ -12,7 +12,7 @@ use crate::pg::catalog::planner_statistics::{Reader as StatisticsReader, Relatio
 use crate::pg::ddl::large_object;
 use crate::pg::ddl::planner_statistics::restore as restore_statistics;
 use crate::pg::encoding::Codec;
-use crate::pg::script::{Entry, LENIENT, Script, Section as ScriptSection};
+use crate::pg::script::{Entry, LENIENT, Script, Section as ScriptSection, TableData};
 use crate::pg::session::Session;
 use crate::pipeline::{BLOCK_BYTES, FeedSender};
 
@@ -38,7 +38,7 @@ pub(super) struct Span {
 
 /// The script's entries and where each of them went.
 pub struct Contents<'a> {
-    script: &'a Script,
+    script: Script,
     codec: Codec,
     tables: &'a [StreamId],
     spans: Vec<Option<Span>>,
@@ -52,16 +52,22 @@ pub struct Contents<'a> {
 
 impl<'a> Contents<'a> {
     /// `pre_data` is named by entries that the archive leaves out.
-    pub fn new(script: &'a Script, codec: Codec, tables: &'a [StreamId], pre_data: StreamId, content: Content) -> Self {
+    pub fn new(script: Script, codec: Codec, tables: &'a [StreamId], pre_data: StreamId, content: Content) -> Self {
         let left_out = Span { stream: pre_data, offset: 0, len: 0 };
         let spans = vec![None; script.entries.len()];
         Contents { script, codec, tables, spans, large_objects: Vec::new(), statistics: Vec::new(), left_out, content }
     }
 
+    /// The tables with rows, and the stream of each.
+    pub fn tables(&self) -> impl Iterator<Item = (&TableData, StreamId)> {
+        self.script.tables.iter().zip(self.tables.iter().copied())
+    }
+
     /// One entry for each of the script's, at the same position, so that `depends` stays right; then the rest.
     pub fn into_toc(self) -> Vec<TocEntry> {
         let spans = self.spans.iter().map(|span| span.unwrap_or(self.left_out));
-        let entries = self.script.entries.iter().zip(spans).map(|(entry, span)| toc_entry(entry, span, self.tables));
+        let entries =
+            self.script.entries.into_iter().zip(spans).map(|(entry, span)| toc_entry(entry, span, self.tables));
         let bytes = self.large_objects.iter().map(|span| bytes_entry(*span));
         entries.chain(bytes).chain(self.statistics).collect()
     }
@@ -129,16 +135,18 @@ async fn write_entries(
     kind: StreamKind,
     wanted: bool,
 ) -> Result<()> {
-    let script = contents.script;
-    let fills = contents.content != Content::SchemaOnly;
+    let Contents { script, codec, spans, content, .. } = contents;
+    let fills = *content != Content::SchemaOnly;
     let is_in = |entry: &Entry| wanted && stream_of(entry) == kind && (fills || entry.kind != REFRESH_KIND);
     let mut strict = true;
-    for (entry, span) in script.entries.iter().zip(&mut contents.spans).filter(|(entry, _)| is_in(entry)) {
+    for (entry, span) in script.entries.iter_mut().zip(spans).filter(|(entry, _)| is_in(entry)) {
         if entry.may_fail && strict {
             writer.add(LENIENT.as_bytes()).await?;
             strict = false;
         }
-        *span = Some(writer.add(&contents.codec.encode(&entry.sql)?).await?);
+        // It stands in a block now; what is left of the entry goes into the table of contents.
+        let sql = std::mem::take(&mut entry.sql);
+        *span = Some(writer.add(&codec.encode(&sql)?).await?);
     }
     Ok(())
 }
@@ -244,7 +252,7 @@ fn statistics_entry(of: RelationStatistics, table: Option<StreamId>, span: Span)
     }
 }
 
-pub(super) fn toc_entry(entry: &Entry, span: Span, tables: &[StreamId]) -> TocEntry {
+pub(super) fn toc_entry(entry: Entry, span: Span, tables: &[StreamId]) -> TocEntry {
     TocEntry {
         section: match entry.section {
             ScriptSection::PreData => Section::PreData,
@@ -252,13 +260,13 @@ pub(super) fn toc_entry(entry: &Entry, span: Span, tables: &[StreamId]) -> TocEn
             ScriptSection::PostData => Section::PostData,
         },
         kind: entry.kind.to_owned(),
-        schema: entry.schema.clone(),
-        name: entry.name.clone(),
-        owner: entry.owner.clone(),
+        schema: entry.schema,
+        name: entry.name,
+        owner: entry.owner,
         table: entry.table.and_then(|at| tables.get(at).copied()),
         stream: span.stream,
         offset: span.offset,
         len: span.len,
-        depends: entry.depends.clone(),
+        depends: entry.depends,
     }
 }

@@ -37,7 +37,7 @@ pub use facts::Facts;
 pub struct CaptureOptions {
     /// How long to wait for a lock that another session holds.
     pub lock_timeout: Duration,
-    /// With more than one, a second session helps to read the catalog.
+    /// With more than one, a second session helps to read the catalog, and threads share the writing of the script.
     pub connections: usize,
     /// Whether rows will be copied: sizes of tables and values of sequences are read for them.
     pub rows: bool,
@@ -63,6 +63,10 @@ const LOOKS_PER_QUERY: u32 = 60;
 /// a few seconds to end.
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The server's default of 4 MB sends joins over the catalog of a large schema to its disk.
+const ROOM_TO_SORT: &str = "SELECT pg_catalog.set_config('work_mem', '32MB', false) FROM pg_catalog.pg_settings
+     WHERE name = 'work_mem' AND setting::pg_catalog.int8 < 32768";
 
 pub async fn open(server: &Server, options: &CaptureOptions, cancel: &Cancel) -> Result<Capture> {
     let doing = || format!("cannot read the schema of {}", server.describe());
@@ -101,6 +105,7 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
     warnings.extend(session.version().check()?);
 
     session.speak_own().await?;
+    session.execute(ROOM_TO_SORT).await?;
     let matches = Matches::load(&session, &options.filter).await?;
     let listed = lock::list(&session, matches.as_ref()).await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
@@ -140,6 +145,7 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
 async fn join_snapshot(server: &Server, snapshot: &str) -> Result<Session> {
     let mut session = Session::open(server, Purpose::Read).await?;
     session.speak_own().await?;
+    session.execute(ROOM_TO_SORT).await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
     session.execute(&format!("SET TRANSACTION SNAPSHOT {}", Literal(snapshot))).await?;
     Ok(session)
@@ -167,7 +173,7 @@ async fn gather(
         }
         false => (Vec::new(), HashMap::new()),
     };
-    Ok(Gathered { catalog, found, tables, data, analysed, codec })
+    Ok(Gathered { catalog, found, tables, data, analysed, codec, threads: options.connections })
 }
 
 async fn warn_of_unread(session: &Session, unread: &[ObjectId], warnings: &mut Vec<String>) -> Result<()> {
@@ -196,6 +202,11 @@ impl Capture {
 
     pub fn script(&self) -> &Script {
         &self.script
+    }
+
+    /// The script, to be used up: that of a large schema is most of what this program holds.
+    pub fn take_script(&mut self) -> Script {
+        std::mem::take(&mut self.script)
     }
 
     /// What somebody should know: things that were left out or cannot be restored in order.

@@ -10,18 +10,20 @@ use std::collections::{BTreeSet, HashMap};
 use crate::error::Result;
 use crate::ident::{Ident, QualifiedName};
 use crate::pg::catalog::Catalog;
-use crate::pg::catalog::object::ObjectId;
-use crate::pg::ddl::{acl, types};
+use crate::pg::ddl::acl;
 use crate::pg::filter::Switch;
 use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
 use crate::pg::piece::Piece;
-use crate::pg::selection::{Selection, Wanted};
+use crate::pg::selection::Wanted;
 
 mod column_acl;
 pub mod data;
+mod drafter;
 pub mod preamble;
 mod relation;
 pub mod tables;
+
+use drafter::Drafter;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum Section {
@@ -68,7 +70,7 @@ pub struct TableData {
     pub can_split: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Script {
     pub preamble: String,
     pub entries: Vec<Entry>,
@@ -94,6 +96,9 @@ pub struct Parts<'a> {
     pub data: Vec<Entry>,
 }
 
+/// So many nodes are drafted before the entries of the first of them are placed: a bound on memory.
+const WINDOW: usize = 8192;
+
 /// One entry without its place.
 struct Draft {
     kind: &'static str,
@@ -104,10 +109,12 @@ struct Draft {
     table: Option<u32>,
 }
 
-pub fn entries(parts: &Parts, ordered: &Ordered) -> Result<Vec<Entry>> {
+/// The statements are written by `threads` threads; their order is the graph's.
+pub fn entries(parts: &Parts, ordered: &Ordered, threads: usize) -> Result<Vec<Entry>> {
     let table_positions = parts.tables.iter().enumerate().map(|(position, table)| (table.oid, position)).collect();
     let mut emitter = Emitter {
         parts,
+        drafter: Drafter { parts, ordered, threads },
         ordered,
         table_positions,
         entries: Vec::with_capacity(ordered.nodes.len()),
@@ -143,6 +150,7 @@ pub fn roles(parts: &Parts, entries: &[Entry], others: &BTreeSet<String>) -> BTr
 
 struct Emitter<'a> {
     parts: &'a Parts<'a>,
+    drafter: Drafter<'a>,
     ordered: &'a Ordered,
     table_positions: HashMap<u32, usize>,
     entries: Vec<Entry>,
@@ -152,36 +160,43 @@ struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    fn selection(&self) -> &Selection {
-        &self.parts.catalog.selection
-    }
-
     fn run(&mut self) -> Result<()> {
-        for id in &self.ordered.order {
-            let Some(node) = self.ordered.nodes.get(*id) else { continue };
-            match node.kind {
-                NodeKind::PostDataBegin => {
-                    self.entries.extend(self.parts.data.iter().cloned());
-                    self.section = Section::PostData;
-                }
-                NodeKind::PreDataEnd | NodeKind::DefaultAcl => {}
-                _ if self.is_last(node) => {}
-                _ => self.emit(*id, false)?,
+        for window in self.ordered.order.chunks(WINDOW) {
+            let drafted = self.drafter.all(window, Drafter::definition)?;
+            for (id, drafts) in window.iter().zip(drafted) {
+                self.emit_in_turn(*id, drafts);
             }
         }
-        for id in &self.ordered.order {
-            self.emit_privileges(*id)?;
+        for window in self.ordered.order.chunks(WINDOW) {
+            let drafted = self.drafter.all(window, Drafter::privileges)?;
+            for (id, drafts) in window.iter().zip(drafted) {
+                self.emit_privileges(*id, drafts);
+            }
         }
         self.emit_server_privileges()?;
         for kind in [NodeKind::DefaultAcl, NodeKind::ForeignKey, NodeKind::EventTrigger, NodeKind::Refresh] {
             for id in &self.ordered.order {
                 let Some(node) = self.ordered.nodes.get(*id).filter(|node| node.kind == kind) else { continue };
                 if kind == NodeKind::DefaultAcl || self.is_last(node) {
-                    self.emit(*id, kind != NodeKind::DefaultAcl)?;
+                    let drafts = self.drafter.definition(*id)?;
+                    self.emit(*id, drafts, kind != NodeKind::DefaultAcl);
                 }
             }
         }
         Ok(())
+    }
+
+    fn emit_in_turn(&mut self, id: NodeId, drafts: Vec<Draft>) {
+        let Some(node) = self.ordered.nodes.get(id) else { return };
+        match node.kind {
+            NodeKind::PostDataBegin => {
+                self.entries.extend(self.parts.data.iter().cloned());
+                self.section = Section::PostData;
+            }
+            NodeKind::PreDataEnd | NodeKind::DefaultAcl => {}
+            _ if self.is_last(node) => {}
+            _ => self.emit(id, drafts, false),
+        }
     }
 
     fn is_last(&self, node: &Node) -> bool {
@@ -197,23 +212,16 @@ impl Emitter<'_> {
         let catalog = self.parts.catalog;
         let referenced = catalog.constraints.get(foreign_key.about).map(|constraint| constraint.referenced);
         let referenced = referenced.and_then(|table| catalog.relation(table));
-        referenced.is_some_and(|table| self.selection().wanted(&table.base) == Wanted::Nothing)
+        referenced.is_some_and(|table| self.parts.catalog.selection.wanted(&table.base) == Wanted::Nothing)
     }
 
-    fn emit(&mut self, id: NodeId, may_fail: bool) -> Result<()> {
+    fn emit(&mut self, id: NodeId, drafts: Vec<Draft>, may_fail: bool) {
         let needs = self.needs(id);
-        let mut drafts = match self.piece(id) {
-            Some(piece) => self.piece_drafts(id, piece),
-            None => relation::drafts(self.parts.catalog, self.ordered, id)?,
-        };
-        if self.selection().has(Switch::NoOwner) {
-            drafts.retain(|draft| draft.kind != "OWNER");
-        }
         let Some(first) = u32::try_from(self.entries.len()).ok().filter(|_| !drafts.is_empty()) else {
             if let Some(made) = self.made.get_mut(id) {
                 *made = needs;
             }
-            return Ok(());
+            return;
         };
         for (index, draft) in drafts.into_iter().enumerate() {
             let depends = if index == 0 { needs.clone() } else { vec![first] };
@@ -222,7 +230,6 @@ impl Emitter<'_> {
         if let Some(made) = self.made.get_mut(id) {
             *made = vec![first];
         }
-        Ok(())
     }
 
     fn push(&mut self, draft: Draft, depends: Vec<u32>, may_fail: bool) {
@@ -245,64 +252,11 @@ impl Emitter<'_> {
         needs
     }
 
-    fn piece(&self, id: NodeId) -> Option<&Piece> {
-        let node = self.ordered.nodes.get(id)?;
-        let piece = self.parts.pieces.get(node.about)?;
-        let is_shell = node.kind == NodeKind::ShellType;
-        (is_shell || node.id == Some(piece.base.id)).then_some(piece)
-    }
-
-    fn piece_drafts(&self, id: NodeId, piece: &Piece) -> Vec<Draft> {
-        let Some(node) = self.ordered.nodes.get(id) else { return Vec::new() };
-        let is_shell = node.kind == NodeKind::ShellType;
-        let is_in = self.selection().defines(&piece.base)
-            && !(node.kind == NodeKind::DefaultAcl && self.selection().has(Switch::NoPrivileges));
-        if !is_in || node.is_inline() || (is_shell && !node.repair.shell) {
-            return Vec::new();
-        }
-        if let (Some(of_type), true) = (&piece.of_type, is_shell) {
-            return vec![piece.draft("SHELL TYPE", &types::shell(of_type))];
-        }
-        let mut parts = self.constraints_of(id);
-        let apart: Vec<ObjectId> =
-            parts.iter().filter(|(node, _)| !node.is_inline()).map(|(_, part)| part.base.id).collect();
-        parts.retain(|(node, _)| node.is_inline());
-        let create = match &piece.of_type {
-            Some(of_type) if !apart.is_empty() => types::create(of_type, &apart),
-            _ => piece.create.clone(),
-        };
-        let mut drafts: Vec<Draft> = [(piece.kind, &create), ("OWNER", &piece.owner), ("COMMENT", &piece.notes)]
-            .into_iter()
-            .filter(|(_, sql)| !sql.is_empty())
-            .map(|(kind, sql)| piece.draft(kind, sql))
-            .collect();
-        let noted = parts.iter().filter(|(_, part)| !part.notes.is_empty());
-        drafts.extend(noted.map(|(_, part)| part.draft("COMMENT", &part.notes)));
-        drafts
-    }
-
-    /// The constraints of a domain.
-    fn constraints_of(&self, id: NodeId) -> Vec<(&Node, &Piece)> {
-        let parts = self.ordered.parts.get(&id).map_or(&[] as &[NodeId], Vec::as_slice);
-        let of = |part: &NodeId| {
-            let node = self.ordered.nodes.get(*part)?;
-            (node.kind == NodeKind::DomainConstraint).then_some((node, self.piece(*part)?))
-        };
-        parts.iter().filter_map(of).collect()
-    }
-
-    fn emit_privileges(&mut self, id: NodeId) -> Result<()> {
-        let drafts = match self.piece(id) {
-            Some(_) if self.ordered.nodes.get(id).is_some_and(|node| node.kind == NodeKind::ShellType) => Vec::new(),
-            Some(piece) if self.selection().grants(&piece.base) => piece_privileges(piece),
-            Some(_) => Vec::new(),
-            None => relation::privileges(self.parts.catalog, self.ordered, id)?,
-        };
+    fn emit_privileges(&mut self, id: NodeId, drafts: Vec<Draft>) {
         let needs = self.made.get(id).cloned().unwrap_or_default();
         for draft in drafts {
             self.push(draft, needs.clone(), false);
         }
-        Ok(())
     }
 
     /// Changed privileges of the server's own relations. Those of other kinds are pieces.
@@ -315,27 +269,5 @@ impl Emitter<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn piece_privileges(piece: &Piece) -> Vec<Draft> {
-    if piece.acl.is_empty() {
-        return Vec::new();
-    }
-    let mut draft = piece.draft("ACL", &piece.acl);
-    draft.name = format!("{} {}", piece.kind, piece.tag);
-    vec![draft]
-}
-
-impl Piece {
-    fn draft(&self, kind: &'static str, sql: &str) -> Draft {
-        Draft {
-            kind,
-            schema: self.base.schema.clone().unwrap_or_default(),
-            name: self.tag.clone(),
-            owner: self.base.owner.clone().unwrap_or_default(),
-            sql: sql.to_owned(),
-            table: None,
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! database's [`Codec`], so that names of any encoding arrive unharmed. Queries cast what has no binary
 //! form (`aclitem`, `regproc`, expressions) to `text`.
 
+use std::cell::Cell;
 use std::error::Error as StdError;
 
 use futures_util::TryStreamExt;
@@ -134,7 +135,7 @@ impl Session {
 
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         let rows = self.client.query(sql, params).await.context(Kind::Source, || doing(sql))?;
-        Ok(rows.into_iter().map(|row| Row { row, codec: self.codec }).collect())
+        Ok(rows.into_iter().map(|row| Row::new(row, self.codec)).collect())
     }
 
     /// Reads a result that may have a row for each object of a large database, without holding its rows.
@@ -143,7 +144,7 @@ impl Session {
         let stream = self.client.query_raw(sql, no_params).await.context(Kind::Source, || doing(sql))?;
         let mut stream = std::pin::pin!(stream);
         while let Some(row) = stream.try_next().await.context(Kind::Source, || doing(sql))? {
-            read(&Row { row, codec: self.codec })?;
+            read(&Row::new(row, self.codec))?;
         }
         Ok(())
     }
@@ -183,20 +184,22 @@ fn doing(sql: &str) -> String {
 pub struct Row {
     row: tokio_postgres::Row,
     codec: Codec,
+    /// Behind the column that was read last: columns are mostly read in their order, and need no search then.
+    next: Cell<usize>,
 }
 
 /// What a function's body is checked behind, so that `BEGIN ATOMIC` is read as one.
 const BODY_HEAD: &str = "CREATE FUNCTION f() ";
 
 /// One value as it came, with the type that says how to read it.
-struct Cell<'a> {
+struct Value<'a> {
     raw: &'a [u8],
     ty: Type,
 }
 
-impl<'a> FromSql<'a> for Cell<'a> {
+impl<'a> FromSql<'a> for Value<'a> {
     fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
-        Ok(Cell { raw, ty: ty.clone() })
+        Ok(Value { raw, ty: ty.clone() })
     }
 
     fn accepts(_: &Type) -> bool {
@@ -204,7 +207,7 @@ impl<'a> FromSql<'a> for Cell<'a> {
     }
 }
 
-impl Cell<'_> {
+impl Value<'_> {
     fn integer(&self) -> Option<i64> {
         match (self.raw.len(), &self.ty) {
             (2, _) => Some(i64::from(i16::from_be_bytes(self.raw.try_into().ok()?))),
@@ -217,8 +220,27 @@ impl Cell<'_> {
 }
 
 impl Row {
-    fn cell(&self, column: &str) -> Result<Option<Cell<'_>>> {
-        self.row.try_get(column).context(Kind::Source, || unreadable(column))
+    fn new(row: tokio_postgres::Row, codec: Codec) -> Self {
+        Row { row, codec, next: Cell::new(0) }
+    }
+
+    /// The value of a column, however it is read.
+    fn get<'a, T: FromSql<'a>>(&'a self, column: &str) -> Result<T> {
+        let columns = self.row.columns();
+        let is_next = columns.get(self.next.get()).is_some_and(|next| next.name() == column);
+        let position = match is_next {
+            true => Some(self.next.get()),
+            false => columns.iter().position(|one| one.name() == column),
+        };
+        let Some(position) = position else {
+            return Err(Error::new(Kind::Bug, format!("{}: there is none", unreadable(column))));
+        };
+        self.next.set(position + 1);
+        self.row.try_get(position).context(Kind::Source, || unreadable(column))
+    }
+
+    fn cell(&self, column: &str) -> Result<Option<Value<'_>>> {
+        self.get(column)
     }
 
     fn present<T>(column: &str, value: Option<T>) -> Result<T> {
@@ -299,7 +321,7 @@ impl Row {
     pub fn opt_bool(&self, column: &str) -> Result<Option<bool>> {
         match self.cell(column)? {
             None => Ok(None),
-            Some(Cell { raw: &[byte], ty: Type::BOOL }) => Ok(Some(byte != 0)),
+            Some(Value { raw: &[byte], ty: Type::BOOL }) => Ok(Some(byte != 0)),
             Some(_) => Err(mistyped(column)),
         }
     }
@@ -312,7 +334,7 @@ impl Row {
     pub fn opt_char(&self, column: &str) -> Result<Option<char>> {
         match self.cell(column)? {
             None => Ok(None),
-            Some(Cell { raw: &[byte], ty: Type::CHAR }) => Ok(Some(char::from(byte))),
+            Some(Value { raw: &[byte], ty: Type::CHAR }) => Ok(Some(char::from(byte))),
             Some(_) => Err(mistyped(column)),
         }
     }
@@ -351,7 +373,7 @@ impl Row {
     }
 
     pub fn f32(&self, column: &str) -> Result<f32> {
-        self.row.try_get(column).context(Kind::Source, || unreadable(column))
+        self.get(column)
     }
 
     /// A `text[]` or `name[]` without NULL elements.
@@ -392,8 +414,8 @@ impl Row {
     }
 
     fn elements<T>(&self, column: &str, read: impl Fn(&[u8]) -> Result<T>) -> Result<Option<Vec<Option<T>>>> {
-        let cells: Option<Vec<Option<Cell>>> = self.row.try_get(column).context(Kind::Source, || unreadable(column))?;
-        let read_one = |cell: Option<Cell>| cell.map(|cell| read(cell.raw)).transpose();
+        let cells: Option<Vec<Option<Value>>> = self.get(column)?;
+        let read_one = |cell: Option<Value>| cell.map(|cell| read(cell.raw)).transpose();
         cells.map(|cells| cells.into_iter().map(read_one).collect()).transpose()
     }
 

@@ -21,6 +21,8 @@ pub struct Gathered {
     pub data: Vec<Entry>,
     pub analysed: HashMap<u32, Option<usize>>,
     pub codec: Codec,
+    /// That write the statements.
+    pub threads: usize,
 }
 
 pub struct Composed {
@@ -32,12 +34,12 @@ pub struct Composed {
 }
 
 pub fn compose(gathered: Gathered) -> Result<Composed> {
-    let Gathered { catalog, found, tables, data, analysed, codec } = gathered;
+    let Gathered { catalog, found, tables, data, analysed, codec, threads } = gathered;
     let graph = build(&catalog, &found.pieces);
     let unread = unread(&graph, &catalog.dependencies, &catalog.known_parts());
     let ordered = graph.order()?;
     let parts = script::Parts { catalog: &catalog, pieces: &found.pieces, tables: &tables, data };
-    let entries = script::entries(&parts, &ordered)?;
+    let entries = script::entries(&parts, &ordered, threads)?;
     let roles = script::roles(&parts, &entries, &found.roles);
     let large_objects = found.large_objects.iter().map(|one| one.base.id.oid).collect();
     let preamble = preamble::preamble(codec, &roles);

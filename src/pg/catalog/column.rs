@@ -77,8 +77,7 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<HashMap<u32, Vec<C
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef
          WHERE NOT a.attisdropped AND o.relkind = ANY ('{{r,p,v,m,f,c}}'::\"char\"[])
            AND ((a.attnum > 0 AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema')
-                OR a.attacl IS NOT NULL)
-         ORDER BY a.attrelid, a.attnum",
+                OR a.attacl IS NOT NULL)",
         wanted = scope.has("a.attrelid"),
     );
     let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
@@ -88,6 +87,7 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<HashMap<u32, Vec<C
             Ok(())
         })
         .await?;
+    columns.values_mut().for_each(|all| all.sort_unstable_by_key(|column| column.number));
     Ok(columns)
 }
 

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::pg::catalog::object::ObjectId;
 use crate::pg::session::{Row, Session};
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Dependency {
     pub object: ObjectId,
     pub on: ObjectId,
@@ -40,7 +40,7 @@ pub async fn load(session: &Session) -> Result<Vec<Dependency>> {
            AND NOT (d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.deptype = 'i' AND d.objid NOT IN
              (SELECT t.oid FROM needed t UNION ALL
               SELECT t.typelem FROM pg_catalog.pg_type t JOIN needed ON needed.oid = t.oid))
-         UNION ALL {} UNION ALL {} ORDER BY 1, 2",
+         UNION ALL {} UNION ALL {}",
         of_family("pg_amop", "amopfamily"),
         of_family("pg_amproc", "amprocfamily"),
     );
@@ -51,5 +51,8 @@ pub async fn load(session: &Session) -> Result<Vec<Dependency>> {
             kind: row.char("deptype")?,
         })
     };
-    session.all(&sql, read).await
+    // Sorted here: a server's default memory for sorting would send this one to its disk.
+    let mut all = session.all(&sql, read).await?;
+    all.sort_unstable();
+    Ok(all)
 }

@@ -113,12 +113,13 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Index>> {
            ON st.attrelid = i.indexrelid
          LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = o.reltablespace
          WHERE (i.indisvalid OR t.relkind = 'p') AND i.indisready AND t.relkind = ANY ('{{r,p,m}}'::\"char\"[])
-           AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema' AND {wanted}
-         ORDER BY i.indexrelid",
+           AND NOT n.nspname ^@ 'pg_' AND n.nspname <> 'information_schema' AND {wanted}",
         extensions = depends_on_extensions("pg_class", "i.indexrelid"),
         wanted = scope.has("i.indrelid"),
     );
-    session.all(&sql, read).await
+    let mut all = session.all(&sql, read).await?;
+    all.sort_unstable_by_key(|index| index.oid);
+    Ok(all)
 }
 
 /// An array of the names of the extensions that the object `oid` is marked to DEPEND ON.

@@ -99,16 +99,17 @@ pub async fn load(session: &Session) -> Result<Vec<Relation>> {
            v.srvname AS server, f.ftoptions
          FROM pg_catalog.pg_class o
          JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
-         LEFT JOIN pg_catalog.pg_class t ON t.oid = o.reltoastrelid AND t.relkind = 't'
+         LEFT JOIN pg_catalog.pg_class t ON t.oid = o.reltoastrelid AND t.relkind = 't' AND t.reloptions IS NOT NULL
          LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = o.reltablespace
          LEFT JOIN pg_catalog.pg_am m ON m.oid = o.relam
          LEFT JOIN pg_catalog.pg_foreign_table f ON f.ftrelid = o.oid
          LEFT JOIN pg_catalog.pg_foreign_server v ON v.oid = f.ftserver
-         WHERE o.relkind = ANY ('{{r,p,v,m,f,S,c}}'::\"char\"[])
-         ORDER BY o.oid",
+         WHERE o.relkind = ANY ('{{r,p,v,m,f,S,c}}'::\"char\"[])",
         base = BASE.sql()
     );
-    Ok(session.all(&sql, read).await?.into_iter().flatten().collect())
+    let mut all: Vec<Relation> = session.all(&sql, read).await?.into_iter().flatten().collect();
+    all.sort_unstable_by_key(Relation::oid);
+    Ok(all)
 }
 
 fn read(row: &Row) -> Result<Option<Relation>> {

@@ -50,8 +50,7 @@ pub async fn load(session: &Session) -> Result<HashMap<u32, Sequence>> {
            AND d.objid = s.seqrelid AND d.objsubid = 0
            AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0
            AND d.deptype = ANY ('{a,i}'::\"char\"[])
-         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-         ORDER BY s.seqrelid";
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid";
     Ok(session.all(sql, read).await?.into_iter().map(|sequence| (sequence.oid, sequence)).collect())
 }
 

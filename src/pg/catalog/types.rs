@@ -172,7 +172,7 @@ fn types_sql(version: ServerVersion) -> String {
          FROM pg_catalog.pg_type o JOIN pg_catalog.pg_namespace n ON n.oid = o.typnamespace \
          WHERE o.typtype <> 'm' AND n.nspname !~ '^(pg_toast|pg_temp|information_schema$)' \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.oid = o.typelem AND e.typarray = o.oid) \
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = o.typrelid AND c.relkind <> 'c') \
+         AND (o.typrelid = 0 OR o.typrelid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind = 'c')) \
          ORDER BY n.nspname, o.typname"
     )
 }
