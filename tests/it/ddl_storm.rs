@@ -393,7 +393,7 @@ async fn everyday_work_stops_no_backup() {
                 format!("{verb}; REFRESH MATERIALIZED VIEW storm.summary; ANALYZE storm.free; CREATE TEMP TABLE made (a int); DROP TABLE made; CREATE ROLE {role_of_step}_{m}; DROP ROLE {role_of_step}_{m}")
             })
             .await;
-        storm.rest.store(300, Ordering::Relaxed);
+        storm.rest.store(1000, Ordering::Relaxed);
         let mut published = 0;
         let url = source.url();
         for number in 0..5 {
