@@ -110,6 +110,7 @@ fn backup_job(server: Server, archive: &Path, compress: Compress) -> BackupJob {
         copies: Vec::new(),
         compress,
         jobs: cores(),
+        limit_rate: None,
         threads: cores(),
         content: Content::All,
         state_dir: archive.with_file_name("state"),

@@ -1,6 +1,7 @@
 //! What to back up, how, and where to.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct BackupJob {
     pub compress: Compress,
     /// Connections that read one PostgreSQL database at once.
     pub jobs: usize,
+    /// Bytes that all of them together read in a second.
+    pub limit_rate: Option<NonZeroU64>,
     /// Threads that compress.
     pub threads: usize,
     pub content: Content,

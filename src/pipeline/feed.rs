@@ -123,11 +123,12 @@ impl Spare {
         kept.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 16))
     }
 
-    /// Keeps the buffer for the next block; one that grew for a huge row is freed instead.
+    /// Keeps the buffer for the next block; one that grew for a huge row, or is small, is freed instead.
     pub fn give(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < Self::KEPT && buffer.capacity() <= 2 * BLOCK_BYTES {
+        // A small one would have to grow for the next block.
+        if kept.len() < Self::KEPT && (BLOCK_BYTES..=2 * BLOCK_BYTES).contains(&buffer.capacity()) {
             kept.push(buffer);
         }
     }

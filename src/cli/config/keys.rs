@@ -102,6 +102,8 @@ pub const KEYS: &[Key] = &[
     key(Section::Top, "zone"),
     key(Section::Top, "jobs"),
     key(Section::Top, "threads"),
+    key(Section::Top, "limit_rate"),
+    key(Section::Top, "gentle"),
     key(Section::Top, "compress"),
     key(Section::Top, "state_dir"),
     key(Section::Top, "staging"),

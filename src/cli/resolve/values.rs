@@ -1,5 +1,6 @@
 //! Text → numbers, durations, codecs, times. Each error names the setting, what was expected and what was found.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,6 +43,27 @@ fn parse_duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+/// Bytes a second.
+pub fn rate(config: &Config, key: &str) -> Result<Option<NonZeroU64>> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(None) };
+    let rate = parse_bytes(value.strip_suffix("/s").unwrap_or(value)).and_then(NonZeroU64::new);
+    rate.map(Some).ok_or_else(|| unusable(origin, "bytes a second such as 20M, 512K or 1G", value))
+}
+
+/// A number with `K`, `M` or `G`: 1024 of the next smaller each, as in `KiB`; without one it counts bytes.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit: u64 = match unit.trim() {
+        "" => 1,
+        "k" | "K" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 pub fn compress(config: &Config) -> Result<Compress> {
@@ -164,6 +186,15 @@ mod tests {
         assert_eq!(parse_duration("5 min"), Some(Duration::from_secs(300)));
         for wrong in ["", "s", "-1s", "1d", "1.5s", "99999999999999999999", "18446744073709551615h", "ö"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn byte_counts_are_binary() {
+        assert_eq!(parse_bytes("20M"), Some(20 << 20));
+        assert_eq!((parse_bytes("7"), parse_bytes("512 KiB")), (Some(7), Some(512 << 10)));
+        for wrong in ["", "M", "-1", "1.5M", "20MB", "20m", "20 M/s", "99999999999G"] {
+            assert_eq!(parse_bytes(wrong), None, "{wrong}");
         }
     }
 
