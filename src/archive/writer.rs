@@ -7,7 +7,7 @@ use std::io;
 
 use crc32fast::Hasher;
 
-use crate::checksum::RowDigest;
+use crate::checksum::{PIECE_BYTES, RowDigest};
 use crate::error::{Context, Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::units::{RawBytes, StoredBytes, human_count};
@@ -188,7 +188,7 @@ impl<W: io::Write> Writer<W> {
     fn write(&mut self, parts: &[&[u8]]) -> Result<u32> {
         self.check_sound()?;
         let mut crc = Hasher::new();
-        for part in parts {
+        for part in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
             if let Err(cause) = self.sink.write_all(part) {
                 self.failed = true;
                 return Err(Error::new(Kind::Place, "cannot write the archive").because(cause));
