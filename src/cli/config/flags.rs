@@ -20,6 +20,7 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
             ("jobs", "--jobs", &backup.jobs),
             ("threads", "--threads", &backup.threads),
             ("compress", "--compress", &backup.compress),
+            ("gzip_engine", "--gzip-engine", &backup.gzip_engine),
             ("lock_timeout", "--lock-timeout", &backup.lock_timeout),
             ("staging", "--staging", &backup.staging),
             ("sqlite_yield", "--sqlite-yield", &backup.sqlite_yield),

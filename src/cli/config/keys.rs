@@ -103,6 +103,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Top, "jobs"),
     key(Section::Top, "threads"),
     key(Section::Top, "compress"),
+    key(Section::Top, "gzip_engine"),
     key(Section::Top, "state_dir"),
     key(Section::Top, "staging"),
     key(Section::Top, "lock_timeout"),
