@@ -86,7 +86,7 @@ impl<W: io::Write> Writer<W> {
             ));
         }
         let framing = wide(HEADER_BYTES).saturating_add(wide(TRAILER_BYTES));
-        let stored = framing.saturating_add(wide(packed.deflate.len()));
+        let stored = framing.saturating_add(wide(packed.bytes.len()));
         let tag = Tag {
             kind: MemberKind::Data(kind),
             archive: self.header.id,
@@ -100,7 +100,7 @@ impl<W: io::Write> Writer<W> {
         trailer.extend_from_slice(&packed.crc32.to_le_bytes());
         let [a, b, c, d, ..] = packed.raw_len.to_le_bytes();
         trailer.extend_from_slice(&[a, b, c, d]);
-        let stored_crc32 = self.write(&[&tag.encode(&[]), &packed.deflate, &trailer])?;
+        let stored_crc32 = self.write(&[&tag.encode(&[]), &packed.bytes, &trailer])?;
         let (raw, rows) = (packed.raw_len, packed.rows);
         self.table.push(Span { stream, stored, raw, rows, crc32: packed.crc32, stored_crc32 });
         if let Some(target) = self.streams.get_mut(position_of(stream)) {

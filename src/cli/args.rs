@@ -134,9 +134,12 @@ pub struct BackupArgs {
     /// With --output: replace FILE and FILE.meta
     #[arg(long, requires = "output")]
     pub force: bool,
-    /// gzip, gzip:0 to gzip:9, or none [default: gzip:6]
+    /// gzip, gzip:1 to gzip:9, or none [default: gzip:5]
     #[arg(long, value_name = "CODEC[:LEVEL]")]
     pub compress: Option<String>,
+    /// What compresses with gzip: libdeflate or zlib-ng [default: libdeflate]
+    #[arg(long, value_name = "ENGINE", hide_short_help = true)]
+    pub gzip_engine: Option<String>,
     /// Connections that read one PostgreSQL database at once [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub jobs: Option<String>,

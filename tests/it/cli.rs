@@ -286,7 +286,9 @@ fn settings_that_cannot_be_are_named_with_their_place() {
     let url = "--url postgres://u@h/d";
     for (flag, expected) in [
         ("--jobs 0", "cannot use --jobs: expected a number from 1 to 256, found `0`"),
-        ("--compress gzip:10", "expected gzip:0 to gzip:9, found `gzip:10`"),
+        ("--compress gzip:10", "expected gzip:1 to gzip:9, found `gzip:10`"),
+        ("--compress gzip:0", "expected gzip:1 to gzip:9, found `gzip:0`"),
+        ("--gzip-engine pigz", "expected libdeflate or zlib-ng, found `pigz`"),
         ("--compress zstd:3", "zstd is not supported by this version"),
         ("--lock-timeout soon", "expected a time such as 30s"),
         ("--zone Mars/Olympus", "`Mars/Olympus` is not a known time zone"),

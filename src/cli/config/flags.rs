@@ -23,6 +23,7 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
             ("threads", "--threads", &backup.threads),
             ("limit_rate", "--limit-rate", &backup.limit_rate),
             ("compress", "--compress", &backup.compress),
+            ("gzip_engine", "--gzip-engine", &backup.gzip_engine),
             ("lock_timeout", "--lock-timeout", &backup.lock_timeout),
             ("staging", "--staging", &backup.staging),
             ("sqlite_yield", "--sqlite-yield", &backup.sqlite_yield),

@@ -105,6 +105,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Top, "limit_rate"),
     key(Section::Top, "gentle"),
     key(Section::Top, "compress"),
+    key(Section::Top, "gzip_engine"),
     key(Section::Top, "state_dir"),
     key(Section::Top, "staging"),
     key(Section::Top, "lock_timeout"),

@@ -9,10 +9,9 @@ use jiff::tz::TimeZone;
 
 use crate::cli::config::{Config, Setting};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Compress, TableName};
+use crate::job::{Compress, GzipEngine, TableName};
 
 const COUNT_MAX: usize = 256;
-const GZIP_LEVEL: u32 = 6;
 
 /// What an error says about one value.
 pub fn unusable(what: &dyn std::fmt::Display, expected: &str, found: &str) -> Error {
@@ -67,24 +66,33 @@ fn parse_bytes(text: &str) -> Option<u64> {
 }
 
 pub fn compress(config: &Config) -> Result<Compress> {
-    let Some(Setting { value, origin }) = config.get("compress") else { return Ok(Compress::Gzip(GZIP_LEVEL)) };
+    let engine = gzip_engine(config)?;
+    let gzip = Compress::Gzip { level: engine.level(), engine };
+    let Some(Setting { value, origin }) = config.get("compress") else { return Ok(gzip) };
     let (codec, level) = match value.split_once(':') {
         Some((codec, level)) => (codec, Some(level)),
         None => (value.as_str(), None),
     };
+    let level_from = |lowest: u32, highest: u32| {
+        let level = level.and_then(|level| level.parse().ok()).filter(|level| (lowest..=highest).contains(level));
+        level.ok_or_else(|| unusable(origin, &format!("{codec}:{lowest} to {codec}:{highest}"), value))
+    };
     match (codec, level) {
         ("none", None) => Ok(Compress::Stored),
-        ("gzip", None) => Ok(Compress::Gzip(GZIP_LEVEL)),
-        ("gzip", Some(level)) => {
-            let level = level.parse().ok().filter(|level| (0..=9).contains(level));
-            level.map(Compress::Gzip).ok_or_else(|| unusable(origin, "gzip:0 to gzip:9", value))
-        }
+        ("gzip", None) => Ok(gzip),
+        ("gzip", Some(_)) => Ok(Compress::Gzip { level: level_from(1, 9)?, engine }),
         ("zstd", _) => {
             Err(Error::new(Kind::Usage, format!("cannot use {origin}: zstd is not supported by this version"))
-                .hint("use gzip, gzip:0 to gzip:9, or none"))
+                .hint("use gzip, gzip:1 to gzip:9, or none"))
         }
-        _ => Err(unusable(origin, "gzip, gzip:0 to gzip:9, or none", value)),
+        _ => Err(unusable(origin, "gzip, gzip:1 to gzip:9, or none", value)),
     }
+}
+
+fn gzip_engine(config: &Config) -> Result<GzipEngine> {
+    let Some(Setting { value, origin }) = config.get("gzip_engine") else { return Ok(GzipEngine::default()) };
+    let engine = GzipEngine::ALL.into_iter().find(|engine| engine.name() == value);
+    engine.ok_or_else(|| unusable(origin, &GzipEngine::ALL.map(GzipEngine::name).join(" or "), value))
 }
 
 pub fn switch(config: &Config, key: &str, default: bool) -> Result<bool> {
