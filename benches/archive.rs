@@ -5,7 +5,7 @@ use std::io;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use miyabi_backup::archive::testkit::{rows_spec, sample_header};
-use miyabi_backup::archive::{Archive, Codec, GzipCodec, Packed, Trailer, Writer};
+use miyabi_backup::archive::{Archive, Codec, Packed, Trailer, Writer, ZlibNg};
 use miyabi_backup::checksum::RowDigest;
 
 /// Numbers from a fixed seed: every run compresses the same rows.
@@ -75,7 +75,7 @@ fn member_compress(c: &mut Criterion) {
         let (raw, rows) = block(size, &mut Numbers(0x9e37_79b9_7f4a_7c15));
         group.throughput(Throughput::Bytes(raw.len() as u64));
         for level in [1, 6] {
-            let mut codec = GzipCodec::new(level);
+            let mut codec = ZlibNg::new(level);
             let name = format!("{} KiB", size >> 10);
             group.bench_with_input(BenchmarkId::new(format!("level {level}"), name), &raw, |b, raw| {
                 b.iter(|| codec.pack(black_box(raw), Some(rows.clone())).unwrap());
@@ -87,7 +87,7 @@ fn member_compress(c: &mut Criterion) {
 
 fn archive_write(c: &mut Criterion) {
     let mut numbers = Numbers(7);
-    let mut codec = GzipCodec::new(6);
+    let mut codec = ZlibNg::new(6);
     let packed: Vec<Packed> = (0..64)
         .map(|_| {
             let (raw, rows) = block(1 << 20, &mut numbers);
@@ -121,7 +121,7 @@ fn many_members(count: u64) -> Vec<u8> {
             rows: 3000 + b % 2000,
             crc32: (a >> 32) as u32,
             digest: RowDigest(u128::from(a)),
-            deflate: (b as u32).to_le_bytes().to_vec(),
+            bytes: (b as u32).to_le_bytes().to_vec(),
         };
         writer.append(streams[(a % 100) as usize], &packed).unwrap();
     }

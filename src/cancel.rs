@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::{Error, Kind, Result};
 
@@ -28,6 +28,12 @@ impl Cancel {
 
     pub fn cancel(&self) {
         self.token.cancel();
+    }
+
+    /// Cancels when it is dropped.
+    #[must_use = "it cancels at once"]
+    pub fn drop_guard(self) -> DropGuard {
+        self.token.drop_guard()
     }
 
     pub fn cancel_by_signal(&self, number: u8) {

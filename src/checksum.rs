@@ -68,6 +68,9 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Bytes that are written, and then hashed, at once: while they are near the processor.
+pub const PIECE_BYTES: usize = 64 << 10;
+
 /// Passes bytes through and hashes exactly those that the inner writer took.
 pub struct HashingWriter<W> {
     inner: W,
@@ -92,7 +95,7 @@ impl<W: Write> HashingWriter<W> {
 
 impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let taken = self.inner.write(buf)?;
+        let taken = self.inner.write(buf.get(..PIECE_BYTES).unwrap_or(buf))?;
         self.sha256.update(buf.get(..taken).unwrap_or_default());
         self.written += taken as u64;
         Ok(taken)

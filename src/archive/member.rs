@@ -2,16 +2,15 @@
 //!
 //! A header is accepted only if re-encoding it gives the same bytes: there is one way to write each member's header.
 
-use flate2::{Decompress, FlushDecompress, Status};
-
 use crate::checksum::{RowDigest, crc32};
 use crate::ident::StreamId;
 
 use super::fault::{Fault, Flaw};
 use super::header::ArchiveId;
+use super::inflate::{inflate, inflate_at_once};
 use super::layout::{
-    BODY_BYTES_MAX, CRC_BYTES, EMPTY_REST, GZIP_PREFIX, HEADER_BYTES, MEMBER_BYTES_MIN, STEP_BYTES, SUBFIELD, TAG_AT,
-    TAG_BYTES, TRAILER_BYTES, wide,
+    BODY_BYTES_MAX, CRC_BYTES, EMPTY_REST, GZIP_PREFIX, HEADER_BYTES, MEMBER_BYTES_MIN, SUBFIELD, TAG_AT, TAG_BYTES,
+    TRAILER_BYTES, wide,
 };
 use super::model::StreamKind;
 use super::rows;
@@ -205,9 +204,9 @@ pub struct Contents {
     pub digest: RowDigest,
 }
 
-/// Checks a whole data member and puts its raw bytes into `into`, which is empty unless every check held.
+/// Checks a whole data member and puts its raw bytes into `into`, which is empty unless every check held. What `into`
+/// held before is written over, not cleared first.
 pub fn unpack(bytes: &[u8], archive: ArchiveId, at: u64, into: &mut Vec<u8>) -> Result<Contents, Fault> {
-    into.clear();
     let checked = unpack_unchecked(bytes, archive, at, into);
     if checked.is_err() {
         into.clear();
@@ -228,18 +227,27 @@ fn unpack_unchecked(bytes: &[u8], archive: ArchiveId, at: u64, into: &mut Vec<u8
         return Err(Flaw::HeaderField("length").at(at));
     }
     let (deflate, trailer) = split_body(bytes, header.len).ok_or(Flaw::HeaderField("length").at(at))?;
-    inflate(deflate, tag.raw, into).map_err(|flaw| flaw.at(at))?;
-    let mut trailer = Fields::new(trailer);
-    let (expected, length) = (trailer.u32().unwrap_or_default(), trailer.u32().unwrap_or_default());
-    let found = crc32(into);
-    if found != expected {
-        return Err(Flaw::RawCrc { expected, found }.at(at));
-    }
-    if u64::from(length) != tag.raw & u64::from(u32::MAX) {
-        return Err(Flaw::HeaderField("length").at(at));
+    let mut fields = Fields::new(trailer);
+    let (crc32, length) = (fields.u32().unwrap_or_default(), fields.u32().unwrap_or_default());
+    if !inflate_at_once(bytes, trailer, tag.raw, into) {
+        inflate_in_steps(deflate, tag.raw, crc32, length, into).map_err(|flaw| flaw.at(at))?;
     }
     let digest = check_rows(kind, tag.rows, into).map_err(|flaw| flaw.at(at))?;
-    Ok(Contents { tag, kind, crc32: found, digest })
+    Ok(Contents { tag, kind, crc32, digest })
+}
+
+/// Whatever the other way does not take: huge members, and damage, which is named here.
+fn inflate_in_steps(deflate: &[u8], raw_len: u64, expected: u32, length: u32, into: &mut Vec<u8>) -> Result<(), Flaw> {
+    into.clear();
+    inflate(deflate, raw_len, into)?;
+    let found = crc32(into);
+    if found != expected {
+        return Err(Flaw::RawCrc { expected, found });
+    }
+    match u64::from(length) == raw_len & u64::from(u32::MAX) {
+        true => Ok(()),
+        false => Err(Flaw::HeaderField("length")),
+    }
 }
 
 /// The deflate stream and the trailer of a whole member whose header has `header_len` bytes.
@@ -255,36 +263,6 @@ fn check_rows(kind: StreamKind, expected: u64, raw: &[u8]) -> Result<RowDigest, 
     let span = rows::row_span(raw).ok_or(Flaw::Framing)?;
     let (found, digest) = rows::count_rows(raw.get(span).unwrap_or_default());
     if found == expected { Ok(digest) } else { Err(Flaw::RowCount { expected, found }) }
-}
-
-/// Inflates exactly `raw_len` bytes. Memory grows only as data proves the length; one byte more is damage.
-pub fn inflate(deflate: &[u8], raw_len: u64, into: &mut Vec<u8>) -> Result<(), Flaw> {
-    let too_long = Flaw::RawLength { expected: raw_len, found: raw_len.saturating_add(1) };
-    let cap = usize::try_from(raw_len).ok().and_then(|cap| cap.checked_add(1)).ok_or(Flaw::Inflate)?;
-    let mut inflater = Decompress::new(false);
-    loop {
-        if into.len() == into.capacity() {
-            let missing = cap.saturating_sub(into.len()).max(1);
-            into.reserve_exact(missing.min(STEP_BYTES.max(into.len())));
-        }
-        let taken = usize::try_from(inflater.total_in()).map_err(|_| Flaw::Inflate)?;
-        let rest = deflate.get(taken..).ok_or(Flaw::Inflate)?;
-        let before = (inflater.total_in(), into.len());
-        let status = inflater.decompress_vec(rest, into, FlushDecompress::None).map_err(|_| Flaw::Inflate)?;
-        if wide(into.len()) > raw_len {
-            return Err(too_long);
-        }
-        match status {
-            Status::StreamEnd if wide(into.len()) != raw_len => {
-                return Err(Flaw::RawLength { expected: raw_len, found: wide(into.len()) });
-            }
-            Status::StreamEnd if inflater.total_in() != wide(deflate.len()) => return Err(Flaw::Inflate),
-            Status::StreamEnd => return Ok(()),
-            // No progress although there was room: the stream wants input that is not there.
-            _ if before == (inflater.total_in(), into.len()) => return Err(Flaw::Inflate),
-            _ => {}
-        }
-    }
 }
 
 /// Takes fixed-size little-endian numbers off a slice; nothing panics, nothing is read twice.

@@ -22,6 +22,7 @@ mod fault;
 mod footer;
 mod header;
 mod index;
+mod inflate;
 mod layout;
 mod member;
 mod model;
@@ -52,7 +53,7 @@ mod tests;
 
 pub use crate::read_at::ReadAt;
 pub use check::{Finding, Report, Severity, StreamReport, check};
-pub use codec::{Codec, GzipCodec, Packed};
+pub use codec::{Codec, Libdeflate, Packed, Stored, ZlibNg};
 pub use fault::{Fault, Flaw};
 pub use header::{ArchiveHeader, ArchiveId, PART, SourceKind, WITHOUT};
 pub use model::{MemberEntry, Section, Stream, StreamKind, StreamSpec, Summary, TocEntry, Trailer};

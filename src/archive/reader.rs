@@ -121,11 +121,13 @@ impl<R: ReadAt> Archive<R> {
     /// Puts the member's raw bytes into `into` after every check held: stored CRC, header, lengths, raw CRC, rows.
     /// On an error `into` is empty.
     pub fn read_member(&self, member: &MemberEntry, into: &mut Vec<u8>) -> Result<RowDigest> {
-        into.clear();
         let mut stored = Vec::new();
-        read_span(&self.source, member.offset, member.stored, &mut stored)?;
-        let contents = check_member(&stored, member, self.id(), into)?;
-        Ok(contents)
+        let read = read_span(&self.source, member.offset, member.stored, &mut stored);
+        let checked = read.and_then(|()| check_member(&stored, member, self.id(), into));
+        if checked.is_err() {
+            into.clear();
+        }
+        Ok(checked?)
     }
 }
 

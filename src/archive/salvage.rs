@@ -187,7 +187,7 @@ fn copy_members<R: ReadAt, W: io::Write>(
             rows: contents.tag.rows,
             crc32: contents.crc32,
             digest: contents.digest,
-            deflate: deflate.to_vec(),
+            bytes: deflate.to_vec(),
         };
         writer.append(*id, &packed)?;
         if contents.kind != StreamKind::Rows && contents.kind != StreamKind::Pages {

@@ -7,7 +7,7 @@ use std::io;
 
 use crc32fast::Hasher;
 
-use crate::checksum::RowDigest;
+use crate::checksum::{PIECE_BYTES, RowDigest};
 use crate::error::{Context, Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::units::{RawBytes, StoredBytes, human_count};
@@ -86,7 +86,7 @@ impl<W: io::Write> Writer<W> {
             ));
         }
         let framing = wide(HEADER_BYTES).saturating_add(wide(TRAILER_BYTES));
-        let stored = framing.saturating_add(wide(packed.deflate.len()));
+        let stored = framing.saturating_add(wide(packed.bytes.len()));
         let tag = Tag {
             kind: MemberKind::Data(kind),
             archive: self.header.id,
@@ -100,7 +100,7 @@ impl<W: io::Write> Writer<W> {
         trailer.extend_from_slice(&packed.crc32.to_le_bytes());
         let [a, b, c, d, ..] = packed.raw_len.to_le_bytes();
         trailer.extend_from_slice(&[a, b, c, d]);
-        let stored_crc32 = self.write(&[&tag.encode(&[]), &packed.deflate, &trailer])?;
+        let stored_crc32 = self.write(&[&tag.encode(&[]), &packed.bytes, &trailer])?;
         let (raw, rows) = (packed.raw_len, packed.rows);
         self.table.push(Span { stream, stored, raw, rows, crc32: packed.crc32, stored_crc32 });
         if let Some(target) = self.streams.get_mut(position_of(stream)) {
@@ -188,7 +188,7 @@ impl<W: io::Write> Writer<W> {
     fn write(&mut self, parts: &[&[u8]]) -> Result<u32> {
         self.check_sound()?;
         let mut crc = Hasher::new();
-        for part in parts {
+        for part in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
             if let Err(cause) = self.sink.write_all(part) {
                 self.failed = true;
                 return Err(Error::new(Kind::Place, "cannot write the archive").because(cause));

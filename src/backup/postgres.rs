@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use crate::archive::{ArchiveHeader, PART, SourceKind, StreamKind, StreamSpec, Trailer, WITHOUT};
 use crate::cancel::Cancel;
@@ -16,6 +17,7 @@ use crate::pg::capture::{self, Capture, CaptureOptions, Facts};
 use crate::pg::connect::Server;
 use crate::pg::copy_out::{self, CopyTask};
 use crate::pg::script::{Script, TableData};
+use crate::pg::wire::pace::Limit;
 use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
 
@@ -66,14 +68,15 @@ async fn record(mut capture: Capture, job: &BackupJob, recorder: &Recorder, canc
     let codec = capture.session().codec();
     let mut contents = Contents::new(capture.take_script(), codec, streams.tables, streams.pre_data, job.content);
     let feed = recorder.feed();
+    let limit = job.limit_rate.map(|rate| Arc::new(Limit::new(rate)));
     let (schema, data) = (job.content != Content::DataOnly, job.content != Content::SchemaOnly);
 
     write_section(&mut contents, StreamKind::PreData, streams.pre_data, schema, feed).await?;
     match data {
-        true => copy_rows(&capture, contents.tables(), job, recorder, cancel).await?,
+        true => copy_rows(&capture, contents.tables(), source(&capture, job, limit.clone()), recorder, cancel).await?,
         false => end_tables(streams.tables, recorder).await?,
     }
-    write_large_objects(&mut contents, capture.session(), streams.large_objects, data, feed).await?;
+    write_large_objects(&mut contents, capture.session(), streams.large_objects, data, limit.as_deref(), feed).await?;
     write_section(&mut contents, StreamKind::Sequences, streams.sequences, data, feed).await?;
     write_post_data(&mut contents, capture.session(), streams.post_data, schema, feed).await?;
 
@@ -120,19 +123,23 @@ fn streams(script: &Script) -> Vec<StreamSpec> {
     sections.into_iter().map(section).chain(script.tables.iter().map(table)).collect()
 }
 
+fn source(capture: &Capture, job: &BackupJob, limit: Option<Arc<Limit>>) -> copy_out::Source {
+    copy_out::Source {
+        server: capture.reached().server.clone(),
+        snapshot: capture.snapshot_id().to_owned(),
+        connections: NonZeroUsize::new(job.jobs).unwrap_or(NonZeroUsize::MIN),
+        limit,
+    }
+}
+
 /// Rows by data connections, for as long as the coordinator stands: if it dies, nobody vouches for the snapshot.
 async fn copy_rows(
     capture: &Capture,
     tables: impl Iterator<Item = (&TableData, StreamId)>,
-    job: &BackupJob,
+    source: copy_out::Source,
     recorder: &Recorder,
     cancel: &Cancel,
 ) -> Result<()> {
-    let source = copy_out::Source {
-        server: capture.reached().server.clone(),
-        snapshot: capture.snapshot_id().to_owned(),
-        connections: NonZeroUsize::new(job.jobs).unwrap_or(NonZeroUsize::MIN),
-    };
     let tasks = tables.map(|(table, stream)| task(table, stream)).collect();
     let copying = copy_out::run(&source, tasks, recorder.feed(), cancel);
     tokio::select! {
@@ -155,6 +162,7 @@ fn task(table: &TableData, stream: StreamId) -> CopyTask {
         prefix: table.copy_from.clone(),
         bytes_estimate: table.bytes_estimate,
         lock: true,
+        ranges: table.ranges.clone(),
     }
 }
 

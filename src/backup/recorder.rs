@@ -5,12 +5,12 @@
 
 use tokio::task::JoinHandle;
 
-use crate::archive::{ArchiveHeader, Codec, GzipCodec, StreamSpec, Summary, Trailer, Writer};
+use crate::archive::{ArchiveHeader, Codec, Libdeflate, Stored, StreamSpec, Summary, Trailer, Writer, ZlibNg};
 use crate::cancel::Cancel;
 use crate::checksum::HashingWriter;
 use crate::error::{Error, Kind, Result, first_cause};
 use crate::ident::StreamId;
-use crate::job::Compress;
+use crate::job::{Compress, GzipEngine};
 use crate::pipeline::{FeedSender, QUEUE_BYTES, feed, joined, pack_into};
 use crate::progress::Progress;
 use crate::store::{Upload, explain};
@@ -92,5 +92,9 @@ impl Recorder {
 }
 
 fn codec(compress: Compress) -> Box<dyn Codec> {
-    Box::new(GzipCodec::new(compress.level()))
+    match compress {
+        Compress::Gzip { level, engine: GzipEngine::Libdeflate } => Box::new(Libdeflate::new(level)),
+        Compress::Gzip { level, engine: GzipEngine::ZlibNg } => Box::new(ZlibNg::new(level)),
+        Compress::Stored => Box::new(Stored),
+    }
 }

@@ -14,6 +14,7 @@ use crate::pg::ddl::planner_statistics::restore as restore_statistics;
 use crate::pg::encoding::Codec;
 use crate::pg::script::{Entry, LENIENT, Script, Section as ScriptSection, TableData};
 use crate::pg::session::Session;
+use crate::pg::wire::pace::Limit;
 use crate::pipeline::{BLOCK_BYTES, FeedSender};
 
 /// In the data section everything else belongs to large objects.
@@ -157,6 +158,7 @@ pub async fn write_large_objects(
     session: &Session,
     stream: StreamId,
     wanted: bool,
+    limit: Option<&Limit>,
     feed: &FeedSender,
 ) -> Result<()> {
     let mut writer = SectionWriter::new(feed, stream);
@@ -168,6 +170,9 @@ pub async fn write_large_objects(
             break;
         }
         let sql: String = batch.iter().map(large_object::write).collect();
+        if let Some(limit) = limit {
+            limit.take(sql.len()).await;
+        }
         contents.large_objects.push(writer.add(sql.as_bytes()).await?);
     }
     write_entries(contents, &mut writer, StreamKind::LargeObjects, wanted).await?;

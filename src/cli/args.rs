@@ -134,15 +134,24 @@ pub struct BackupArgs {
     /// With --output: replace FILE and FILE.meta
     #[arg(long, requires = "output")]
     pub force: bool,
-    /// gzip, gzip:0 to gzip:9, or none [default: gzip:6]
+    /// gzip, gzip:1 to gzip:9, or none [default: gzip:5]
     #[arg(long, value_name = "CODEC[:LEVEL]")]
     pub compress: Option<String>,
-    /// Connections that read one PostgreSQL database at once [default: the number of cores, at most 8]
+    /// What compresses with gzip: libdeflate or zlib-ng [default: libdeflate]
+    #[arg(long, value_name = "ENGINE", hide_short_help = true)]
+    pub gzip_engine: Option<String>,
+    /// Connections that read one PostgreSQL database at once [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub jobs: Option<String>,
     /// Threads that compress [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<String>,
+    /// Read no more bytes a second from a PostgreSQL server than this, such as 20M or 512K [default: no limit]
+    #[arg(long, value_name = "BYTES[/s]")]
+    pub limit_rate: Option<String>,
+    /// Read tables whole, one after the other, by one connection: the server's cache keeps what its users need
+    #[arg(long, conflicts_with = "jobs")]
+    pub gentle: bool,
     /// Definitions without rows (PostgreSQL)
     #[arg(long, conflicts_with = "data_only")]
     pub schema_only: bool,

@@ -97,6 +97,7 @@ fn backup_job(job: &BackupJob) -> Value {
         "copies": job.copies,
         "compress": job.compress.to_string(),
         "jobs": job.jobs,
+        "limit_rate": job.limit_rate,
         "threads": job.threads,
         "content": job.content.name(),
         "state_dir": job.state_dir,

@@ -1,6 +1,7 @@
 //! What to back up, how, and where to.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct BackupJob {
     pub compress: Compress,
     /// Connections that read one PostgreSQL database at once.
     pub jobs: usize,
+    /// Bytes that all of them together read in a second.
+    pub limit_rate: Option<NonZeroU64>,
     /// Threads that compress.
     pub threads: usize,
     pub content: Content,
@@ -106,19 +109,44 @@ impl Place {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Compress {
-    /// gzip members of this level, 0 to 9.
-    Gzip(u32),
+    /// gzip members of this level, 1 to 9.
+    Gzip { level: u32, engine: GzipEngine },
     /// gzip members of stored blocks.
     Stored,
 }
 
-impl Compress {
-    /// The level that the codec is made with.
-    pub fn level(self) -> u32 {
+/// What makes gzip members; what they hold does not tell which.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum GzipEngine {
+    #[default]
+    Libdeflate,
+    ZlibNg,
+}
+
+impl GzipEngine {
+    pub const ALL: [GzipEngine; 2] = [GzipEngine::Libdeflate, GzipEngine::ZlibNg];
+
+    /// As `--gzip-engine` takes it.
+    pub const fn name(self) -> &'static str {
         match self {
-            Compress::Gzip(level) => level,
-            Compress::Stored => 0,
+            GzipEngine::Libdeflate => "libdeflate",
+            GzipEngine::ZlibNg => "zlib-ng",
         }
+    }
+
+    /// The fastest level whose output is no larger than that of `gzip -9`: docs/PERFORMANCE.md.
+    pub const fn level(self) -> u32 {
+        match self {
+            GzipEngine::Libdeflate => 5,
+            GzipEngine::ZlibNg => 6,
+        }
+    }
+}
+
+impl Default for Compress {
+    fn default() -> Self {
+        let engine = GzipEngine::default();
+        Compress::Gzip { level: engine.level(), engine }
     }
 }
 
@@ -126,7 +154,7 @@ impl Compress {
 impl fmt::Display for Compress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Compress::Gzip(level) => write!(f, "gzip:{level}"),
+            Compress::Gzip { level, .. } => write!(f, "gzip:{level}"),
             Compress::Stored => f.write_str("none"),
         }
     }

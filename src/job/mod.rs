@@ -8,7 +8,9 @@ mod context;
 mod restore;
 mod stored;
 
-pub use backup::{BackupJob, Compress, Content, GlobalsSource, Limits, Place, PostgresSource, Source, SqliteSource};
+pub use backup::{
+    BackupJob, Compress, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Source, SqliteSource,
+};
 pub use context::Context;
 pub use restore::{Adaptation, ArchiveChoice, PostgresTarget, RestoreJob, Selection, TableName};
 pub use stored::{ListJob, VerifyJob};

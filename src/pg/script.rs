@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::error::Result;
 use crate::ident::{Ident, QualifiedName};
 use crate::pg::catalog::Catalog;
+use crate::pg::copy_out::Ranges;
 use crate::pg::ddl::acl;
 use crate::pg::filter::Switch;
 use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
@@ -62,12 +63,13 @@ pub struct TableData {
     pub copy_to: String,
     /// `COPY … FROM stdin;` and a newline. It names the root of the partition tree where rows may move to another part.
     pub copy_from: String,
+    /// On the server's disk, TOAST included.
     pub bytes_estimate: u64,
     /// `pg_class.relfilenode` as of the snapshot.
     pub filenode: u32,
     pub unlogged: bool,
-    /// A heap whose rows are all wanted: it may be read in ctid ranges.
-    pub can_split: bool,
+    /// For a heap whose rows are all wanted, where the server reads ranges of `ctid` without reading all.
+    pub ranges: Option<Ranges>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -22,8 +22,10 @@ use super::settings::{EMPTY_SEARCH_PATH, NO_TIMEOUT, Purpose, pin};
 use super::stream::Stream;
 
 pub mod input;
+pub mod pace;
 
-use input::{CopySink, Input, Walk, server_error};
+use input::{CopySink, Input, Reading, Walk, server_error};
+use pace::Pace;
 
 /// Answers to our own queries on a data connection are a handful of short rows.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -56,6 +58,7 @@ pub struct Conn {
     reached: Reached,
     key: CancelKey,
     codec: Codec,
+    reading: Reading,
     state: State,
 }
 
@@ -79,7 +82,8 @@ impl Conn {
                         Purpose::Write => Codec::converted(&server_encoding),
                     };
                     let reached = Reached { server: pinned(server, host), guard };
-                    break Conn { stream, input, out: BytesMut::new(), reached, key, codec, state: State::Idle };
+                    let (out, reading) = (BytesMut::new(), Reading::default());
+                    break Conn { stream, input, out, reached, key, codec, reading, state: State::Idle };
                 }
                 Err(failure) => dialler.refused(guard, failure)?,
             }
@@ -100,6 +104,11 @@ impl Conn {
         self.execute(format!("SET client_encoding = '{}'", codec.client_encoding()).as_bytes()).await?;
         self.codec = codec;
         Ok(())
+    }
+
+    /// How rows are read from now on.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.reading.pace = pace;
     }
 
     /// How text of ours becomes bytes of this session.
@@ -151,12 +160,13 @@ impl Conn {
     /// Starts `COPY … TO STDOUT`.
     pub async fn copy_out(&mut self, sql: &[u8]) -> Result<(), Failure> {
         self.begin(sql).await?;
+        self.reading.came = 0;
         self.expect_copy(b'H').await
     }
 
     /// Gives rows to `sink` until it is full or all have come.
     pub async fn copy_read(&mut self, sink: &mut impl CopySink) -> Result<CopyStep, Failure> {
-        match read_rows(&mut self.input, &mut self.stream, sink).await? {
+        match read_rows(&mut self.input, &mut self.stream, sink, &mut self.reading).await? {
             (CopyStep::Full, _) => Ok(CopyStep::Full),
             (done, failed) => self.ready(done, failed),
         }
@@ -315,10 +325,11 @@ pub(super) async fn read_rows<S: AsyncRead + Unpin>(
     input: &mut Input,
     stream: &mut S,
     sink: &mut impl CopySink,
+    reading: &mut Reading,
 ) -> Result<(CopyStep, Option<ServerError>), Failure> {
     let (mut ended, mut count, mut failed) = (false, None, None);
     loop {
-        if !ended && input.copy(stream, sink).await? == Walk::Full {
+        if !ended && input.copy(stream, sink, reading).await? == Walk::Full {
             return Ok((CopyStep::Full, None));
         }
         let (tag, body) = input.message(stream).await?;

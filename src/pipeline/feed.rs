@@ -51,7 +51,7 @@ pub enum Feed {
 pub fn feed(budget: usize) -> (FeedSender, FeedReceiver) {
     let (sender, receiver) = mpsc::channel(1024);
     let budget_bytes = budget.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-    let spare = Spare::default();
+    let spare = Spare::of_blocks();
     let sender =
         FeedSender { sender, budget: Arc::new(Semaphore::new(budget_bytes)), budget_bytes, spare: spare.clone() };
     (sender, FeedReceiver { receiver, spare })
@@ -68,6 +68,13 @@ pub struct FeedSender {
 impl FeedSender {
     /// An empty buffer for the next block; one that a packed block left behind where there is one.
     pub fn buffer(&self) -> Vec<u8> {
+        let mut buffer = self.spare.take();
+        buffer.clear();
+        buffer
+    }
+
+    /// As `buffer`, with what it held before: for who writes over it, so that it is not zeroed for that.
+    pub fn used_buffer(&self) -> Vec<u8> {
         self.spare.take()
     }
 
@@ -110,24 +117,39 @@ impl FeedReceiver {
     }
 }
 
-/// Buffers that go round between producers and packers, so that a block costs no allocation.
-#[derive(Clone, Debug, Default)]
-pub struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+/// Buffers that go round, so that a block costs no allocation: raw ones between producers and packers, packed ones between
+/// packers and the writer.
+#[derive(Clone, Debug)]
+pub struct Spare {
+    kept: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Capacity of a new one.
+    fresh: usize,
+}
 
 impl Spare {
     /// More than this many wait for nobody.
     const KEPT: usize = 16;
 
-    fn take(&self) -> Vec<u8> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 16))
+    fn of_blocks() -> Self {
+        Spare { kept: Arc::default(), fresh: BLOCK_BYTES + BLOCK_BYTES / 16 }
     }
 
-    /// Keeps the buffer for the next block; one that grew for a huge row is freed instead.
-    pub fn give(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < Self::KEPT && buffer.capacity() <= 2 * BLOCK_BYTES {
+    /// A new one takes the size that its first contents need.
+    pub fn of_members() -> Self {
+        Spare { kept: Arc::default(), fresh: 0 }
+    }
+
+    /// With whatever it held before.
+    pub fn take(&self) -> Vec<u8> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(self.fresh))
+    }
+
+    /// Keeps the buffer for the next block. One that grew for a huge row is freed, and so is one that would have to grow.
+    pub fn give(&self, buffer: Vec<u8>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = self.fresh.min(BLOCK_BYTES)..=2 * BLOCK_BYTES;
+        if kept.len() < Self::KEPT && fits.contains(&buffer.capacity()) {
             kept.push(buffer);
         }
     }

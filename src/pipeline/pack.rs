@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::progress::Progress;
 
-use super::feed::{Feed, FeedReceiver, Spare};
+use super::feed::{Block, Feed, FeedReceiver, Spare};
 
 /// What the writer gets, in whatever order the packers finish.
 enum Work {
@@ -41,16 +41,16 @@ pub fn pack_into<W: Write>(
     cancel: &Cancel,
     progress: &Progress,
 ) -> Result<Writer<W>> {
-    let spare = receiver.spare();
+    let spares = Spares { raw: receiver.spare(), packed: Spare::of_members() };
     let queue = Mutex::new(Queue { receiver, next_ticket: 0 });
     let (sender, packed) = sync_channel(codecs.len() * 2);
     let written = thread::scope(|scope| {
         for codec in codecs {
-            let (sender, queue, spare) = (sender.clone(), &queue, &spare);
-            scope.spawn(move || pack_blocks(queue, codec, spare, &sender));
+            let (sender, queue, spares) = (sender.clone(), &queue, &spares);
+            scope.spawn(move || pack_blocks(queue, codec, spares, &sender));
         }
         drop(sender);
-        let written = write_in_order(packed, &mut writer, cancel, progress);
+        let written = write_in_order(packed, &mut writer, &spares.packed, cancel, progress);
         if written.is_err() {
             cancel.cancel();
         }
@@ -73,15 +73,21 @@ impl Queue {
     }
 }
 
+/// Where buffers of blocks and of members go round.
+struct Spares {
+    raw: Spare,
+    packed: Spare,
+}
+
 /// One packer thread: ends when the producers are gone or the writer is.
-fn pack_blocks(queue: &Mutex<Queue>, mut codec: Box<dyn Codec>, spare: &Spare, sender: &SyncSender<Ticketed>) {
+fn pack_blocks(queue: &Mutex<Queue>, mut codec: Box<dyn Codec>, spares: &Spares, sender: &SyncSender<Ticketed>) {
     loop {
         let Some((ticket, message)) = queue.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let work = match message {
             Feed::End { stream, rows } => Work::End { stream, rows },
-            Feed::Block(block) => match pack(codec.as_mut(), &block.bytes, block.rows.as_ref()) {
+            Feed::Block(block) => match pack(codec.as_mut(), &block, spares.packed.take()) {
                 Ok(packed) => {
-                    spare.give(block.bytes);
+                    spares.raw.give(block.bytes);
                     Work::Member { stream: block.stream, packed, permit: block.permit }
                 }
                 Err(error) => Work::Failed(error),
@@ -94,9 +100,9 @@ fn pack_blocks(queue: &Mutex<Queue>, mut codec: Box<dyn Codec>, spare: &Spare, s
 }
 
 /// Compresses one block and compares the rows found in it with the rows that the producer counted.
-fn pack(codec: &mut dyn Codec, bytes: &[u8], rows: Option<&super::RowSpan>) -> Result<Packed> {
-    let packed = codec.pack(bytes, rows.map(|span| span.at.clone()))?;
-    match rows {
+fn pack(codec: &mut dyn Codec, block: &Block, buffer: Vec<u8>) -> Result<Packed> {
+    let packed = codec.pack_into(&block.bytes, block.rows.as_ref().map(|span| span.at.clone()), buffer)?;
+    match &block.rows {
         Some(span) if span.count != packed.rows => Err(Error::new(
             Kind::Bug,
             format!("a block of {} rows was counted as {} by its producer", packed.rows, span.count),
@@ -108,6 +114,7 @@ fn pack(codec: &mut dyn Codec, bytes: &[u8], rows: Option<&super::RowSpan>) -> R
 fn write_in_order<W: Write>(
     packed: Receiver<Ticketed>,
     writer: &mut Writer<W>,
+    spare: &Spare,
     cancel: &Cancel,
     progress: &Progress,
 ) -> Result<()> {
@@ -117,7 +124,7 @@ fn write_in_order<W: Write>(
         early.insert(ticket, work);
         while let Some(work) = early.remove(&due) {
             cancel.check()?;
-            write_one(work, writer, progress)?;
+            write_one(work, writer, spare, progress)?;
             due += 1;
         }
     }
@@ -127,14 +134,15 @@ fn write_in_order<W: Write>(
     }
 }
 
-fn write_one<W: Write>(work: Work, writer: &mut Writer<W>, progress: &Progress) -> Result<()> {
+fn write_one<W: Write>(work: Work, writer: &mut Writer<W>, spare: &Spare, progress: &Progress) -> Result<()> {
     match work {
         Work::Failed(error) => Err(error),
         Work::End { stream, rows } => writer.end_stream(stream, rows),
         Work::Member { stream, packed, permit } => {
             writer.append(stream, &packed)?;
             progress.add_raw(packed.raw_len, packed.rows);
-            progress.add_stored(packed.deflate.len() as u64);
+            progress.add_stored(packed.bytes.len() as u64);
+            spare.give(packed.bytes);
             drop(permit);
             Ok(())
         }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::archive::{
-    Archive, ArchiveHeader, ArchiveId, Codec, GzipCodec, SourceKind, StreamKind, StreamSpec, Trailer, Writer,
+    Archive, ArchiveHeader, ArchiveId, Codec, Libdeflate, SourceKind, StreamKind, StreamSpec, Trailer, Writer,
 };
 use crate::cancel::Cancel;
 use crate::error::{Kind, Result};
@@ -27,7 +27,7 @@ fn table(name: &str) -> StreamSpec {
 }
 
 fn codecs(threads: usize) -> Vec<Box<dyn Codec>> {
-    (0..threads).map(|_| Box::new(GzipCodec::new(1)) as Box<dyn Codec>).collect()
+    (0..threads).map(|_| Box::new(Libdeflate::new(1)) as Box<dyn Codec>).collect()
 }
 
 /// A member whose rows say which block they came from; sizes differ wildly, so packers finish out of order.

@@ -51,7 +51,7 @@ fn unpack_some<R: ReadAt>(
 ) -> Result<()> {
     while let Some(member) = members.get(next.fetch_add(1, Ordering::Relaxed)) {
         cancel.check()?;
-        let mut bytes = sender.buffer();
+        let mut bytes = sender.used_buffer();
         archive.read_member(member, &mut bytes)?;
         let rows = RowSpan { at: 0..bytes.len(), count: member.rows };
         runtime.block_on(sender.block(member.stream, bytes, Some(rows)))?;

@@ -9,6 +9,7 @@
 //!
 //! Everything blocks: one thread owns an upload and its offset.
 
+mod direct;
 mod error;
 pub mod local;
 mod name;

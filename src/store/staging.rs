@@ -13,6 +13,7 @@ use rustix::fs::FileType;
 
 use crate::error::{Error, Kind, Result};
 
+use super::direct::Direct;
 use super::sys::{self, Folder, Fuse, Locked};
 use super::{Bytes, Check, Published, Upload, error};
 
@@ -32,6 +33,7 @@ pub(super) struct StagedFile {
     staging: OsString,
     naming: Naming,
     file: File,
+    direct: Direct,
     written: u64,
     state: State,
 }
@@ -71,14 +73,20 @@ impl StagedFile {
                     .hint("is another backup into this place still running?"));
             }
         };
-        Ok(StagedFile { folder, shown, leaf: leaf.to_owned(), staging, naming, file, written: 0, state: State::Open })
+        let leaf = leaf.to_owned();
+        let direct = Direct::new();
+        Ok(StagedFile { folder, shown, leaf, staging, naming, file, direct, written: 0, state: State::Open })
     }
 
     fn fuse(&self) -> &Fuse {
         self.folder.fuse()
     }
 
-    fn make_durable(&self) -> Result<()> {
+    fn make_durable(&mut self) -> Result<()> {
+        let (fuse, left) = (self.fuse().clone(), self.direct.pending());
+        if let Err(cause) = self.direct.finish(&fuse, &mut self.file) {
+            return Err(self.write_failed(left, cause));
+        }
         let cannot = |cause| error::place(format!("cannot write {} to the disk", self.shown), cause);
         sys::sync_file(self.fuse(), &self.file).map_err(cannot)?;
         let size = self.file.metadata().map_err(cannot)?.len();
@@ -87,6 +95,11 @@ impl StagedFile {
             return Err(Error::new(Kind::Damaged, what).hint("is another process writing into this file?"));
         }
         Ok(())
+    }
+
+    fn write_failed(&mut self, len: usize, cause: io::Error) -> Error {
+        self.state = State::Failed;
+        error::write_failed(&self.shown, self.written, len, self.folder.space().ok(), cause)
     }
 
     /// Gives the final name; after it only the folder's sync is missing.
@@ -147,16 +160,15 @@ impl io::Write for StagedFile {
             return Err(error::in_io(error, io::ErrorKind::Other));
         }
         let fuse = self.folder.fuse().clone();
-        match sys::write(&fuse, &mut self.file, buf) {
+        match self.direct.write(&fuse, &mut self.file, buf) {
             Ok(taken) => {
                 self.written = self.written.saturating_add(taken as u64);
                 Ok(taken)
             }
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => Err(cause),
             Err(cause) => {
-                self.state = State::Failed;
-                let (kind, space) = (cause.kind(), self.folder.space().ok());
-                Err(error::in_io(error::write_failed(&self.shown, self.written, buf.len(), space, cause), kind))
+                let kind = cause.kind();
+                Err(error::in_io(self.write_failed(buf.len(), cause), kind))
             }
         }
     }

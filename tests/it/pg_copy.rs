@@ -18,13 +18,13 @@ use miyabi_backup::pipeline::{Feed, FeedReceiver, feed};
 use crate::util::{MAJORS, TestDatabase, admin_url, psql, stock, unique};
 
 /// A coordinator that holds an exported snapshot.
-struct Coordinator {
+pub struct Coordinator {
     control: Control,
     source: Source,
 }
 
 impl Coordinator {
-    async fn new(url: &str, connections: usize) -> Self {
+    pub async fn new(url: &str, connections: usize) -> Self {
         let server = Server::from_url(url).unwrap();
         let control = connect::client(&server, Purpose::Read).await.unwrap();
         control.client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await.unwrap();
@@ -33,11 +33,12 @@ impl Coordinator {
             server: control.reached.server.clone(),
             snapshot: row.get(0),
             connections: NonZeroUsize::new(connections).unwrap(),
+            limit: None,
         };
         Coordinator { control, source }
     }
 
-    async fn task(&self, stream: u32, table: &str) -> CopyTask {
+    pub async fn task(&self, stream: u32, table: &str) -> CopyTask {
         let sql = "SELECT c.oid, c.relfilenode, c.relkind FROM pg_catalog.pg_class c \
                    WHERE c.relname = $1 AND c.relnamespace = 'public'::pg_catalog.regnamespace";
         let row = self.control.client.query_one(sql, &[&table]).await.unwrap();
@@ -53,10 +54,11 @@ impl Coordinator {
             relfilenode: Some(file),
             bytes_estimate: 0,
             lock: true,
+            ranges: None,
         }
     }
 
-    async fn run(&self, tasks: Vec<CopyTask>) -> (Result<Copied>, BTreeMap<u32, Collected>) {
+    pub async fn run(&self, tasks: Vec<CopyTask>) -> (Result<Copied>, BTreeMap<u32, Collected>) {
         self.run_with(tasks, &Cancel::new()).await
     }
 
@@ -70,14 +72,14 @@ impl Coordinator {
 }
 
 #[derive(Default)]
-struct Collected {
-    rows: Vec<u8>,
-    count: u64,
+pub struct Collected {
+    pub rows: Vec<u8>,
+    pub count: u64,
     blocks: Vec<Vec<u8>>,
-    ended: Option<Option<u64>>,
+    pub ended: Option<Option<u64>>,
 }
 
-async fn collect(mut receiver: FeedReceiver) -> BTreeMap<u32, Collected> {
+pub async fn collect(mut receiver: FeedReceiver) -> BTreeMap<u32, Collected> {
     let mut streams: BTreeMap<u32, Collected> = BTreeMap::new();
     while let Some(message) = receiver.recv().await {
         match message {
@@ -107,7 +109,7 @@ fn servers_copy(database: &TestDatabase, sql: &str) -> Vec<u8> {
     output.stdout
 }
 
-fn chain(outcome: Result<Copied>) -> (Error, String) {
+pub fn chain(outcome: Result<Copied>) -> (Error, String) {
     let error = outcome.expect_err("the run is disturbed");
     let text = error.chain();
     (error, text)
@@ -166,26 +168,6 @@ async fn copied_rows_equal_the_servers_own_copy() {
         assert!(streams[&1].blocks.len() > 1, "the large table takes several blocks");
         assert_eq!(streams[&4].blocks.len(), 3);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ranges_of_a_table_are_one_stream() {
-    let database = TestDatabase::new(18, "copy_ranges");
-    database.psql("CREATE TABLE many AS SELECT g AS id FROM generate_series(1, 50000) g");
-    let coordinator = Coordinator::new(&database.url(), 3).await;
-    let whole = coordinator.task(7, "many").await;
-    let range = |from: u32, to: &str| CopyTask {
-        select: format!("COPY (SELECT * FROM ONLY public.many WHERE ctid >= '({from},0)' {to}) TO STDOUT"),
-        ..whole.clone()
-    };
-    let tasks = vec![range(0, "AND ctid < '(50,0)'"), range(50, "AND ctid < '(100,0)'"), range(100, "")];
-    let (copied, streams) = coordinator.run(tasks).await;
-    assert_eq!(copied.unwrap().rows, 50_000);
-    assert_eq!(streams[&7].ended, Some(Some(50_000)));
-    let mut ids: Vec<&[u8]> = streams[&7].rows.split(|byte| *byte == b'\n').filter(|id| !id.is_empty()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), 50_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,17 +7,18 @@ use std::io::Write;
 use crate::checksum::crc32;
 
 use super::Sample;
-use crate::archive::codec::{Codec, GzipCodec};
+use crate::archive::codec::{Codec, Stored, ZlibNg};
 use crate::archive::footer::Footer;
 use crate::archive::header::{ArchiveId, Prelude};
 use crate::archive::index::{Encoded, Index};
+use crate::archive::inflate::inflate;
 use crate::archive::layout::{BODY_AT, BODY_BYTES_MAX, CRC_BYTES, FOOTER_BYTES, HEADER_BYTES, MAGIC};
-use crate::archive::member::{MemberKind, Tag, empty_member, inflate, parse_header};
+use crate::archive::member::{MemberKind, Tag, empty_member, parse_header};
 use crate::archive::tail::{read_footer, read_index};
 
 /// Name (`damaged-…` or `unsupported-…`) and bytes of each.
 pub fn bad_archives() -> Vec<(&'static str, Vec<u8>)> {
-    let good = Sample::small().archive_by(&mut GzipCodec::new(0));
+    let good = Sample::small().archive_by(&mut Stored);
     let mut all = cut(&good);
     all.extend(members(&good));
     all.extend(tails(&good));
@@ -89,7 +90,7 @@ fn members(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     };
     let mut other = Sample::small();
     other.header.id = ArchiveId([7; 16]);
-    let other = other.archive_by(&mut GzipCodec::new(0));
+    let other = other.archive_by(&mut Stored);
     vec![
         ("damaged-byte-in-a-member", edited(3, &|member| member[HEADER_BYTES + 40] ^= 1)),
         ("damaged-byte-in-a-header", edited(3, &|member| member[30] ^= 1)),
@@ -240,10 +241,10 @@ fn set_prelude(member: &mut [u8], prelude: Prelude) {
 
 /// The member with other contents and everything in it true, but for what the index says.
 fn reframed(member: &[u8], raw: &[u8]) -> Vec<u8> {
-    let packed = GzipCodec::new(9).pack(raw, None).unwrap();
-    let stored = (HEADER_BYTES + packed.deflate.len() + 8) as u64;
+    let packed = ZlibNg::new(9).pack(raw, None).unwrap();
+    let stored = (HEADER_BYTES + packed.bytes.len() + 8) as u64;
     let tag = Tag { raw: packed.raw_len, stored, ..parse_header(member, 0).unwrap().tag };
-    [tag.encode(&[]), packed.deflate, packed.crc32.to_le_bytes().to_vec(), (raw.len() as u32).to_le_bytes().to_vec()]
+    [tag.encode(&[]), packed.bytes, packed.crc32.to_le_bytes().to_vec(), (raw.len() as u32).to_le_bytes().to_vec()]
         .concat()
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::ident::StreamId;
 
-use crate::archive::codec::{Codec, GzipCodec};
+use crate::archive::codec::{Codec, Libdeflate, Stored, ZlibNg};
 use crate::archive::header::{ArchiveHeader, ArchiveId, SourceKind};
 use crate::archive::model::{Section, StreamKind, StreamSpec, TocEntry, Trailer};
 use crate::archive::writer::Writer;
@@ -30,6 +30,16 @@ pub fn sample_header() -> ArchiveHeader {
             ("encoding".to_owned(), "UTF8".to_owned()),
         ]),
         sections: ["pre-data", "data", "post-data"].map(str::to_owned).to_vec(),
+    }
+}
+
+/// Any of the codecs at any of its levels, by a number.
+pub fn any_codec(number: usize) -> Box<dyn Codec> {
+    let level = number as u32 / 3 % 9 + 1;
+    match number % 3 {
+        0 => Box::new(Libdeflate::new(level)),
+        1 => Box::new(ZlibNg::new(level)),
+        _ => Box::new(Stored),
     }
 }
 
@@ -147,9 +157,9 @@ impl Sample {
         }
     }
 
-    /// The finished archive at level 6.
+    /// The finished archive as a backup makes it by default.
     pub fn archive(&self) -> Vec<u8> {
-        self.archive_by(&mut GzipCodec::new(6))
+        self.archive_by(&mut Libdeflate::new(5))
     }
 
     pub fn archive_by(&self, codec: &mut dyn Codec) -> Vec<u8> {

@@ -9,17 +9,21 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
     let mut typed: Vec<(&'static str, &'static str, &Option<String>)> =
         vec![("zone", "--zone", &args.common.zone), ("state_dir", "--state-dir", &args.common.state_dir)];
     let off = |switch: bool| switch.then(|| "false".to_owned());
-    let (globals, role_passwords) = match &args.command {
-        Command::Backup(backup) => (off(backup.no_globals), off(backup.no_role_passwords)),
-        _ => (None, None),
+    let on = |switch: bool| switch.then(|| "true".to_owned());
+    let (globals, role_passwords, gentle) = match &args.command {
+        Command::Backup(backup) => (off(backup.no_globals), off(backup.no_role_passwords), on(backup.gentle)),
+        _ => (None, None, None),
     };
+    typed.push(("gentle", "--gentle", &gentle));
     typed.push(("globals", "--no-globals", &globals));
     typed.push(("role_passwords", "--no-role-passwords", &role_passwords));
     match &args.command {
         Command::Backup(backup) => typed.extend([
             ("jobs", "--jobs", &backup.jobs),
             ("threads", "--threads", &backup.threads),
+            ("limit_rate", "--limit-rate", &backup.limit_rate),
             ("compress", "--compress", &backup.compress),
+            ("gzip_engine", "--gzip-engine", &backup.gzip_engine),
             ("lock_timeout", "--lock-timeout", &backup.lock_timeout),
             ("staging", "--staging", &backup.staging),
             ("sqlite_yield", "--sqlite-yield", &backup.sqlite_yield),

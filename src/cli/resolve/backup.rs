@@ -51,7 +51,8 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         place,
         copies,
         compress: values::compress(config)?,
-        jobs: values::count(config, "jobs", machine::connections())?,
+        jobs: connections(config)?,
+        limit_rate: values::rate(config, "limit_rate")?,
         threads: values::count(config, "threads", machine::cores())?,
         content: content(args.schema_only, args.data_only),
         state_dir: machine::state_dir(config)?,
@@ -65,6 +66,12 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
     };
     let schedule = values::time_of_day(config, "schedule.at")?;
     Ok(Backup { job: (!job.sources.is_empty()).then_some(job), failures, retention, schedule })
+}
+
+/// `gentle` goes before `jobs`: one connection never reads a table in parts.
+fn connections(config: &Config) -> Result<usize> {
+    let jobs = values::count(config, "jobs", machine::cores())?;
+    Ok(if values::switch(config, "gentle", false)? { 1 } else { jobs })
 }
 
 pub fn content(schema_only: bool, data_only: bool) -> Content {

@@ -1,5 +1,6 @@
 //! Text → numbers, durations, codecs, times. Each error names the setting, what was expected and what was found.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,10 +9,9 @@ use jiff::tz::TimeZone;
 
 use crate::cli::config::{Config, Setting};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Compress, TableName};
+use crate::job::{Compress, GzipEngine, TableName};
 
 const COUNT_MAX: usize = 256;
-const GZIP_LEVEL: u32 = 6;
 
 /// What an error says about one value.
 pub fn unusable(what: &dyn std::fmt::Display, expected: &str, found: &str) -> Error {
@@ -44,25 +44,55 @@ fn parse_duration(text: &str) -> Option<Duration> {
     number.checked_mul(seconds).map(Duration::from_secs)
 }
 
+/// Bytes a second.
+pub fn rate(config: &Config, key: &str) -> Result<Option<NonZeroU64>> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(None) };
+    let rate = parse_bytes(value.strip_suffix("/s").unwrap_or(value)).and_then(NonZeroU64::new);
+    rate.map(Some).ok_or_else(|| unusable(origin, "bytes a second such as 20M, 512K or 1G", value))
+}
+
+/// A number with `K`, `M` or `G`: 1024 of the next smaller each, as in `KiB`; without one it counts bytes.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit: u64 = match unit.trim() {
+        "" => 1,
+        "k" | "K" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
 pub fn compress(config: &Config) -> Result<Compress> {
-    let Some(Setting { value, origin }) = config.get("compress") else { return Ok(Compress::Gzip(GZIP_LEVEL)) };
+    let engine = gzip_engine(config)?;
+    let gzip = Compress::Gzip { level: engine.level(), engine };
+    let Some(Setting { value, origin }) = config.get("compress") else { return Ok(gzip) };
     let (codec, level) = match value.split_once(':') {
         Some((codec, level)) => (codec, Some(level)),
         None => (value.as_str(), None),
     };
+    let level_from = |lowest: u32, highest: u32| {
+        let level = level.and_then(|level| level.parse().ok()).filter(|level| (lowest..=highest).contains(level));
+        level.ok_or_else(|| unusable(origin, &format!("{codec}:{lowest} to {codec}:{highest}"), value))
+    };
     match (codec, level) {
         ("none", None) => Ok(Compress::Stored),
-        ("gzip", None) => Ok(Compress::Gzip(GZIP_LEVEL)),
-        ("gzip", Some(level)) => {
-            let level = level.parse().ok().filter(|level| (0..=9).contains(level));
-            level.map(Compress::Gzip).ok_or_else(|| unusable(origin, "gzip:0 to gzip:9", value))
-        }
+        ("gzip", None) => Ok(gzip),
+        ("gzip", Some(_)) => Ok(Compress::Gzip { level: level_from(1, 9)?, engine }),
         ("zstd", _) => {
             Err(Error::new(Kind::Usage, format!("cannot use {origin}: zstd is not supported by this version"))
-                .hint("use gzip, gzip:0 to gzip:9, or none"))
+                .hint("use gzip, gzip:1 to gzip:9, or none"))
         }
-        _ => Err(unusable(origin, "gzip, gzip:0 to gzip:9, or none", value)),
+        _ => Err(unusable(origin, "gzip, gzip:1 to gzip:9, or none", value)),
     }
+}
+
+fn gzip_engine(config: &Config) -> Result<GzipEngine> {
+    let Some(Setting { value, origin }) = config.get("gzip_engine") else { return Ok(GzipEngine::default()) };
+    let engine = GzipEngine::ALL.into_iter().find(|engine| engine.name() == value);
+    engine.ok_or_else(|| unusable(origin, &GzipEngine::ALL.map(GzipEngine::name).join(" or "), value))
 }
 
 pub fn switch(config: &Config, key: &str, default: bool) -> Result<bool> {
@@ -164,6 +194,15 @@ mod tests {
         assert_eq!(parse_duration("5 min"), Some(Duration::from_secs(300)));
         for wrong in ["", "s", "-1s", "1d", "1.5s", "99999999999999999999", "18446744073709551615h", "ö"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn byte_counts_are_binary() {
+        assert_eq!(parse_bytes("20M"), Some(20 << 20));
+        assert_eq!((parse_bytes("7"), parse_bytes("512 KiB")), (Some(7), Some(512 << 10)));
+        for wrong in ["", "M", "-1", "1.5M", "20MB", "20m", "20 M/s", "99999999999G"] {
+            assert_eq!(parse_bytes(wrong), None, "{wrong}");
         }
     }
 

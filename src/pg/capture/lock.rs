@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::QualifiedName;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
+use crate::pg::script::tables::TableSize;
 use crate::pg::selection::Matches;
 use crate::pg::session::Session;
 
@@ -161,18 +162,21 @@ pub async fn sizes(
     session: &Session,
     catalog: &Catalog,
     conditions: &HashMap<u32, String>,
-) -> Result<HashMap<u32, u64>> {
+) -> Result<HashMap<u32, TableSize>> {
     let tables = catalog
         .relations
         .iter()
         .filter(|relation| relation.kind == RelationKind::Table)
         .filter(|relation| catalog.selection.fills(relation) || conditions.contains_key(&relation.oid()));
     let oids: Vec<u32> = tables.map(Relation::oid).collect();
-    let sql = "SELECT o.oid, pg_catalog.pg_table_size(o.oid::pg_catalog.regclass) AS bytes
+    let sql = "SELECT o.oid, pg_catalog.pg_table_size(o.oid::pg_catalog.regclass) AS bytes,
+           pg_catalog.pg_relation_size(o.oid::pg_catalog.regclass)
+             / pg_catalog.current_setting('block_size')::pg_catalog.int8 AS pages
          FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o (oid)";
     let mut sizes = HashMap::new();
     for row in session.query(sql, &[&oids]).await? {
-        sizes.insert(row.u32("oid")?, u64::try_from(row.opt_i64("bytes")?.unwrap_or(0)).unwrap_or(0));
+        let size = |column| Ok::<_, Error>(u64::try_from(row.opt_i64(column)?.unwrap_or(0)).unwrap_or(0));
+        sizes.insert(row.u32("oid")?, TableSize { bytes: size("bytes")?, pages: size("pages")? });
     }
     Ok(sizes)
 }

@@ -1,7 +1,8 @@
 //! Rows into blocks: `COPY … FROM stdin;`, whole rows, `\.`. Pure.
 //!
 //! The server sends one row a message. A row that psql would take for the end of the data, or for two rows, is refused:
-//! what stands behind it in the script would be run as SQL.
+//! what stands behind it in the script would be run as SQL. Each row is asked for its last byte, and a block for the
+//! number of its newlines: if each row ends with one and there are no more of them than rows, none stands inside of one.
 
 use std::mem;
 
@@ -10,9 +11,6 @@ use crate::pg::wire::input::CopySink;
 use crate::pipeline::{RowSpan, feed::BLOCK_BYTES};
 
 const END_OF_DATA: &[u8] = b"\\.\n";
-
-/// The first allocation for a table that may be tiny.
-const SMALL_BYTES: usize = 8 << 10;
 
 pub struct Assembler {
     prefix: Vec<u8>,
@@ -26,9 +24,8 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    pub fn new(prefix: Vec<u8>, bytes_estimate: u64) -> Self {
-        let first = usize::try_from(bytes_estimate.saturating_mul(2)).unwrap_or(BLOCK_BYTES);
-        let bytes = Vec::with_capacity(first.clamp(SMALL_BYTES, BLOCK_BYTES));
+    /// The first block is filled into `bytes`.
+    pub fn new(prefix: Vec<u8>, bytes: Vec<u8>) -> Self {
         Assembler { prefix, bytes, row_start: 0, rows: 0, rows_total: 0, oversize_next: false, oversize_allowed: false }
     }
 
@@ -46,16 +43,17 @@ impl Assembler {
         self.oversize_allowed = true;
     }
 
-    /// The block so far, if it has a row.
-    pub fn take(&mut self) -> Option<(Vec<u8>, RowSpan)> {
+    /// The block so far, if it has a row. The next one is filled into `next`.
+    pub fn take(&mut self, next: Vec<u8>) -> Result<Option<(Vec<u8>, RowSpan)>, Failure> {
         if self.rows == 0 {
-            return None;
+            return Ok(None);
         }
         let span = RowSpan { at: self.prefix.len()..self.bytes.len(), count: self.rows };
+        check_block(self.bytes.get(span.at.clone()).unwrap_or_default(), span.count).map_err(Failure::protocol)?;
         self.bytes.extend_from_slice(END_OF_DATA);
         self.rows = 0;
         self.oversize_allowed = false;
-        Some((mem::replace(&mut self.bytes, Vec::with_capacity(BLOCK_BYTES)), span))
+        Ok(Some((mem::replace(&mut self.bytes, next), span)))
     }
 }
 
@@ -89,14 +87,22 @@ impl CopySink for Assembler {
     }
 }
 
-/// One row of COPY text: it ends with its only newline and is not the end-of-data mark.
+/// One row of COPY text: it ends with a newline and is not the end-of-data mark.
 fn check_row(row: &[u8]) -> Result<(), &'static str> {
-    match memchr::memchr2(b'\n', b'\r', row) {
-        Some(at) if at.saturating_add(1) == row.len() && row.ends_with(b"\n") => {}
-        Some(_) => return Err("a row of COPY text with a bare line break inside"),
-        None => return Err("a row of COPY text without its newline"),
+    match row {
+        END_OF_DATA => Err("a row of COPY text that is the end-of-data mark"),
+        [.., b'\n'] => Ok(()),
+        _ => Err("a row of COPY text without its newline"),
     }
-    if row == END_OF_DATA { Err("a row of COPY text that is the end-of-data mark") } else { Ok(()) }
+}
+
+/// Rows that each end with a newline have no other, and no carriage return.
+fn check_block(rows: &[u8], count: u64) -> Result<(), &'static str> {
+    let newlines = memchr::memchr_iter(b'\n', rows).count() as u64;
+    match newlines == count && memchr::memchr(b'\r', rows).is_none() {
+        true => Ok(()),
+        false => Err("a row of COPY text with a bare line break inside"),
+    }
 }
 
 #[cfg(test)]
@@ -118,55 +124,64 @@ mod tests {
 
     #[test]
     fn a_block_is_one_whole_statement() {
-        let mut assembler = Assembler::new(PREFIX.to_vec(), 0);
-        assert_eq!(assembler.take(), None);
+        let mut assembler = Assembler::new(PREFIX.to_vec(), Vec::new());
+        assert_eq!(assembler.take(Vec::new()).unwrap(), None);
         assert!(push(&mut assembler, b"1\n") && push(&mut assembler, b"\n"));
-        let (bytes, span) = assembler.take().unwrap();
+        let (bytes, span) = assembler.take(Vec::new()).unwrap().unwrap();
         assert_eq!(bytes, [PREFIX, b"1\n\n\\.\n"].concat());
         assert_eq!((&bytes[span.at], span.count), (&b"1\n\n"[..], 2));
         assert!(push(&mut assembler, b"2\n"));
-        assert_eq!(assembler.take().unwrap().0, [PREFIX, b"2\n\\.\n"].concat());
+        assert_eq!(assembler.take(Vec::new()).unwrap().unwrap().0, [PREFIX, b"2\n\\.\n"].concat());
         assert_eq!(assembler.rows_total(), 3);
     }
 
     #[test]
     fn a_block_never_outgrows_its_target_and_loses_no_row() {
         let row = [vec![b'x'; 9_999], vec![b'\n']].concat();
-        let mut assembler = Assembler::new(PREFIX.to_vec(), u64::MAX);
+        let mut assembler = Assembler::new(PREFIX.to_vec(), Vec::new());
         let mut rows = 0;
         for _ in 0..300 {
             if !push(&mut assembler, &row) {
-                let (bytes, span) = assembler.take().unwrap();
+                let (bytes, span) = assembler.take(Vec::new()).unwrap().unwrap();
                 assert!(bytes.len() <= BLOCK_BYTES && bytes.len() > BLOCK_BYTES - 20_000);
                 rows += span.count;
                 assert!(push(&mut assembler, &row));
             }
         }
-        assert_eq!(rows + assembler.take().unwrap().1.count, 300);
+        assert_eq!(rows + assembler.take(Vec::new()).unwrap().unwrap().1.count, 300);
     }
 
     #[test]
     fn a_row_larger_than_a_block_waits_for_leave_and_stands_alone() {
         let row = [vec![b'x'; 2 * BLOCK_BYTES], vec![b'\n']].concat();
-        let mut assembler = Assembler::new(PREFIX.to_vec(), 0);
+        let mut assembler = Assembler::new(PREFIX.to_vec(), Vec::new());
         assert!(push(&mut assembler, b"1\n"));
         assert!(!push(&mut assembler, &row) && assembler.oversize_next());
-        assert_eq!(assembler.take().unwrap().1.count, 1);
+        assert_eq!(assembler.take(Vec::new()).unwrap().unwrap().1.count, 1);
         assert!(!push(&mut assembler, &row) && assembler.oversize_next());
         assembler.allow_oversize();
         assert!(push(&mut assembler, &row));
         assert!(!push(&mut assembler, b"2\n") && !assembler.oversize_next());
-        assert_eq!(assembler.take().unwrap().1.count, 1);
+        assert_eq!(assembler.take(Vec::new()).unwrap().unwrap().1.count, 1);
         assert!(push(&mut assembler, b"2\n"));
     }
 
     #[test]
     fn rows_that_a_script_could_not_hold_are_refused() {
-        for row in [&b"\\.\n"[..], b"a", b"", b"a\nb\n", b"a\n\n", b"a\r\n", b"a\rb\n", b"a\r"] {
-            assert!(check_row(row).is_err(), "{}", row.escape_ascii());
+        let block = |row: &[u8]| {
+            let mut assembler = Assembler::new(PREFIX.to_vec(), Vec::new());
+            push(&mut assembler, b"before\n");
+            assert!(assembler.begin(row.len()));
+            assembler.part(row);
+            assembler.end()?;
+            push(&mut assembler, b"after\n");
+            assembler.take(Vec::new())
+        };
+        for row in [&b"\\.\n"[..], b"a", b"", b"a\nb\n", b"a\n\n", b"\n\\.\n", b"a\r\n", b"a\rb\n", b"a\r"] {
+            assert!(block(row).is_err(), "{}", row.escape_ascii());
         }
         for row in [&b"\n"[..], b"\\\\.\n", b"\\.x\n", b"\\N\t\\n\n"] {
-            assert_eq!(check_row(row), Ok(()), "{}", row.escape_ascii());
+            assert!(block(row).is_ok(), "{}", row.escape_ascii());
         }
     }
 }

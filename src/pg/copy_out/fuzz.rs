@@ -10,9 +10,9 @@ use futures_util::FutureExt;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::assemble::Assembler;
-use crate::archive::{Codec, GzipCodec};
+use crate::archive::{Codec, Stored};
 use crate::pg::fault::Failure;
-use crate::pg::wire::input::{Input, READ_BYTES};
+use crate::pg::wire::input::{Input, READ_BYTES, Reading};
 use crate::pg::wire::{CopyStep, read_rows};
 use crate::pipeline::{RowSpan, feed::BLOCK_BYTES};
 use crate::script::{Item, Lexer};
@@ -60,16 +60,16 @@ type Blocks = Vec<(Vec<u8>, RowSpan)>;
 
 /// What a worker does with the messages: the blocks, and the server's own count.
 fn read(messages: &[u8], piece: usize) -> Result<(Blocks, u64), Failure> {
-    let mut input = Input::default();
+    let (mut input, mut reading) = (Input::default(), Reading::default());
     let mut socket = Socket { rest: messages, piece };
-    let mut assembler = Assembler::new(PREFIX.to_vec(), messages.len() as u64);
+    let mut assembler = Assembler::new(PREFIX.to_vec(), Vec::new());
     let mut blocks = Vec::new();
     loop {
-        let step = read_rows(&mut input, &mut socket, &mut assembler).now_or_never();
+        let step = read_rows(&mut input, &mut socket, &mut assembler, &mut reading).now_or_never();
         assert!(input.capacity() <= READ_BYTES.max(2 * messages.len()), "a length was believed before its bytes came");
         // A row that failed in its middle stays where it is: a block is taken only after a good step.
         let step = step.expect("the socket is always ready")?;
-        if let Some(block) = assembler.take() {
+        if let Some(block) = assembler.take(Vec::new())? {
             check_block(&block, messages.len());
             blocks.push(block);
         }
@@ -100,7 +100,7 @@ fn check_block((bytes, span): &(Vec<u8>, RowSpan), sent: usize) {
     }
     assert_eq!(lexer.next(), Ok(None), "something follows the end of the rows");
     assert_eq!(rows, bytes[span.at.clone()]);
-    let packed = GzipCodec::new(0).pack(bytes, Some(span.at.clone())).expect("the archive takes the block");
+    let packed = Stored.pack(bytes, Some(span.at.clone())).expect("the archive takes the block");
     assert_eq!(packed.rows, span.count);
 }
 

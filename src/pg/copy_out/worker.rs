@@ -1,22 +1,36 @@
-//! One data connection: takes tasks until there are none.
+//! One data connection, on a thread of its own: takes pieces until there are none.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+
+use tokio::runtime::Builder;
 
 use super::assemble::Assembler;
+use super::queue::Piece;
 use super::{Copied, CopyTask, Shared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::ident::{Literal, QualifiedName};
 use crate::pg::fault::Failure;
 use crate::pg::settings::Purpose;
+use crate::pg::wire::pace::Pace;
 use crate::pg::wire::{Conn, CopyStep, Row};
+use crate::pipeline::BLOCK_BYTES;
+
+const SMALL_BYTES: usize = 8 << 10;
 
 const TORN: &str = "a backup needs the table as the snapshot saw it: run it again, apart from TRUNCATE, CLUSTER, \
                     VACUUM FULL and migrations";
 
-pub(super) async fn run(shared: Arc<Shared>) -> Result<Copied> {
+/// Blocks the calling thread. It has a runtime of its own, so that it may sleep when its socket has run dry.
+pub(super) fn run(shared: &Shared) -> Result<Copied> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.context(Kind::Source, || "cannot start a COPY worker".to_owned())?.block_on(connect_and_work(shared))
+}
+
+async fn connect_and_work(shared: &Shared) -> Result<Copied> {
     let stop = &shared.stop;
     let mut conn = stop.guard(Conn::open(&shared.source.server, Purpose::Read)).await?;
-    let worked = stop.guard(work(&shared, &mut conn)).await;
+    conn.set_pace(Pace { owns_thread: true, limit: shared.source.limit.clone() });
+    let worked = stop.guard(work(shared, &mut conn)).await;
     let worked = match worked {
         // The future was dropped in mid-row; the server does not know yet, and would go on filling the socket.
         Err(error) if conn.is_busy() && stop.is_cancelled() => match conn.canceller().cancel().await {
@@ -39,8 +53,14 @@ async fn work(shared: &Shared, conn: &mut Conn) -> Result<Copied> {
         failure.while_doing(Kind::Source, format!("cannot join the snapshot {}", shared.source.snapshot))
     })?;
     let mut copied = Copied::default();
-    while let Some(task) = shared.queue(|queue| queue.next()) {
-        let part = copy(shared, conn, &task).await?;
+    // A lock holds to the end of the transaction, so what was checked under it stays as it is.
+    let mut secured = HashSet::new();
+    while let Some(piece) = shared.queue(|queue| queue.next()) {
+        let task = &*piece.task;
+        if secured.insert(task.oid) {
+            secure(conn, task).await?;
+        }
+        let part = copy(shared, conn, &piece).await?;
         copied.rows = copied.rows.saturating_add(part.rows);
         copied.bytes = copied.bytes.saturating_add(part.bytes);
         if let Some(rows) = shared.queue(|queue| queue.done(task.stream, part.rows)) {
@@ -50,45 +70,71 @@ async fn work(shared: &Shared, conn: &mut Conn) -> Result<Copied> {
     Ok(copied)
 }
 
-async fn copy(shared: &Shared, conn: &mut Conn, task: &CopyTask) -> Result<Copied> {
-    secure(conn, task).await?;
+async fn copy(shared: &Shared, conn: &mut Conn, piece: &Piece) -> Result<Copied> {
+    let task = &*piece.task;
     let codec = conn.codec();
     let failed = |failure: Failure| failure.while_doing(Kind::Source, doing(&task.name));
-    conn.copy_out(&codec.encode(&task.select)?).await.map_err(failed)?;
-    let mut assembler = Assembler::new(codec.encode(&task.prefix)?, task.bytes_estimate);
-    let mut copied = Copied::default();
+    conn.copy_out(&codec.encode(&piece.select())?).await.map_err(failed)?;
+    let mut assembler = Assembler::new(codec.encode(&task.prefix)?, first_buffer(shared, piece.bytes_estimate));
+    let mut sent = Sent { copied: Copied::default(), bytes_expected: piece.bytes_estimate };
     loop {
         let step = conn.copy_read(&mut assembler).await.map_err(failed)?;
-        send(shared, task, &mut assembler, &mut copied).await?;
+        send(shared, task, &mut assembler, &mut sent, step).await?;
         match step {
             CopyStep::Full if assembler.oversize_next() => {
                 let _permit = shared.oversize.acquire().await.map_err(|_| shared.stop.error())?;
                 assembler.allow_oversize();
                 let step = conn.copy_read(&mut assembler).await.map_err(failed)?;
-                send(shared, task, &mut assembler, &mut copied).await?;
+                send(shared, task, &mut assembler, &mut sent, step).await?;
                 if let CopyStep::Done(rows) = step {
-                    return finish(task, &assembler, rows, copied);
+                    return finish(shared, task, &assembler, rows, sent);
                 }
             }
             CopyStep::Full => {}
-            CopyStep::Done(rows) => return finish(task, &assembler, rows, copied),
+            CopyStep::Done(rows) => return finish(shared, task, &assembler, rows, sent),
         }
     }
 }
 
-async fn send(shared: &Shared, task: &CopyTask, assembler: &mut Assembler, copied: &mut Copied) -> Result<()> {
-    let Some((bytes, span)) = assembler.take() else { return Ok(()) };
+/// For a table that may be tiny no more is taken than it needs.
+fn first_buffer(shared: &Shared, bytes_estimate: u64) -> Vec<u8> {
+    match usize::try_from(bytes_estimate.saturating_mul(2)) {
+        Ok(bytes) if bytes < BLOCK_BYTES => Vec::with_capacity(bytes.max(SMALL_BYTES)),
+        _ => shared.feed.buffer(),
+    }
+}
+
+/// What came of one piece, and what is still expected of it.
+struct Sent {
+    copied: Copied,
+    bytes_expected: u64,
+}
+
+async fn send(
+    shared: &Shared,
+    task: &CopyTask,
+    assembler: &mut Assembler,
+    sent: &mut Sent,
+    step: CopyStep,
+) -> Result<()> {
+    let next = if step == CopyStep::Full { shared.feed.buffer() } else { Vec::new() };
+    let taken = assembler.take(next).map_err(|failure| failure.while_doing(Kind::Source, doing(&task.name)))?;
+    let Some((bytes, span)) = taken else { return Ok(()) };
     let (size, rows) = (bytes.len() as u64, span.count);
     shared.feed.block(task.stream, bytes, Some(span)).await?;
-    copied.rows = copied.rows.saturating_add(rows);
-    copied.bytes = copied.bytes.saturating_add(size);
+    sent.copied.rows = sent.copied.rows.saturating_add(rows);
+    sent.copied.bytes = sent.copied.bytes.saturating_add(size);
+    let came = size.min(sent.bytes_expected);
+    sent.bytes_expected = sent.bytes_expected.saturating_sub(came);
+    shared.queue(|queue| queue.came(came));
     Ok(())
 }
 
-fn finish(task: &CopyTask, assembler: &Assembler, server_rows: u64, copied: Copied) -> Result<Copied> {
+fn finish(shared: &Shared, task: &CopyTask, assembler: &Assembler, server_rows: u64, sent: Sent) -> Result<Copied> {
+    shared.queue(|queue| queue.came(sent.bytes_expected));
     let ours = assembler.rows_total();
     if ours == server_rows {
-        return Ok(copied);
+        return Ok(sent.copied);
     }
     let why = format!("the server counted {server_rows} rows, {ours} arrived");
     Err(Error::new(Kind::Source, format!("{}: {why}", doing(&task.name))))

@@ -6,9 +6,19 @@ use super::TableData;
 use crate::ident::Ident;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
+use crate::pg::copy_out::Ranges;
 use crate::pg::encoding::Codec;
 use crate::pg::filter::Switch;
 use crate::pg::version::Capability;
+
+/// What a table takes on the server's disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TableSize {
+    /// TOAST included.
+    pub bytes: u64,
+    /// Of the heap alone.
+    pub pages: u64,
+}
 
 /// The tables that are wanted, and those of extensions that hold the user's rows. `conditions` has the latter's
 /// `WHERE …`.
@@ -16,7 +26,7 @@ pub fn plan(
     catalog: &Catalog,
     codec: Codec,
     conditions: &HashMap<u32, String>,
-    bytes: &HashMap<u32, u64>,
+    sizes: &HashMap<u32, TableSize>,
     in_recovery: bool,
     warnings: &mut Vec<String>,
 ) -> Vec<TableData> {
@@ -36,7 +46,7 @@ pub fn plan(
     let escapes = !catalog.version.has(Capability::EscapedCharType) && !codec.has_single_bytes();
     let tables = wanted.into_iter().map(|relation| {
         let escaped = if escapes { char_columns(catalog, relation, warnings) } else { HashSet::new() };
-        table(catalog, relation, &escaped, conditions, bytes)
+        table(catalog, relation, &escaped, conditions, sizes)
     });
     tables.collect()
 }
@@ -72,7 +82,7 @@ fn table(
     relation: &Relation,
     escapes: &HashSet<&str>,
     conditions: &HashMap<u32, String>,
-    bytes: &HashMap<u32, u64>,
+    sizes: &HashMap<u32, TableSize>,
 ) -> TableData {
     let oid = relation.oid();
     let name = relation.qualified();
@@ -95,15 +105,19 @@ fn table(
     let made = |table| catalog.defined_relation(table).is_some();
     let root = catalog.inheritance.load_through(oid, made).and_then(|root| catalog.relation(root));
     let into = root.map_or(name.clone(), Relation::qualified);
+    let size = sizes.get(&oid).copied().unwrap_or_default();
     let is_heap = relation.access_method.as_deref() == Some("heap");
+    let is_plain = condition.is_none() && escapes.is_empty() && !columns.is_empty();
+    let can_split = is_heap && is_plain && catalog.version.has(Capability::TidRangeScans);
+    let select = || format!("SELECT {} FROM ONLY {name}", names.join(", "));
     TableData {
         oid,
         copy_from: format!("COPY {into}{list} FROM stdin;\n"),
         copy_to,
-        bytes_estimate: bytes.get(&oid).copied().unwrap_or(0),
+        bytes_estimate: size.bytes,
         filenode: relation.filenode,
         unlogged: relation.unlogged,
-        can_split: is_heap && condition.is_none() && escapes.is_empty() && !columns.is_empty(),
+        ranges: can_split.then(|| Ranges { select: select(), pages: size.pages }),
         columns,
         name,
     }

@@ -7,6 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::pg::fault::{Failure, ServerError};
 
+use super::pace::Pace;
+
 /// One read(2) takes at most this much.
 pub const READ_BYTES: usize = 256 << 10;
 
@@ -58,6 +60,14 @@ pub enum Walk {
     Full,
     /// A message of another kind is next.
     Other,
+}
+
+/// One COPY as it is read.
+#[derive(Debug, Default)]
+pub struct Reading {
+    pub pace: Pace,
+    /// Bytes so far.
+    pub came: usize,
 }
 
 pub(in super::super) struct Input {
@@ -138,11 +148,23 @@ impl Input {
         Ok((head.tag, self.buf.get(from..to).unwrap_or_default()))
     }
 
+    /// Reads on among the rows of a COPY.
+    async fn fill_rows<S: AsyncRead + Unpin>(&mut self, stream: &mut S, reading: &mut Reading) -> Result<(), Failure> {
+        let read = reading.pace.read(stream, self.room(), reading.came).await?;
+        if read == 0 {
+            return Err(Failure::Closed);
+        }
+        reading.came = reading.came.saturating_add(read);
+        self.arrived(read);
+        Ok(())
+    }
+
     /// Gives CopyData payloads to `sink` until it is full or another message is next.
     pub async fn copy<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         sink: &mut impl CopySink,
+        reading: &mut Reading,
     ) -> Result<Walk, Failure> {
         loop {
             while let Some(head) = Head::parse(self.ready())? {
@@ -164,11 +186,11 @@ impl Input {
                     if missing == 0 {
                         break;
                     }
-                    self.fill(stream).await?;
+                    self.fill_rows(stream, reading).await?;
                 }
                 sink.end()?;
             }
-            self.fill(stream).await?;
+            self.fill_rows(stream, reading).await?;
         }
     }
 
