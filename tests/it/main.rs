@@ -22,6 +22,7 @@ mod pg_leaf;
 mod pg_locks;
 mod pg_queries;
 mod salvage;
+mod scale;
 mod servers;
 mod sqlite_live;
 mod store_local;
