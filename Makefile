@@ -1,7 +1,7 @@
 # What a person types. Each target is a script or a cargo command that can also be run by itself.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo setup servers test lint fuzz bench fidelity clean-servers
+.PHONY: help demo setup servers test lint fuzz bench bench-quick microbench fidelity clean-servers
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -20,7 +20,15 @@ lint: ## format, clippy and documentation, warnings are errors
 fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 	@scripts/fuzz.sh
 
-bench: ## criterion benches
+bench: ## beside stock pg_dump, pg_restore and sqlite3, hours; writes the tables of docs/PERFORMANCE.md
+	@scripts/servers.sh start 15 17
+	@scripts/bench.py --write
+
+bench-quick: ## the same with small data, a first look of some minutes that is written nowhere
+	@scripts/servers.sh start 15 17
+	@scripts/bench.py --quick
+
+microbench: ## criterion benches of the parts, against the run before
 	@scripts/servers.sh start 17
 	cargo bench
 

@@ -28,7 +28,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
 
 const MAJOR: u32 = 17;
-const ORDERS: u32 = 115_000;
+const ORDERS: u32 = 55_000;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A test server, and the names of two databases that no other run uses.
@@ -47,7 +47,7 @@ impl Databases {
         let fact = folder.join(MAJOR.to_string()).join("url");
         let url = std::fs::read_to_string(&fact).unwrap_or_else(|cause| {
             eprintln!("error: no PostgreSQL {MAJOR} to measure with ({}: {cause})", fact.display());
-            eprintln!("hint: run `make bench`, or `scripts/servers.sh start {MAJOR}` once");
+            eprintln!("hint: run `make microbench`, or `scripts/servers.sh start {MAJOR}` once");
             process::exit(1);
         });
         let runtime = Runtime::new().unwrap();

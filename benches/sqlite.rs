@@ -55,7 +55,8 @@ fn sqlite(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(bytes));
         let source =
             SqliteSource { path: db.clone(), yield_limit: Duration::from_secs(3), busy_limit: Duration::from_secs(10) };
-        let back_up = || copy::run(&source, &staged, &Progress::new(), &Cancel::new()).unwrap();
+        let cancel = Cancel::new();
+        let back_up = || copy::run(&source, &staged, &Progress::new(), &cancel).unwrap().check(&cancel).unwrap();
         group.bench_function(format!("backup/{mode}"), |bencher| {
             bencher.iter_batched(|| drop(fs::remove_file(&staged)), |()| black_box(back_up()), BatchSize::PerIteration);
         });

@@ -1,7 +1,7 @@
 //! One SQLite file into one archive.
 //!
-//! The backup API needs a file to copy into, so the database is staged once, uncompressed, checked, and then packed.
-//! The staged file is removed on every exit; one that a killed run left is swept by the next.
+//! The backup API needs a file to copy into, so the database is staged once, uncompressed. The copy is then judged by
+//! `integrity_check` and packed at the same time; an archive of a copy that is not sound is never published. The staged file is removed on every exit; one that a killed run left is swept by the next.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,14 +14,14 @@ use tokio::runtime::Handle;
 
 use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, Trailer};
 use crate::cancel::Cancel;
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result, first_cause};
 use crate::ident::StreamId;
 use crate::job::{BackupJob, Context, Place, SqliteSource};
 use crate::manifest::meta::{Content, Source, SqliteFacts};
 use crate::pipeline::{BLOCK_BYTES, FeedSender, joined};
 use crate::policy::naming::folder;
 use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Tier};
-use crate::sqlite::{self, Copied, copy};
+use crate::sqlite::{self, Copied, Unchecked, copy};
 
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
@@ -39,10 +39,9 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
     let started = context.clock.zoned();
     let shelf = Shelf::find(job, ArchiveKind::Sqlite, &source.label, &started)?;
     let staged = Staged::name(source, job, &started)?;
-    let copied = stage(source, &staged, context, &cancel).await?;
-    let described = describe(source, &copied, job, context);
+    let copy = stage(source, &staged, context, &cancel).await?;
 
-    context.progress.stage(format!("sqlite {}", source.label), copied.bytes);
+    context.progress.stage(format!("sqlite {}", source.label), copy.bytes);
     let packing = Packing { compress: job.compress, threads: job.threads };
     let streams = vec![StreamSpec {
         kind: StreamKind::Pages,
@@ -50,15 +49,13 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
         name: source.label.clone(),
         columns: Vec::new(),
     }];
-    let header = header(source, &copied, context)?;
+    let header = header(source, &copy, context)?;
     let recorder = Recorder::start(shelf.begin()?, &header, streams, packing, &cancel, &context.progress)?;
-    let produced = match recorder.streams() {
-        [pages] => feed_pages(&staged, *pages, recorder.feed().clone(), &cancel).await,
-        _ => Err(Error::new(Kind::Bug, "an archive of one file has one stream")),
+    let copied = match pack_and_check(&staged, copy, &recorder, &cancel).await {
+        Ok(copied) => copied,
+        Err(error) => return Err(recorder.abandon(error).await),
     };
-    if let Err(error) = produced {
-        return Err(recorder.abandon(error).await);
-    }
+    let described = describe(source, &copied, job, context);
     let properties = json!({ "sqlite": copied });
     let recorded = recorder.finish(Trailer { toc: Vec::new(), properties }).await?;
     let context = context.clone();
@@ -99,7 +96,7 @@ impl Drop for Staged {
     }
 }
 
-async fn stage(source: &SqliteSource, staged: &Staged, context: &Context, cancel: &Cancel) -> Result<Copied> {
+async fn stage(source: &SqliteSource, staged: &Staged, context: &Context, cancel: &Cancel) -> Result<Unchecked> {
     sqlite::require_fixed_library()?;
     let from = copy::SqliteSource {
         path: source.path.clone(),
@@ -108,6 +105,20 @@ async fn stage(source: &SqliteSource, staged: &Staged, context: &Context, cancel
     };
     let (to, progress, cancel) = (staged.0.clone(), context.progress.clone(), cancel.clone());
     joined(tokio::task::spawn_blocking(move || copy::run(&from, &to, &progress, &cancel)).await)
+}
+
+/// Feeds the copy's pages to the packers while SQLite judges it. The first that fails stops the other.
+async fn pack_and_check(staged: &Staged, copy: Unchecked, recorder: &Recorder, cancel: &Cancel) -> Result<Copied> {
+    let [pages] = *recorder.streams() else {
+        return Err(Error::new(Kind::Bug, "an archive of one file has one stream"));
+    };
+    let (feeding, checking) = (cancel.clone(), cancel.clone());
+    let fed = feed_pages(staged, pages, recorder.feed().clone(), cancel);
+    let fed = async { fed.await.map(|()| None).inspect_err(|_| feeding.cancel()) };
+    let checked = tokio::task::spawn_blocking(move || copy.check(&checking).inspect_err(|_| checking.cancel()));
+    let (fed, checked) = tokio::join!(fed, checked);
+    let done = first_cause([fed, joined(checked).map(Some)])?;
+    done.into_iter().flatten().next().ok_or_else(|| Error::new(Kind::Bug, "a copy was packed without being checked"))
 }
 
 /// The staged file in runs of about a block; a run ends on a page's boundary because a block is a multiple of every page size.
@@ -131,16 +142,14 @@ async fn feed_pages(staged: &Staged, stream: StreamId, feed: FeedSender, cancel:
     )
 }
 
-fn header(source: &SqliteSource, copied: &Copied, context: &Context) -> Result<ArchiveHeader> {
-    let facts = &copied.facts;
-    let text = |value: &dyn ToString| value.to_string();
+fn header(source: &SqliteSource, copy: &Unchecked, context: &Context) -> Result<ArchiveHeader> {
     let source = BTreeMap::from([
         ("name".to_owned(), source.label.clone()),
         ("path".to_owned(), source.path.display().to_string()),
-        ("page_size".to_owned(), text(&facts.page_size)),
-        ("encoding".to_owned(), facts.encoding.clone()),
-        ("journal_mode".to_owned(), text(&facts.journal_mode)),
-        ("sqlite_version".to_owned(), copied.sqlite_version.clone()),
+        ("page_size".to_owned(), copy.header.page_size.to_string()),
+        ("encoding".to_owned(), copy.header.encoding.clone()),
+        ("journal_mode".to_owned(), copy.header.journal_mode.to_string()),
+        ("sqlite_version".to_owned(), sqlite::require_fixed_library()?.to_owned()),
     ]);
     Ok(ArchiveHeader {
         id: new_id()?,

@@ -45,6 +45,11 @@ impl Terminal {
         if self.json { Ok(()) } else { write_out(&printable(text)) }
     }
 
+    /// Whether the run's JSON object is wanted: a large one is not made in vain.
+    pub fn wants_json(&self) -> bool {
+        self.json
+    }
+
     /// The one JSON object of a run. A failure to write it is told on the other stream.
     pub fn json(&self, value: &Value) {
         if !self.json {

@@ -1,8 +1,9 @@
-//! Copies a live database into a staged file: one consistent state, checked before it is handed on.
+//! Copies a live database into a staged file: one consistent state, and whether it is a sound one.
 //!
 //! The staged file is created new with mode 0600 and removed on any failure. It keeps the source's page size,
 //! encoding and journal mode, and has neither `-wal` nor `-journal`. A copy that fails `integrity_check` is a failed
-//! run. How the copy meets writers: see the module's documentation.
+//! run: the check is a step of its own, so that a backup can pack the copy meanwhile, and only the check makes a
+//! [`Copied`] of it. How the copy meets writers: see the module's documentation.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use serde::{Deserialize, Serialize};
 
 use super::busy::Patience;
-use super::inspect::{self, Facts, JournalMode};
+use super::inspect::{self, Facts, FileHeader, JournalMode};
 use super::integrity::{self, Integrity};
 use super::open::{self, Source};
 use crate::cancel::Cancel;
@@ -30,6 +31,27 @@ pub struct SqliteSource {
     pub yield_limit: Duration,
     /// How long a lock of another process is waited for.
     pub busy_limit: Duration,
+}
+
+/// A complete copy that was not judged yet: its pages may be read, and must not be published.
+#[must_use = "a copy is not sound until it was checked"]
+#[derive(Debug)]
+pub struct Unchecked {
+    pub header: FileHeader,
+    /// Of the staged file.
+    pub bytes: u64,
+    source: PathBuf,
+    staging: PathBuf,
+    writing: Writing,
+}
+
+/// What the copy and the writers noticed of each other.
+#[derive(Clone, Copy, Debug)]
+struct Writing {
+    wal_bytes_before: u64,
+    wal_bytes_after: u64,
+    writer_wait: Duration,
+    restarts: u32,
 }
 
 /// A sound copy of the source.
@@ -61,17 +83,13 @@ const PINNED_STEP_BYTES: u64 = 4 << 20;
 const RATE_GUESS: f64 = 50e6;
 
 /// Copies `source` into the new file `staging`.
-pub fn run(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Cancel) -> Result<Copied> {
+pub fn run(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Cancel) -> Result<Unchecked> {
     let staging = path::absolute(staging).context(Kind::Place, || format!("cannot find {}", staging.display()))?;
     create(&staging)?;
-    let done = fill(source, &staging, progress, cancel);
-    match done {
-        Ok(copied) => Ok(copied),
-        Err(error) => Err(removed(&staging, error)),
-    }
+    fill(source, &staging, progress, cancel).map_err(|error| removed(&staging, error))
 }
 
-fn fill(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Cancel) -> Result<Copied> {
+fn fill(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Cancel) -> Result<Unchecked> {
     let patience = Patience { path: &source.path, limit: source.busy_limit, cancel, kind: Kind::Source };
     let opened = Source::open(&source.path, &patience)?;
     let wal = open::side_file(&opened.path, "-wal");
@@ -81,22 +99,43 @@ fn fill(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Can
     let (writer_wait, restarts) = (pass.longest_hold, pass.restarts);
     let wal_bytes_after = open::length(&wal);
     opened.close()?;
-    sync(staging)?;
-
-    progress.stage(format!("checking {}", source.path.display()), 0);
-    let doing = format!("cannot use the copy of {}", source.path.display());
-    let integrity = integrity::check(staging, Kind::Source, &doing, cancel)?;
-    let facts = inspect::staged(staging)?;
-    Ok(Copied {
-        facts,
+    Ok(Unchecked {
+        header: FileHeader::read(staging)?,
         bytes: open::length(staging),
-        sqlite_version: rusqlite::version().to_owned(),
-        integrity,
-        wal_bytes_before,
-        wal_bytes_after,
-        writer_wait,
-        restarts,
+        source: source.path.clone(),
+        staging: staging.to_owned(),
+        writing: Writing { wal_bytes_before, wal_bytes_after, writer_wait, restarts },
     })
+}
+
+impl Unchecked {
+    /// Judges the copy; others may read the staged file meanwhile. It is removed if it is not sound.
+    pub fn check(self, cancel: &Cancel) -> Result<Copied> {
+        self.judge(cancel).map_err(|error| removed(&self.staging, error))
+    }
+
+    /// The sync tells of pages that the disk did not take, which are read back wrong once they left the memory.
+    fn judge(&self, cancel: &Cancel) -> Result<Copied> {
+        let doing = format!("cannot use the copy of {}", self.source.display());
+        let (synced, integrity) = thread::scope(|scope| {
+            let synced = scope.spawn(|| sync(&self.staging));
+            let integrity = integrity::check(&self.staging, Kind::Source, &doing, cancel);
+            (synced.join().unwrap_or_else(|_| Err(Error::new(Kind::Bug, "a worker of ours panicked"))), integrity)
+        });
+        synced?;
+        let integrity = integrity?;
+        let Writing { wal_bytes_before, wal_bytes_after, writer_wait, restarts } = self.writing;
+        Ok(Copied {
+            facts: inspect::staged(&self.staging)?,
+            bytes: self.bytes,
+            sqlite_version: rusqlite::version().to_owned(),
+            integrity,
+            wal_bytes_before,
+            wal_bytes_after,
+            writer_wait,
+            restarts,
+        })
+    }
 }
 
 /// An empty file that did not exist before.

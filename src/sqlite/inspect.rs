@@ -81,7 +81,7 @@ pub fn run(path: &Path, busy_limit: Duration, cancel: &Cancel) -> Result<Facts> 
     let mut facts = patience.wait(read)?.map_err(|cause| open::unreadable(path, cause))?;
     if source.is_still() {
         // Without locks SQLite leaves WAL out of account; and there is no lock to lose by opening the file.
-        facts.journal_mode = header_journal_mode(&source.path)?;
+        facts.journal_mode = FileHeader::read(&source.path)?.journal_mode;
     }
     source.close()?;
     Ok(facts)
@@ -90,7 +90,7 @@ pub fn run(path: &Path, busy_limit: Duration, cancel: &Cancel) -> Result<Facts> 
 /// Looks at a file that only we know, and counts rows within a bound.
 pub fn staged(path: &Path) -> Result<Facts> {
     let doing = || format!("cannot inspect staged file {}", path.display());
-    let journal_mode = header_journal_mode(path)?;
+    let journal_mode = FileHeader::read(path)?.journal_mode;
     let connection = open::staged(path)?;
     let damaged = |cause: rusqlite::Error| Error::new(Kind::Damaged, doing()).because(open::said(&cause));
     let mut facts = facts(&connection).map_err(damaged)?;
@@ -99,16 +99,43 @@ pub fn staged(path: &Path) -> Result<Facts> {
     Ok(facts)
 }
 
-/// Bytes 18 and 19 of the header, the versions needed to write and to read: 2 means WAL. Only for files that no
-/// connection of this process has open.
-pub(super) fn header_journal_mode(staged: &Path) -> Result<JournalMode> {
-    use std::io::Read;
+/// What the first bytes of a database file say, without asking SQLite: also a damaged schema leaves them readable.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FileHeader {
+    pub page_size: u64,
+    pub encoding: String,
+    pub journal_mode: JournalMode,
+}
 
-    let doing = || format!("cannot read the header of {}", staged.display());
-    let mut header = [0u8; 20];
-    let mut file = std::fs::File::open(staged).map_err(|cause| Error::new(Kind::Place, doing()).because(cause))?;
-    file.read_exact(&mut header).map_err(|cause| Error::new(Kind::Damaged, doing()).because(cause))?;
-    Ok(if header.ends_with(&[2, 2]) { JournalMode::Wal } else { JournalMode::Delete })
+impl FileHeader {
+    const BYTES: usize = 60;
+
+    /// Only for files that no connection of this process has open with locks.
+    pub(super) fn read(staged: &Path) -> Result<Self> {
+        use std::io::Read;
+
+        let doing = || format!("cannot read the header of {}", staged.display());
+        let mut header = [0u8; Self::BYTES];
+        let mut file = std::fs::File::open(staged).map_err(|cause| Error::new(Kind::Place, doing()).because(cause))?;
+        file.read_exact(&mut header).map_err(|cause| Error::new(Kind::Damaged, doing()).because(cause))?;
+        Ok(FileHeader::parse(&header))
+    }
+
+    /// <https://sqlite.org/fileformat2.html#the_database_header>: page size (1 means 65,536), versions needed to write
+    /// and to read (2 means WAL), encoding (0 where nothing was ever stored).
+    fn parse(header: &[u8; Self::BYTES]) -> Self {
+        let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+            1 => 65_536,
+            bytes => u64::from(bytes),
+        };
+        let encoding = match u32::from_be_bytes([header[56], header[57], header[58], header[59]]) {
+            2 => "UTF-16le",
+            3 => "UTF-16be",
+            _ => "UTF-8",
+        };
+        let journal_mode = if header[18..20] == [2, 2] { JournalMode::Wal } else { JournalMode::Delete };
+        FileHeader { page_size, encoding: encoding.to_owned(), journal_mode }
+    }
 }
 
 pub(super) fn journal_mode(connection: &Connection) -> rusqlite::Result<JournalMode> {

@@ -38,8 +38,8 @@ mod replace;
 pub mod restore;
 mod unfinished;
 
-pub use copy::{Copied, SqliteSource};
-pub use inspect::{Facts, JournalMode, Table, TableKind};
+pub use copy::{Copied, SqliteSource, Unchecked};
+pub use inspect::{Facts, FileHeader, JournalMode, Table, TableKind};
 pub use integrity::Integrity;
 pub use restore::{How, RestoreInto, RestoreOutcome};
 

@@ -71,7 +71,7 @@ pub fn into_file(plan: &RestoreInto, progress: &Progress, cancel: &Cancel) -> Re
     progress.stage("checking the staged file", 0);
     let doing = format!("cannot restore into {}", plan.target.display());
     let integrity = integrity::check(&plan.staged, Kind::Damaged, &doing, cancel)?;
-    let journal_mode = inspect::header_journal_mode(&plan.staged)?;
+    let journal_mode = inspect::FileHeader::read(&plan.staged)?.journal_mode;
     let bytes = open::length(&plan.staged);
     let outcome = |target: PathBuf, how, safety_copy, journal_mode| RestoreOutcome {
         target,

@@ -24,7 +24,7 @@ fn source(path: &Path) -> SqliteSource {
 }
 
 fn back_up(path: &Path, staging: &Path) -> Result<Copied> {
-    copy::run(&source(path), staging, &Progress::new(), &Cancel::new())
+    copy::run(&source(path), staging, &Progress::new(), &Cancel::new())?.check(&Cancel::new())
 }
 
 fn into(staged: &Path, target: &Path) -> RestoreInto {

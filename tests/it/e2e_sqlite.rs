@@ -95,6 +95,31 @@ fn a_pattern_without_a_file_and_a_broken_file_fail() {
 }
 
 #[test]
+fn a_damaged_file_is_never_published_though_it_was_packed_meanwhile() {
+    let sandbox = Sandbox::new();
+    drop(bank(&sandbox.path("bad.db"), "delete", 20_000));
+    // An entry too few in the index: every page is a sound one, only integrity_check can tell.
+    let connection = Connection::open(sandbox.path("bad.db")).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = sql || ' WHERE id > 1' WHERE name = 'by_balance';",
+        )
+        .unwrap();
+    drop(connection);
+    let connection = Connection::open(sandbox.path("bad.db")).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE accounts SET balance = 7 WHERE id = 1; PRAGMA writable_schema=ON;
+             UPDATE sqlite_schema SET sql = replace(sql, ' WHERE id > 1', '') WHERE name = 'by_balance';",
+        )
+        .unwrap();
+    drop(connection);
+    sandbox.run(&["backup", "sqlite", "--file", "bad.db"]).expect(20).blames("integrity_check").hints();
+    assert_eq!(sandbox.staging_files(), Vec::<std::path::PathBuf>::new());
+    assert!(sandbox.files(".gz").is_empty() && sandbox.files(".meta").is_empty());
+}
+
+#[test]
 fn a_file_that_is_written_to_all_the_time_comes_out_as_one_state() {
     const ACCOUNTS: u32 = 40_000;
     for mode in JOURNAL_MODES {

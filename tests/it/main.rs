@@ -23,6 +23,7 @@ mod pg_locks;
 mod pg_queries;
 mod pg_ranges;
 mod salvage;
+mod scale;
 mod servers;
 mod sqlite_live;
 mod store_local;

@@ -24,6 +24,9 @@ pub fn run(args: &ListArgs, run: &mut Run<'_>) -> Result<u8> {
         return Err(Error::new(Kind::Nothing, format!("no backup{whose} in {}", job.root.display())));
     }
     run.terminal.answer(&render::listing(&rows, run.context.clock.now()))?;
+    if !run.terminal.wants_json() {
+        return Ok(0);
+    }
     run.terminal.json(&json!({
         "exit_code": 0,
         "root": job.root,

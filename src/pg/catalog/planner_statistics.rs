@@ -10,6 +10,11 @@ use crate::pg::version::{Capability, ServerVersion};
 /// Rows of the cursor that are held at once: one a column, mostly of a few KiB.
 const BATCH_ROWS: u32 = 200;
 
+/// A cursor is planned for its first rows, and `pg_stats` is expected to have next to none for a name: together they make
+/// a nested loop of all relations by all columns, which 100,000 tables never come out of.
+const ALL_OF_IT: &str = "SET LOCAL cursor_tuple_fraction = 1; SET LOCAL enable_nestloop = off";
+const AS_BEFORE: &str = "SET LOCAL cursor_tuple_fraction TO DEFAULT; SET LOCAL enable_nestloop TO DEFAULT";
+
 /// Arguments of a column's statistics: their names, and the type that each is passed as.
 const ARGUMENTS: [(&str, &str); 11] = [
     ("null_frac", "float4"),
@@ -73,8 +78,10 @@ impl<'a> Reader<'a> {
         let version = session.version();
         let ranges = version.has(Capability::RangeStatistics).then_some(RANGE_ARGUMENTS).into_iter().flatten();
         let arguments: Vec<_> = ARGUMENTS.into_iter().chain(ranges).collect();
-        let sql = format!("DECLARE planner_statistics NO SCROLL CURSOR FOR {}", select(version, &arguments));
-        session.execute(&sql).await?;
+        let query = select(version, &arguments);
+        session
+            .execute(&format!("{ALL_OF_IT}; DECLARE planner_statistics NO SCROLL CURSOR FOR {query}; {AS_BEFORE}"))
+            .await?;
         Ok(Reader { session, arguments, open: None, ended: false })
     }
 

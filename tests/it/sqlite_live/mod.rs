@@ -49,7 +49,7 @@ fn is_sound(path: &Path) -> bool {
 
 fn back_up(path: &Path, staging: &Path, yield_limit: Duration) -> Result<Copied> {
     let source = SqliteSource { path: path.to_owned(), yield_limit, busy_limit: Duration::from_secs(10) };
-    copy::run(&source, staging, &Progress::new(), &Cancel::new())
+    copy::run(&source, staging, &Progress::new(), &Cancel::new())?.check(&Cancel::new())
 }
 
 fn restore_into(staged: &Path, target: &Path, busy_limit: Duration) -> Result<RestoreOutcome> {

@@ -1,0 +1,78 @@
+//! What `scripts/bench.py` cannot do with the program alone: the codec by itself, and an archive of many members.
+//!
+//!     bench_parts codec-cpu FILE CODEC[:LEVEL]     seconds of one thread that compresses FILE in blocks
+//!     bench_parts many-members FILE COUNT          writes an archive of so many tiny members
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read};
+use std::{env, hint};
+
+use miyabi_backup::archive::testkit::{rows_spec, sample_header};
+use miyabi_backup::archive::{Codec, GzipCodec, Packed, Trailer, Writer};
+use miyabi_backup::checksum::RowDigest;
+use miyabi_backup::pipeline::BLOCK_BYTES;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["codec-cpu", file, compress] => codec_cpu(file, codec(compress)?.as_mut()),
+        ["many-members", file, count] => many_members(file, count.parse()?),
+        _ => Err("usage: bench_parts codec-cpu FILE CODEC[:LEVEL] | many-members FILE COUNT".into()),
+    }
+}
+
+/// As `--compress` takes it.
+fn codec(compress: &str) -> Result<Box<dyn Codec>, Box<dyn Error>> {
+    let (name, level) = compress.split_once(':').map_or((compress, None), |(name, level)| (name, Some(level)));
+    match name {
+        "gzip" => Ok(Box::new(GzipCodec::new(level.map_or(Ok(6), str::parse)?))),
+        _ => Err(format!("no codec is called {name}").into()),
+    }
+}
+
+fn codec_cpu(file: &str, codec: &mut dyn Codec) -> Result<(), Box<dyn Error>> {
+    let mut file = File::open(file)?;
+    let (mut block, mut nanoseconds) = (Vec::with_capacity(BLOCK_BYTES), 0);
+    loop {
+        block.clear();
+        if (&mut file).take(BLOCK_BYTES as u64).read_to_end(&mut block)? == 0 {
+            break;
+        }
+        let before = processor_time()?;
+        hint::black_box(codec.pack(&block, None)?);
+        nanoseconds += processor_time()? - before;
+    }
+    println!("{:.3}", nanoseconds as f64 / 1e9);
+    Ok(())
+}
+
+/// Of this thread, in nanoseconds.
+fn processor_time() -> Result<u64, Box<dyn Error>> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(text.split(' ').next().unwrap_or_default().parse()?)
+}
+
+/// A hundred tables; lengths, counts and CRCs differ as those of true members do, so that the index is as large.
+fn many_members(file: &str, count: u64) -> Result<(), Box<dyn Error>> {
+    let mut writer = Writer::begin(BufWriter::new(File::create(file)?), &sample_header())?;
+    let streams: Vec<_> =
+        (0..100).map(|n| writer.open_stream(rows_spec("public", &format!("table_{n}"), &["id"]))).collect();
+    let tiny = codec("gzip:1")?.pack(b"tea", None)?;
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..count {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        let (raw_len, rows) = (1_000_000 + seed % 100_000, 3000 + (seed >> 20) % 2000);
+        let packed =
+            Packed { raw_len, rows, crc32: (seed >> 32) as u32, digest: RowDigest(u128::from(seed)), ..tiny.clone() };
+        writer.append(streams[(seed % 100) as usize], &packed)?;
+    }
+    for stream in streams {
+        writer.end_stream(stream, None)?;
+    }
+    writer.finish(Trailer::default())?;
+    Ok(())
+}
