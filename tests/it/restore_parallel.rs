@@ -229,3 +229,32 @@ fn indexes_are_built_while_other_tables_are_loaded() {
     assert!(met, "no index was built while rows were loaded");
     sample::assert_same(&source, &target);
 }
+
+#[test]
+fn a_stopped_run_ends_every_build_on_the_server() {
+    let sandbox = Sandbox::new();
+    let source = TestDatabase::new(16, "parallel_stop");
+    // only in the target it takes a minute to look at a row
+    source.psql(
+        "CREATE FUNCTION slow(a int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+           IF current_database() LIKE '%stopped%' THEN PERFORM pg_sleep(60); END IF; RETURN a; END $$;
+         CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE TABLE u (a int); INSERT INTO u VALUES (1);
+         CREATE INDEX t_1 ON t (slow(a)); CREATE INDEX t_2 ON t (slow(a), a); CREATE INDEX u_1 ON u (slow(a))",
+    );
+    sandbox.run(&["backup", "postgres", "--url", &source.url(), "--output", "x.sql.gz"]).expect(0);
+    let target = TestDatabase::planned(16, "parallel_stopped");
+    let run = sandbox.start(&["restore", "--file", "x.sql.gz", "--url", &target.url(), "--confirm", "--jobs", "3"]);
+    let building = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND state = 'active' AND query LIKE 'CREATE INDEX%'",
+        target.name
+    );
+    let started = Instant::now();
+    while psql(16, &admin_url(16), &building) != "3" {
+        assert!(started.elapsed() < Duration::from_secs(60), "two indexes of one table and one of another at once");
+    }
+    run.signal("INT");
+    let asked = Instant::now();
+    run.wait().expect(130);
+    assert!(asked.elapsed() < Duration::from_secs(30), "it waited for the builds");
+    assert!(!target.exists(), "what was made stays");
+}

@@ -230,10 +230,7 @@ fn foreign_key(statements: &[Vec<u8>], relations: &Relations) -> Option<Plan> {
         let of = sql.get(tokens.span(0, name.checked_sub(3)?)).unwrap_or_default();
         let validate = [of, b" VALIDATE CONSTRAINT ", tokens.text(name), b";"].concat();
         let weak = both(Mode::ShareUpdateExclusive, Mode::Read);
-        vec![
-            Cut { sql: Some(add), locks: locks.clone(), weight: 0 },
-            Cut { sql: Some(validate), locks: weak, weight },
-        ]
+        vec![Cut { sql: Some(add), locks: locks.clone(), weight: 0 }, Cut { sql: Some(validate), locks: weak, weight }]
     };
     Some(Plan { parts, on: vec![table, referenced], locks, tables: vec![table, referenced] })
 }

@@ -310,3 +310,7 @@ fn nearest(known: &BTreeSet<(&str, &str)>, wanted: &TableName) -> String {
         None => "the archive holds no tables at all".to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "select/tests.rs"]
+mod tests;

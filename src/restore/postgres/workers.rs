@@ -14,7 +14,7 @@ use crate::archive::MemberEntry;
 use crate::error::{Result, first_cause};
 use crate::ident::StreamId;
 use crate::pg::wire::Conn;
-use crate::pipeline::{Feed, FeedReceiver, joined};
+use crate::pipeline::{Feed, FeedReceiver, Spare, joined};
 
 use super::fitting::Fitting;
 use super::left::LeftBehind;
@@ -91,6 +91,7 @@ pub async fn run(
     left: &mut LeftBehind,
     next: &mut NextSteps<'_>,
 ) -> Result<u64> {
+    let spare = rows.as_ref().map(|rows| rows.receiver.spare()).unwrap_or_default();
     let (receiver, awaited) = rows.map(|rows| (rows.receiver, rows.awaited)).unzip();
     let (receiver, awaited) = (receiver.map(|one| Arc::new(AsyncMutex::new(one))), awaited.unwrap_or_default());
     let schedule = Schedule::new(awaited.members.keys().copied().collect());
@@ -100,7 +101,8 @@ pub async fn run(
     let site = Arc::new(Site { state: Mutex::new(state), changed, room, loading, fitting });
     let mut workers = JoinSet::new();
     for _ in 0..site.loading.jobs.max(1) {
-        let worker = Worker { site: Arc::clone(&site), conn: None, rows: receiver.clone(), loaded: 0 };
+        let worker =
+            Worker { site: Arc::clone(&site), conn: None, rows: receiver.clone(), spare: spare.clone(), loaded: 0 };
         workers.spawn(worker.run());
     }
     drop(receiver);
@@ -186,6 +188,8 @@ struct Worker {
     site: Arc<Site>,
     conn: Option<Conn>,
     rows: Option<Arc<AsyncMutex<FeedReceiver>>>,
+    /// Where buffers of loaded members go.
+    spare: Spare,
     loaded: u64,
 }
 
@@ -233,6 +237,7 @@ impl Worker {
                     let conn = cancel.guard(connected(&mut self.conn, &site.loading)).await?;
                     self.loaded += cancel.guard(load_block(conn, &block, &site.loading)).await?;
                     site.loaded(block.stream);
+                    self.spare.give(block.bytes);
                 }
                 Some(Feed::End { .. }) => {}
                 None => self.rows = None,

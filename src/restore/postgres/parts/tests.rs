@@ -80,7 +80,8 @@ fn a_key_is_an_index_first() {
 
 #[test]
 fn what_plain_tables_alone_take_is_kept_from_others() {
-    let period = "ALTER TABLE ONLY \"s\".\"a\"\n    ADD CONSTRAINT \"k\" PRIMARY KEY (\"x\", \"y\" WITHOUT OVERLAPS);\n";
+    let period =
+        "ALTER TABLE ONLY \"s\".\"a\"\n    ADD CONSTRAINT \"k\" PRIMARY KEY (\"x\", \"y\" WITHOUT OVERLAPS);\n";
     assert_eq!(planned("CONSTRAINT", period, false), [(period.to_owned(), on(&[(A, Mode::AccessExclusive)]), 10)]);
     let parent = "ALTER TABLE ONLY \"s\".\"p\"\n    ADD CONSTRAINT \"p_pkey\" PRIMARY KEY (\"x\");\n";
     let tree = on(&[(P, Mode::AccessExclusive), (P1, Mode::AccessExclusive)]);
@@ -93,7 +94,10 @@ fn what_plain_tables_alone_take_is_kept_from_others() {
     let to_parent = "ALTER TABLE ONLY \"s\".\"a\"\n    ADD CONSTRAINT \"f\" FOREIGN KEY (x) REFERENCES s.p(x);\n";
     let found = planned("FK CONSTRAINT", to_parent, false);
     let Locks::On { tables, .. } = &found[0].1 else { panic!("{found:?}") };
-    assert_eq!(tables.as_slice(), [(A, Mode::AccessExclusive), (P, Mode::AccessExclusive), (P1, Mode::AccessExclusive)]);
+    assert_eq!(
+        tables.as_slice(),
+        [(A, Mode::AccessExclusive), (P, Mode::AccessExclusive), (P1, Mode::AccessExclusive)]
+    );
     assert_eq!((found.len(), found[0].0.as_str()), (1, to_parent));
 }
 
