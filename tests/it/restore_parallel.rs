@@ -146,6 +146,26 @@ fn what_is_built_side_by_side_is_what_18_had() {
     many_times(18, 12);
 }
 
+/// More definitions than the steps at hand may have, and than are held of a pipe.
+#[test]
+fn long_definitions_pass_in_pieces() {
+    let sandbox = Sandbox::new();
+    let source = TestDatabase::new(17, "parallel_long");
+    source.psql(
+        "CREATE TABLE t (a int PRIMARY KEY, b int REFERENCES t); INSERT INTO t SELECT n, n FROM generate_series(1, 100) n;
+         DO $$ BEGIN FOR n IN 1..40 LOOP
+           EXECUTE format('CREATE INDEX t_%s ON t (a, b)', n); EXECUTE format('COMMENT ON INDEX t_%s IS %L', n, repeat('x', 900000));
+         END LOOP; END $$; CREATE TABLE u (a int REFERENCES t); GRANT SELECT ON u TO PUBLIC",
+    );
+    sandbox.run(&["backup", "postgres", "--url", &source.url(), "--output", "x.sql.gz"]).expect(0);
+    let target = TestDatabase::planned(17, "parallel_long_target");
+    restore(&sandbox, "x.sql.gz", &target.url()).expect(0);
+    sample::assert_same(&source, &target);
+    let target = TestDatabase::planned(17, "parallel_long_target");
+    piped(&sandbox, &fs::read(sandbox.path("x.sql.gz")).unwrap(), &target.url()).expect(0);
+    sample::assert_same(&source, &target);
+}
+
 fn restore(sandbox: &Sandbox, file: &str, url: &str) -> Outcome {
     sandbox.run(&["restore", "--file", file, "--url", url, "--confirm", "--jobs", "4"])
 }

@@ -34,6 +34,9 @@ use super::workers::{self, Awaited, Rows};
 /// So much of post-data is held.
 const HELD_BYTES_MAX: usize = 32 << 20;
 
+/// Steps of what is held that are given out at a time.
+const BATCH: usize = 256;
+
 /// One checked member on its way from the reading thread.
 struct Arrived {
     kind: StreamKind,
@@ -205,21 +208,23 @@ impl Filling {
     /// Runs what is held with the table of contents, side by side as far as that says it may.
     async fn build_held(&mut self, tail: &Tail, loading: &Loading) -> Result<()> {
         let Some(Held { stream: Some(stream), bytes }) = self.held.take() else { return Ok(()) };
-        let at = tail_at(&tail.toc, stream);
+        let (at, salvaged) = (tail_at(&tail.toc, stream), self.salvaged);
         let steps = |part| {
-            let mut steps = steps_of(&tail.toc, &tail.streams, stream, part, &bytes)?;
-            steps.iter_mut().for_each(|step| step.optional |= self.salvaged);
-            Ok::<_, Error>(steps)
+            let fit = move |step: Step| Step { optional: step.optional || salvaged, ..step };
+            steps_of(&tail.toc, &tail.streams, stream, part, &bytes).map(move |step| step.map(fit))
         };
-        let (body, rest) = (steps(0..at)?, steps(at..u64::MAX)?);
-        let mut body = Some(body);
-        let mut next = || Ok(body.take());
+        let mut body = steps(0..at);
+        let mut next = || {
+            let batch = body.by_ref().take(BATCH).collect::<Result<Vec<Step>>>()?;
+            Ok(Some(batch).filter(|batch| !batch.is_empty()))
+        };
         let mut relations = Relations::of(&tail.toc, &tail.streams);
         let left = &mut self.restored.left_behind;
         workers::run(loading, &self.fitting, None, &mut relations, left, &mut next).await?;
         let (conn, fitting, cancel) = (&mut self.conn, &self.fitting, &loading.cancel);
         let mut runner = Runner { conn, frame: Frame::Step, cancel, fitting, left };
-        for step in rest {
+        for step in steps(at..u64::MAX) {
+            let step = step?;
             runner.wanted(&step, step.optional, &tail.toc).await?;
         }
         Ok(())

@@ -161,15 +161,15 @@ impl<'a, R: ReadAt> SectionSteps<'a, R> {
 }
 
 /// The steps of a part of a stream whose bytes are at hand.
-pub fn steps_of(
-    toc: &[TocEntry],
-    streams: &[Stream],
+pub fn steps_of<'a>(
+    toc: &'a [TocEntry],
+    streams: &'a [Stream],
     stream: StreamId,
     part: Range<u64>,
-    bytes: &[u8],
-) -> Result<Vec<Step>> {
+    bytes: &'a [u8],
+) -> impl Iterator<Item = Result<Step>> + 'a {
     let entries = entries_of(toc, stream, part, |_, _| true);
-    entries.into_iter().map(|(at, entry)| step(toc, streams, at, entry, 0, bytes)).collect()
+    entries.into_iter().map(move |(at, entry)| step(toc, streams, at, entry, 0, bytes))
 }
 
 /// `bytes` begin at `base` in the entry's stream.
