@@ -88,17 +88,26 @@ fn joined(statements: &[Vec<u8>]) -> Vec<u8> {
     statements.iter().flat_map(|sql| sql.iter().copied().chain([b'\n'])).collect()
 }
 
-/// The statement itself, between those that set and reset a tablespace, and what is set behind it.
-fn framed(statements: &[Vec<u8>]) -> Option<(usize, &[Vec<u8>], &[Vec<u8>])> {
-    let is_set = |sql: &Vec<u8>| sql.starts_with(b"SET ");
-    let main = statements.iter().position(|sql| !is_set(sql))?;
-    let after = statements.get(main + 1..)?.iter().take_while(|sql| is_set(sql)).count();
-    let (framed, rest) = statements.split_at_checked(main + 1 + after)?;
-    Some((main, framed, rest))
+/// A step's statements: the one that makes something, among those that set and reset a tablespace, and what follows.
+struct Framed<'a> {
+    frame: &'a [Vec<u8>],
+    /// Where in the frame it stands.
+    main: usize,
+    rest: &'a [Vec<u8>],
+}
+
+impl<'a> Framed<'a> {
+    fn of(statements: &'a [Vec<u8>]) -> Option<Self> {
+        let is_set = |sql: &Vec<u8>| sql.starts_with(b"SET ");
+        let main = statements.iter().position(|sql| !is_set(sql))?;
+        let after = statements.get(main + 1..)?.iter().take_while(|sql| is_set(sql)).count();
+        let (frame, rest) = statements.split_at_checked(main + 1 + after)?;
+        Some(Framed { frame, main, rest })
+    }
 }
 
 fn index(statements: &[Vec<u8>], relations: &mut Relations) -> Option<Plan> {
-    let (main, framed, rest) = framed(statements)?;
+    let Framed { frame, main, rest } = Framed::of(statements)?;
     let tokens = Tokens::of(statements.get(main)?);
     let start = if tokens.are(0, "CREATE UNIQUE INDEX") { 3 } else { 2 };
     if start == 2 && !tokens.are(0, "CREATE INDEX") {
@@ -113,7 +122,7 @@ fn index(statements: &[Vec<u8>], relations: &mut Relations) -> Option<Plan> {
     relations.add_index(&schema, &name, table);
     let weight = if relations.is_plain(table) { relations.bytes(table) } else { 0 };
     let exclusive = relations.locks(&[(table, Mode::AccessExclusive)]);
-    let mut parts = vec![Cut { sql: Some(joined(framed)), locks: relations.locks(&[(table, Mode::Share)]), weight }];
+    let mut parts = vec![Cut { sql: Some(joined(frame)), locks: relations.locks(&[(table, Mode::Share)]), weight }];
     if !rest.is_empty() {
         parts.push(Cut { sql: Some(joined(rest)), locks: exclusive.clone(), weight: 0 });
     }
@@ -122,7 +131,7 @@ fn index(statements: &[Vec<u8>], relations: &mut Relations) -> Option<Plan> {
 
 /// PRIMARY KEY, UNIQUE and EXCLUDE. Anything else under this kind is quick, and rare.
 fn key(statements: &[Vec<u8>], relations: &mut Relations) -> Option<Plan> {
-    let (main, framed, rest) = framed(statements)?;
+    let Framed { frame, main, rest } = Framed::of(statements)?;
     let sql = statements.get(main)?;
     let tokens = Tokens::of(sql);
     let Added { schema, table, name, body, .. } = added(&tokens, relations)?;
@@ -138,7 +147,7 @@ fn key(statements: &[Vec<u8>], relations: &mut Relations) -> Option<Plan> {
     let parts = match cut {
         None => vec![Cut { sql: None, locks: locks.clone(), weight }],
         Some((create, add)) => {
-            let mut frame = framed.to_vec();
+            let mut frame = frame.to_vec();
             frame.splice(main..=main, [create]);
             let added: Vec<Vec<u8>> = std::iter::once(add).chain(rest.iter().cloned()).collect();
             let share = relations.locks(&[(table, Mode::Share)]);

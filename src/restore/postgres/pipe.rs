@@ -85,7 +85,7 @@ async fn fill<R: Read + Send + 'static>(
     });
     let mut filling = Filling::start(loading, salvaged, fitting.clone()).await?;
     let filled = match filling.take_all(receiver, loading).await {
-        Ok(()) => filling.rows_loaded().await,
+        Ok(()) => filling.rows_loaded(loading).await,
         Err(error) => Err(filling.abandon(error, loading).await),
     };
     let tail = joined(reading.await);
@@ -173,7 +173,7 @@ impl Filling {
             StreamKind::PreData => self.run_statements(&member.bytes, false, loading).await,
             StreamKind::PostData => self.take_post_data(member, loading).await,
             StreamKind::LargeObjects | StreamKind::Sequences => {
-                self.rows_loaded().await?;
+                self.rows_loaded(loading).await?;
                 self.run_held(loading).await?;
                 self.run_statements(&member.bytes, false, loading).await
             }
@@ -188,7 +188,7 @@ impl Filling {
             held.bytes.extend_from_slice(&member.bytes);
             return Ok(());
         }
-        self.rows_loaded().await?;
+        self.rows_loaded(loading).await?;
         self.run_held(loading).await?;
         self.run_statements(&member.bytes, self.salvaged, loading).await
     }
@@ -221,6 +221,8 @@ impl Filling {
         let mut relations = Relations::of(&tail.toc, &tail.streams);
         let left = &mut self.restored.left_behind;
         workers::run(loading, &self.fitting, None, &mut relations, left, &mut next).await?;
+        self.connect_anew(loading).await?;
+        let left = &mut self.restored.left_behind;
         let (conn, fitting, cancel) = (&mut self.conn, &self.fitting, &loading.cancel);
         let mut runner = Runner { conn, frame: Frame::Step, cancel, fitting, left };
         for step in steps(at..u64::MAX) {
@@ -231,10 +233,17 @@ impl Filling {
     }
 
     /// Waits until every row that came so far is loaded.
-    async fn rows_loaded(&mut self) -> Result<()> {
+    async fn rows_loaded(&mut self, loading: &Loading) -> Result<()> {
         let Some((sender, loader)) = self.rows.take() else { return Ok(()) };
         drop(sender);
         self.restored.rows += joined(loader.await)?;
+        self.connect_anew(loading).await
+    }
+
+    /// The connection was idle while others worked, perhaps for so long that a firewall forgot it.
+    async fn connect_anew(&mut self, loading: &Loading) -> Result<()> {
+        let idle = std::mem::replace(&mut self.conn, loading.connect().await?);
+        idle.close().await;
         Ok(())
     }
 

@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::archive::MemberEntry;
 use crate::error::{Result, first_cause};
@@ -25,6 +27,10 @@ use super::rows::{Loading, load_block};
 use super::schedule::{Finished, Schedule};
 use super::script::{Frame, Runner};
 use super::steps::Step;
+
+/// A connection that waits longer for something to do is closed: the one index that others wait for may take hours, in
+/// which a firewall forgets them.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// Rows on their way.
 pub struct Rows {
@@ -200,10 +206,14 @@ impl Worker {
             self.site.loading.cancel.cancel();
         }
         outcome?;
-        if let Some(conn) = self.conn {
+        self.hang_up().await;
+        Ok(self.loaded)
+    }
+
+    async fn hang_up(&mut self) {
+        if let Some(conn) = self.conn.take() {
             conn.close().await;
         }
-        Ok(self.loaded)
     }
 
     async fn work(&mut self) -> Result<()> {
@@ -230,6 +240,10 @@ impl Worker {
                 () = site.loading.cancel.cancelled() => return Err(site.loading.cancel.error()),
                 message = receive(self.rows.as_deref()), if self.rows.is_some() => message,
                 () = &mut changed => continue,
+                () = sleep(IDLE_MAX), if self.conn.is_some() => {
+                    self.hang_up().await;
+                    continue;
+                }
             };
             match message {
                 Some(Feed::Block(block)) => {

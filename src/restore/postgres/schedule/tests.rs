@@ -114,7 +114,7 @@ proptest! {
             }
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let pick = (seed >> 33) as usize;
-            if !unloaded.is_empty() && (running.is_empty() || pick % 3 == 0) {
+            if !unloaded.is_empty() && (running.is_empty() || pick.is_multiple_of(3)) {
                 schedule.loaded(unloaded.remove(pick % unloaded.len()));
                 continue;
             }
