@@ -225,7 +225,7 @@ pub struct RestoreArgs {
     /// Do not ask
     #[arg(long)]
     pub confirm: bool,
-    /// Connections that load rows at once [default: the number of cores, at most 8]
+    /// Connections that load rows and build indexes at once [default: the number of cores, at most 8]
     #[arg(long, value_name = "N")]
     pub jobs: Option<String>,
     /// Threads that decompress [default: the number of cores]

@@ -24,7 +24,7 @@ pub struct RestoreJob {
     pub sqlite: Option<PathBuf>,
     pub selection: Selection,
     pub adaptation: Adaptation,
-    /// Connections that load rows at once.
+    /// Connections that load rows and build indexes at once.
     pub jobs: usize,
     /// Threads that decompress.
     pub threads: usize,

@@ -60,6 +60,29 @@ const WRITING: [(&str, &str); 5] = [
     ("IntervalStyle", "postgres"),
 ];
 
+/// Memory for index builds of all connections of a restore together, as far as the server's own setting is not larger.
+const BUILD_KIB: usize = 512 << 10;
+
+/// What makes a session of a restore faster, and is only for such: the target is of no use before all of it is there.
+///
+/// * `synchronous_commit`: a commit for every member would wait for the disk. [`FLUSH`] waits once, at the end.
+/// * `maintenance_work_mem`: an index that is sorted in memory is built in one pass. Its default of 64 MB is for servers
+///   that do other things; so many sessions share what is bounded here. A larger setting of server or role stays.
+/// * `jit`: a foreign key is looked at by one simple query; compiling it takes longer than it saves.
+pub fn for_loading(sessions: usize) -> String {
+    let share = BUILD_KIB / sessions.max(1);
+    format!(
+        "SELECT pg_catalog.set_config('synchronous_commit', 'off', false), pg_catalog.set_config('jit', 'off', false), \
+                pg_catalog.set_config('maintenance_work_mem', \
+                    GREATEST(s.setting::pg_catalog.int8, {share})::pg_catalog.text OPERATOR(pg_catalog.||) 'kB', false) \
+         FROM pg_catalog.pg_settings AS s WHERE s.name OPERATOR(pg_catalog.=) 'maintenance_work_mem'"
+    )
+}
+
+/// Commits something that is written to the log and means nothing, and waits until the log is on disk.
+pub const FLUSH: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
+     SELECT pg_catalog.pg_logical_emit_message(true, 'miyabi-backup', 'restored'); COMMIT";
+
 /// One statement that sets the rest.
 pub fn pin(purpose: Purpose) -> String {
     let own: &[(&str, &str)] = match purpose {

@@ -1,6 +1,6 @@
 //! The byte stream to a server, whatever carries it: TCP, TLS over TCP, a Unix socket.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -59,6 +59,22 @@ impl AsyncWrite for Stream {
             Carrier::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.carrier {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Carrier::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Carrier::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

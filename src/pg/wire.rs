@@ -4,6 +4,7 @@
 //! call says so. Lengths that the server names are never believed before the bytes are there.
 
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -181,8 +182,8 @@ impl Conn {
     /// Sends COPY data in pieces. An error that the server raises meanwhile is returned at once.
     pub async fn copy_send(&mut self, data: &[u8]) -> Result<(), Failure> {
         for piece in data.chunks(SEND_BYTES) {
-            put_message(&mut self.out, b'd', piece, false)?;
-            self.send().await?;
+            put_head(&mut self.out, b'd', piece.len())?;
+            self.send_with(piece).await?;
             if self.input.skip_asides()? {
                 return self.copy_outcome().await.map(drop);
             }
@@ -242,7 +243,9 @@ impl Conn {
         }
         self.state = State::Busy;
         self.out.clear();
-        put_message(&mut self.out, b'Q', sql, true)?;
+        put_head(&mut self.out, b'Q', sql.len().saturating_add(1))?;
+        self.out.put_slice(sql);
+        self.out.put_u8(0);
         self.send().await
     }
 
@@ -274,18 +277,26 @@ impl Conn {
         }
     }
 
-    /// Writes what is queued, and reads while the server does not: one that has much to say (notices) would else
-    /// wait for us while we wait for it.
     async fn send(&mut self) -> Result<(), Failure> {
+        self.send_with(&[]).await
+    }
+
+    /// Writes what is queued and then `body`, from where it lies. Reads while the server does not: one that has much to
+    /// say (notices) would else wait for us while we wait for it.
+    async fn send_with(&mut self, body: &[u8]) -> Result<(), Failure> {
         let Conn { stream, input, out, .. } = self;
         let mut sent = 0_usize;
         poll_fn(|cx| {
             loop {
-                let rest = out.get(sent..).unwrap_or_default();
-                let wrote = if rest.is_empty() {
+                let head = out.get(sent..).unwrap_or_default();
+                let rest = body.get(sent.saturating_sub(out.len())..).unwrap_or_default();
+                let wrote = if head.is_empty() && rest.is_empty() {
                     Pin::new(&mut *stream).poll_flush(cx).map_ok(|()| None)
-                } else {
+                } else if head.is_empty() {
                     Pin::new(&mut *stream).poll_write(cx, rest).map_ok(Some)
+                } else {
+                    let pieces = [IoSlice::new(head), IoSlice::new(rest)];
+                    Pin::new(&mut *stream).poll_write_vectored(cx, &pieces).map_ok(Some)
                 };
                 match wrote {
                     Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
@@ -351,15 +362,12 @@ fn is_broken(cause: &std::io::Error) -> bool {
     matches!(cause.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
 }
 
-fn put_message(out: &mut BytesMut, tag: u8, body: &[u8], with_zero: bool) -> Result<(), Failure> {
-    let len = body.len().saturating_add(4).saturating_add(usize::from(with_zero));
-    let len = i32::try_from(len).map_err(|_| Failure::protocol("a message of ours is longer than 2 GiB"))?;
+/// Tag and length of a message whose body follows.
+fn put_head(out: &mut BytesMut, tag: u8, body: usize) -> Result<(), Failure> {
+    let len = i32::try_from(body.saturating_add(4));
+    let len = len.map_err(|_| Failure::protocol("a message of ours is longer than 2 GiB"))?;
     out.put_u8(tag);
     out.put_i32(len);
-    out.put_slice(body);
-    if with_zero {
-        out.put_u8(0);
-    }
     Ok(())
 }
 

@@ -20,7 +20,7 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
-pub use feed::{BLOCK_BYTES, Block, Feed, FeedReceiver, FeedSender, QUEUE_BYTES, RowSpan, feed};
+pub use feed::{BLOCK_BYTES, Block, Feed, FeedReceiver, FeedSender, QUEUE_BYTES, RowSpan, Spare, feed};
 pub use pack::pack_into;
 pub use unpack::unpack_members;
 

@@ -39,6 +39,7 @@ mod program;
 mod restore_fitting;
 mod restore_globals;
 mod restore_majors;
+mod restore_parallel;
 mod restore_parts;
 mod restore_pipe;
 mod restore_postgres;

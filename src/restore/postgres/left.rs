@@ -75,6 +75,24 @@ impl LeftBehind {
         }
     }
 
+    /// What is known of those that the step stands on: enough to run it elsewhere.
+    pub fn about(&self, step: &Step) -> Self {
+        let on = step.depends.iter().chain([&step.at]);
+        let lost = on.filter_map(|on| self.lost.get_key_value(on)).map(|(on, what)| (*on, what.clone()));
+        LeftBehind { lost: lost.collect(), ..LeftBehind::default() }
+    }
+
+    /// Takes over what a step that ran elsewhere could not make.
+    pub fn keep_lost(&mut self, other: &LeftBehind) {
+        self.lost.extend(other.lost.iter().map(|(at, what)| (*at, what.clone())));
+    }
+
+    /// Takes over what is to be told of a step that ran elsewhere.
+    pub fn tell(&mut self, other: LeftBehind) {
+        self.lines.extend(other.lines);
+        self.missing_tables += other.missing_tables;
+    }
+
     /// Tables with rows that nobody can load, since the target has no such table and none of its entries was tried.
     pub fn lose_rows(&mut self, names: impl Iterator<Item = (String, u64)>) {
         let told: BTreeSet<String> = self.lost.values().cloned().collect();

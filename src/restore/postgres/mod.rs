@@ -1,28 +1,36 @@
 //! An archive into a PostgreSQL database.
 //!
-//! Order: look at the target → make it ready → pre-data → rows by N connections → large objects and sequence
-//! values → post-data → properties and, where a database is replaced, the exchange of names. What can be refused is
-//! refused by [`first_look`], before anything is touched and before the services are stopped.
+//! Order: look at the target → make it ready → pre-data → rows by N connections, and by the same ones what is built on
+//! each table once it is loaded → large objects and sequence values → the rest of post-data → properties and, where a
+//! database is replaced, the exchange of names. What can be refused is refused by [`first_look`], before anything is
+//! touched and before the services are stopped.
 
 mod check;
 mod fitting;
 mod foreign;
 mod left;
+mod locks;
+mod parts;
 mod pipe;
+mod relations;
 mod roles;
 mod rows;
+mod schedule;
 mod script;
 mod select;
 mod steps;
 mod survey;
 mod target;
 mod within;
+mod workers;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::archive::{Archive, ArchiveHeader, MemberEntry, ReadAt, Stream, StreamKind};
 use crate::error::{Error, Kind, Result};
+use crate::ident::StreamId;
 use crate::job::Adaptation;
 use crate::pg::connect::Server;
 use crate::pg::database::Shape;
@@ -41,9 +49,12 @@ pub use target::inspect;
 
 use fitting::Fitting;
 use left::LeftBehind;
+use relations::Relations;
 use roles::Roles;
 use script::{Frame, Runner};
+use steps::SectionSteps;
 use target::{Finished, Prepared};
+use workers::{Awaited, Rows};
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -140,16 +151,58 @@ fn with_needs(error: Error, needs: &[String]) -> Error {
 
 /// All sections of the selection, in the order that their dependencies need.
 async fn fill<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored> {
-    let mut conn = work.loading.connect().await?;
     let mut left = LeftBehind::default();
+    let mut conn = work.loading.connect().await?;
     run(&mut conn, work, StreamKind::PreData, Frame::Step, &mut left).await?;
     let members = work.members_that_fit(&mut conn, &mut left).await?;
-    let rows = rows::load(Arc::clone(work.archive), members, work.loading).await?;
-    for kind in [StreamKind::LargeObjects, StreamKind::Sequences, StreamKind::PostData] {
+    // It would be idle for hours, which a firewall may end.
+    conn.close().await;
+    let rows = load_and_build(work, members, &mut left).await?;
+    let mut conn = work.loading.connect().await?;
+    for kind in [StreamKind::LargeObjects, StreamKind::Sequences] {
         run(&mut conn, work, kind, Frame::Step, &mut left).await?;
     }
+    for stream in streams_of(work.archive, StreamKind::PostData) {
+        let tail = steps::tail_at(work.archive.toc(), stream)..u64::MAX;
+        run_part(&mut conn, work, stream, tail, Frame::Step, &mut left).await?;
+    }
+    let warnings = rows::flush(&mut conn).await?.into_iter().collect();
     conn.close().await;
-    Ok(Restored { rows, left_behind: left, ..Restored::default() })
+    Ok(Restored { rows, left_behind: left, warnings, ..Restored::default() })
+}
+
+/// Rows, and what can be built on them side by side.
+async fn load_and_build<R: ReadAt + 'static>(
+    work: &Work<'_, R>,
+    members: Vec<MemberEntry>,
+    left: &mut LeftBehind,
+) -> Result<u64> {
+    let archive = work.archive;
+    let mut relations = Relations::of(archive.toc(), archive.streams());
+    let sections = streams_of(archive, StreamKind::PostData).into_iter().map(|stream| {
+        let part = 0..steps::tail_at(archive.toc(), stream);
+        SectionSteps::new(archive, stream, part, |at, entry| work.chosen.wants(at, entry))
+    });
+    let mut sections: Vec<_> = sections.rev().collect();
+    let mut next = || loop {
+        let Some(section) = sections.last_mut() else { return Ok(None) };
+        if let Some(steps) = section.next_member()? {
+            return Ok(Some(steps.into_iter().map(|step| work.chosen.fit(step)).collect()));
+        }
+        sections.pop();
+    };
+    if members.is_empty() {
+        return workers::run(work.loading, work.fitting, None, &mut relations, left, &mut next).await;
+    }
+    let awaited = Awaited::of(&members, &relations);
+    let (receiver, unpacker) = rows::unpack(Arc::clone(archive), members, work.loading);
+    let rows = Some(Rows { receiver, awaited });
+    let loaded = workers::run(work.loading, work.fitting, rows, &mut relations, left, &mut next).await;
+    rows::both(unpacker, loaded).await
+}
+
+fn streams_of<R: ReadAt>(archive: &Archive<R>, kind: StreamKind) -> Vec<StreamId> {
+    archive.streams().iter().filter(|stream| stream.spec.kind == kind).map(|stream| stream.id).collect()
 }
 
 /// The streams of one kind.
@@ -160,11 +213,22 @@ async fn run<R: ReadAt>(
     frame: Frame,
     left: &mut LeftBehind,
 ) -> Result<()> {
-    let mut runner = Runner { conn, frame, cancel: &work.loading.cancel, fitting: work.fitting, left };
-    for stream in work.archive.streams().iter().filter(|stream| stream.spec.kind == kind) {
-        runner.stream(work.archive, stream.id, work.chosen).await?;
+    for stream in streams_of(work.archive, kind) {
+        run_part(conn, work, stream, steps::ALL, frame, left).await?;
     }
     Ok(())
+}
+
+async fn run_part<R: ReadAt>(
+    conn: &mut Conn,
+    work: &Work<'_, R>,
+    stream: StreamId,
+    part: Range<u64>,
+    frame: Frame,
+    left: &mut LeftBehind,
+) -> Result<()> {
+    let mut runner = Runner { conn, frame, cancel: &work.loading.cancel, fitting: work.fitting, left };
+    runner.stream(work.archive, stream, part, work.chosen).await
 }
 
 impl<R: ReadAt> Work<'_, R> {

@@ -1,6 +1,8 @@
 //! An archive from a pipe into a database: members come in file order, nothing can be read twice.
 //!
-//! Everything is loaded first; success, and with it the exchange of databases, waits for a sound index and footer.
+//! Rows are loaded as they come. Post-data comes behind all of them and right before the index, so it is held until the
+//! table of contents is there and sound, and then run side by side as from a file. More of it than memory should hold is
+//! run as it comes, in order. Success, and with it the exchange of databases, waits for a sound index and footer.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -16,15 +18,24 @@ use crate::pg::connect::Server;
 use crate::pg::database::Shape;
 use crate::pg::properties::Properties;
 use crate::pg::wire::Conn;
-use crate::pipeline::{FeedSender, RowSpan, joined};
+use crate::pipeline::{FeedSender, RowSpan, feed, joined};
 use crate::script::{Item, Lexer, TokenKind, Tokens};
 
 use super::Restored;
 use super::fitting::Fitting;
+use super::left::LeftBehind;
+use super::relations::Relations;
 use super::rows::{self, Loading, copied_table};
 use super::script::{Frame, Runner};
-use super::steps::{Step, is_role_check};
+use super::steps::{Step, is_role_check, steps_of, tail_at};
 use super::target::Prepared;
+use super::workers::{self, Awaited, Rows};
+
+/// So much of post-data is held.
+const HELD_BYTES_MAX: usize = 32 << 20;
+
+/// Steps of what is held that are given out at a time.
+const BATCH: usize = 256;
 
 /// One checked member on its way from the reading thread.
 struct Arrived {
@@ -73,15 +84,14 @@ async fn fill<R: Read + Send + 'static>(
         outcome
     });
     let mut filling = Filling::start(loading, salvaged, fitting.clone()).await?;
-    let filled = filling.take_all(receiver, loading).await;
-    let finished = match filled {
-        Ok(()) => filling.finish().await,
+    let filled = match filling.take_all(receiver, loading).await {
+        Ok(()) => filling.rows_loaded(loading).await,
         Err(error) => Err(filling.abandon(error, loading).await),
     };
     let tail = joined(reading.await);
-    match (finished, tail) {
-        (Ok(restored), Ok(tail)) => Ok((restored, tail)),
-        (finished, tail) => Err(cause_of(first_cause([finished.map(drop), tail.map(drop)]))),
+    match (filled, tail) {
+        (Ok(()), Ok(tail)) => Ok((filling.finish(&tail, loading).await?, tail)),
+        (filled, tail) => Err(cause_of(first_cause([filled, tail.map(drop)]))),
     }
 }
 
@@ -100,6 +110,12 @@ fn read_members<R: Read>(mut reader: PipeReader<R>, sender: &mpsc::Sender<Arrive
     }
 }
 
+#[derive(Default)]
+struct Held {
+    stream: Option<StreamId>,
+    bytes: Vec<u8>,
+}
+
 /// The connections that a pipe is poured into.
 struct Filling {
     conn: Conn,
@@ -108,8 +124,10 @@ struct Filling {
     /// Rows that others refer to may be missing: what then fails in post-data is listed.
     salvaged: bool,
     fitting: Fitting,
-    /// Statements that were run: their numbers stand for positions in the table of contents.
-    statements: u32,
+    /// Statements that were run are numbered from the end, as positions that no table of contents has.
+    statement: u32,
+    /// Post-data that waits for the table of contents, and its stream; `None` once it is run as it comes.
+    held: Option<Held>,
     /// Tables that this server could not create, as `COPY` names them.
     lost: BTreeMap<Vec<u8>, u64>,
 }
@@ -122,7 +140,8 @@ impl Filling {
             restored: Restored::default(),
             salvaged,
             fitting,
-            statements: 0,
+            statement: u32::MAX,
+            held: Some(Held::default()),
             lost: BTreeMap::new(),
         })
     }
@@ -141,7 +160,7 @@ impl Filling {
                     *rows = rows.saturating_add(member.rows);
                     return Ok(());
                 }
-                let (sender, _) = self.rows.get_or_insert_with(|| rows::load_from_queue(loading));
+                let (sender, _) = self.rows.get_or_insert_with(|| load_from_queue(loading, &self.fitting));
                 let span = RowSpan { at: 0..member.bytes.len(), count: member.rows };
                 sender.block(member.stream, member.bytes, Some(span)).await
             }
@@ -151,21 +170,80 @@ impl Filling {
             StreamKind::PreData if self.rows.is_some() => {
                 Err(Error::new(Kind::Damaged, "pre-data stands after rows: the archive's members are out of order"))
             }
-            _ => {
-                if member.kind != StreamKind::PreData {
-                    self.rows_loaded().await?;
-                }
-                let may_fail = self.salvaged && member.kind == StreamKind::PostData;
-                self.run_statements(&member.bytes, may_fail, loading).await
+            StreamKind::PreData => self.run_statements(&member.bytes, false, loading).await,
+            StreamKind::PostData => self.take_post_data(member, loading).await,
+            StreamKind::LargeObjects | StreamKind::Sequences => {
+                self.rows_loaded(loading).await?;
+                self.run_held(loading).await?;
+                self.run_statements(&member.bytes, false, loading).await
             }
         }
     }
 
+    async fn take_post_data(&mut self, member: Arrived, loading: &Loading) -> Result<()> {
+        if let Some(held) = &mut self.held
+            && *held.stream.get_or_insert(member.stream) == member.stream
+            && held.bytes.len().saturating_add(member.bytes.len()) <= HELD_BYTES_MAX
+        {
+            held.bytes.extend_from_slice(&member.bytes);
+            return Ok(());
+        }
+        self.rows_loaded(loading).await?;
+        self.run_held(loading).await?;
+        self.run_statements(&member.bytes, self.salvaged, loading).await
+    }
+
+    /// Runs what is held, in order, where it cannot wait; what follows comes in order, too.
+    async fn run_held(&mut self, loading: &Loading) -> Result<()> {
+        match self.held.take() {
+            Some(Held { stream: Some(_), bytes }) => self.run_statements(&bytes, self.salvaged, loading).await,
+            Some(Held { stream: None, .. }) => {
+                self.held = Some(Held::default());
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Runs what is held with the table of contents, side by side as far as that says it may.
+    async fn build_held(&mut self, tail: &Tail, loading: &Loading) -> Result<()> {
+        let Some(Held { stream: Some(stream), bytes }) = self.held.take() else { return Ok(()) };
+        let (at, salvaged) = (tail_at(&tail.toc, stream), self.salvaged);
+        let steps = |part| {
+            let fit = move |step: Step| Step { optional: step.optional || salvaged, ..step };
+            steps_of(&tail.toc, &tail.streams, stream, part, &bytes).map(move |step| step.map(fit))
+        };
+        let mut body = steps(0..at);
+        let mut next = || {
+            let batch = body.by_ref().take(BATCH).collect::<Result<Vec<Step>>>()?;
+            Ok(Some(batch).filter(|batch| !batch.is_empty()))
+        };
+        let mut relations = Relations::of(&tail.toc, &tail.streams);
+        let left = &mut self.restored.left_behind;
+        workers::run(loading, &self.fitting, None, &mut relations, left, &mut next).await?;
+        self.connect_anew(loading).await?;
+        let left = &mut self.restored.left_behind;
+        let (conn, fitting, cancel) = (&mut self.conn, &self.fitting, &loading.cancel);
+        let mut runner = Runner { conn, frame: Frame::Step, cancel, fitting, left };
+        for step in steps(at..u64::MAX) {
+            let step = step?;
+            runner.wanted(&step, step.optional, &tail.toc).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until every row that came so far is loaded.
-    async fn rows_loaded(&mut self) -> Result<()> {
+    async fn rows_loaded(&mut self, loading: &Loading) -> Result<()> {
         let Some((sender, loader)) = self.rows.take() else { return Ok(()) };
         drop(sender);
         self.restored.rows += joined(loader.await)?;
+        self.connect_anew(loading).await
+    }
+
+    /// The connection was idle while others worked, perhaps for so long that a firewall forgot it.
+    async fn connect_anew(&mut self, loading: &Loading) -> Result<()> {
+        let idle = std::mem::replace(&mut self.conn, loading.connect().await?);
+        idle.close().await;
         Ok(())
     }
 
@@ -185,8 +263,8 @@ impl Filling {
                     if is_role_check(sql) && !self.fitting.is_identity() {
                         continue;
                     }
-                    self.statements = self.statements.saturating_add(1);
-                    self.run_step(Step::of_statement(sql, self.statements), may_fail, loading).await?;
+                    self.statement = self.statement.saturating_sub(1);
+                    self.run_step(Step::of_statement(sql, self.statement), may_fail, loading).await?;
                 }
                 // Our own frame for psql: what it sets, a native session has set already.
                 Some(Item::Meta(_)) => {}
@@ -212,8 +290,9 @@ impl Filling {
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<Restored> {
-        self.rows_loaded().await?;
+    async fn finish(mut self, tail: &Tail, loading: &Loading) -> Result<Restored> {
+        self.build_held(tail, loading).await?;
+        self.restored.warnings.extend(rows::flush(&mut self.conn).await?);
         for (table, rows) in self.lost.into_iter().filter(|(_, rows)| *rows > 0) {
             let table = String::from_utf8_lossy(&table).into_owned();
             self.restored.left_behind.push(format!("{rows} rows of {table}: the table is not there"));
@@ -222,9 +301,9 @@ impl Filling {
         Ok(self.restored)
     }
 
-    async fn abandon(self, error: Error, loading: &Loading) -> Error {
+    async fn abandon(&mut self, error: Error, loading: &Loading) -> Error {
         loading.cancel.cancel();
-        let loader = match self.rows {
+        let loader = match self.rows.take() {
             Some((sender, loader)) => {
                 drop(sender);
                 joined(loader.await).map(drop)
@@ -233,6 +312,18 @@ impl Filling {
         };
         cause_of(first_cause([Err(error), loader]))
     }
+}
+
+/// A queue for members, and the task that loads them.
+fn load_from_queue(loading: &Loading, fitting: &Fitting) -> (FeedSender, JoinHandle<Result<u64>>) {
+    let (sender, receiver) = feed(rows::QUEUE_BYTES);
+    let (loading, fitting) = (loading.clone(), fitting.clone());
+    let loader = tokio::spawn(async move {
+        let rows = Some(Rows { receiver, awaited: Awaited::default() });
+        let (mut relations, mut left) = (Relations::default(), LeftBehind::default());
+        workers::run(&loading, &fitting, rows, &mut relations, &mut left, &mut || Ok(None)).await
+    });
+    (sender, loader)
 }
 
 /// The table that the statement creates, as COPY names it.

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::archive::{Archive, MemberEntry, ReadAt};
 use crate::cancel::Cancel;
@@ -16,13 +15,13 @@ use crate::error::{Kind, Result, first_cause};
 use crate::pg::connect::Server;
 use crate::pg::copy_in;
 use crate::pg::encoding::Codec;
-use crate::pg::settings::Purpose;
+use crate::pg::settings::{FLUSH, Purpose, for_loading};
 use crate::pg::wire::Conn;
-use crate::pipeline::{Block, Feed, FeedReceiver, FeedSender, feed, joined, unpack_members};
+use crate::pipeline::{Block, Feed, FeedReceiver, feed, joined, unpack_members};
 use crate::progress::Progress;
 
 /// Raw bytes that wait between the inflating threads and the connections.
-const QUEUE_BYTES: usize = 16 << 20;
+pub const QUEUE_BYTES: usize = 16 << 20;
 
 /// How many connections load, how many threads inflate, and who may stop them.
 #[derive(Clone)]
@@ -42,6 +41,8 @@ impl Loading {
     /// A data connection that takes the archive's bytes as they are.
     pub async fn connect(&self) -> Result<Conn> {
         let mut conn = Conn::open(&self.server, Purpose::Write).await?;
+        let settings = conn.execute(for_loading(self.jobs).as_bytes()).await;
+        settings.map_err(|failure| failure.while_doing(Kind::Target, "cannot set up the session"))?;
         if let Some(encoding) = &self.encoding {
             let spoken = conn.speak(Codec::of_archive(encoding)?).await;
             spoken.map_err(|failure| failure.while_doing(Kind::Target, format!("cannot send text in {encoding}")))?;
@@ -50,18 +51,19 @@ impl Loading {
     }
 }
 
-/// Loads the given members of an archive file, in about the given order. Returns the rows loaded.
-pub async fn load<R: ReadAt + 'static>(
-    archive: Arc<Archive<R>>,
-    members: Vec<MemberEntry>,
-    loading: &Loading,
-) -> Result<u64> {
-    if members.is_empty() {
-        return Ok(0);
+/// Makes durable what was committed without waiting for the disk: the commit of something that is written to the log
+/// waits until the log is on disk up to there, whoever wrote it. A role that may not is told of.
+pub async fn flush(conn: &mut Conn) -> Result<Option<String>> {
+    const INSUFFICIENT_PRIVILEGE: &str = "42501";
+    match conn.execute(FLUSH.as_bytes()).await {
+        Ok(()) => Ok(None),
+        Err(failure) if failure.code() == Some(INSUFFICIENT_PRIVILEGE) => Ok(Some(
+            "the role may not call pg_logical_emit_message: the server writes the last rows to disk within a second, \
+             and a crash before that would lose them"
+                .to_owned(),
+        )),
+        Err(failure) => Err(failure.while_doing(Kind::Target, "cannot have the server write the rows to disk")),
     }
-    let (receiver, unpacker) = unpack(archive, members, loading);
-    let loaded = load_queue(receiver, loading).await;
-    both(unpacker, loaded).await
 }
 
 /// Loads the given members through one connection, inside of whatever transaction it is in.
@@ -90,7 +92,7 @@ pub async fn load_through<R: ReadAt + 'static>(
 }
 
 /// The threads that read, check and inflate members, and the queue that they fill.
-fn unpack<R: ReadAt + 'static>(
+pub fn unpack<R: ReadAt + 'static>(
     archive: Arc<Archive<R>>,
     members: Vec<MemberEntry>,
     loading: &Loading,
@@ -102,60 +104,12 @@ fn unpack<R: ReadAt + 'static>(
     (receiver, unpacker)
 }
 
-async fn both(unpacker: JoinHandle<Result<()>>, loaded: Result<u64>) -> Result<u64> {
+pub async fn both(unpacker: JoinHandle<Result<()>>, loaded: Result<u64>) -> Result<u64> {
     let unpacked = joined(unpacker.await);
     first_cause([unpacked.map(|()| 0), loaded]).map(|rows| rows.into_iter().sum())
 }
 
-/// A queue for members that come from somewhere else, such as a pipe, and the task that loads them.
-pub fn load_from_queue(loading: &Loading) -> (FeedSender, JoinHandle<Result<u64>>) {
-    let (sender, receiver) = feed(QUEUE_BYTES);
-    let loading = loading.clone();
-    (sender, tokio::spawn(async move { load_queue(receiver, &loading).await }))
-}
-
-/// N connections empty the queue; ends when every sender is gone.
-async fn load_queue(receiver: FeedReceiver, loading: &Loading) -> Result<u64> {
-    let receiver = Arc::new(Mutex::new(receiver));
-    let mut workers = JoinSet::new();
-    for _ in 0..loading.jobs.max(1) {
-        let (receiver, loading) = (Arc::clone(&receiver), loading.clone());
-        workers.spawn(async move {
-            let outcome = loading.cancel.guard(load_some(&receiver, &loading)).await;
-            if outcome.is_err() {
-                loading.cancel.cancel();
-            }
-            outcome
-        });
-    }
-    drop(receiver);
-    let mut outcomes = Vec::new();
-    while let Some(outcome) = workers.join_next().await {
-        outcomes.push(joined(outcome));
-    }
-    first_cause(outcomes).map(|rows| rows.into_iter().sum())
-}
-
-/// One connection: connects at the first member, so that few members need few connections.
-async fn load_some(receiver: &Mutex<FeedReceiver>, loading: &Loading) -> Result<u64> {
-    let mut worker = None;
-    let mut rows = 0;
-    loop {
-        let Some(message) = receiver.lock().await.recv().await else { break };
-        let Feed::Block(block) = message else { continue };
-        let conn = match &mut worker {
-            Some(conn) => conn,
-            None => worker.insert(loading.connect().await?),
-        };
-        rows += load_block(conn, &block, loading).await?;
-    }
-    if let Some(conn) = worker {
-        conn.close().await;
-    }
-    Ok(rows)
-}
-
-async fn load_block(conn: &mut Conn, block: &Block, loading: &Loading) -> Result<u64> {
+pub async fn load_block(conn: &mut Conn, block: &Block, loading: &Loading) -> Result<u64> {
     let count = block.rows.as_ref().map_or(0, |span| span.count);
     copy_in::load(conn, &block.bytes, count, &loading.cancel).await?;
     loading.progress.add_raw(block.bytes.len() as u64, count);

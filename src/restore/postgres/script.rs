@@ -1,10 +1,11 @@
-//! Steps of a script on one connection: run in order, the first failure ends it, what may stay behind is collected.
+//! Steps of a script on one connection: the first failure ends it, what may stay behind is collected.
+
+use std::ops::Range;
 
 use crate::archive::{Archive, ReadAt, TocEntry};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::ident::StreamId;
-use crate::job::Content;
 use crate::pg::copy_in;
 use crate::pg::wire::{Canceller, Conn};
 
@@ -32,22 +33,30 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Runs the wanted entries of one stream.
-    pub async fn stream<R: ReadAt>(&mut self, archive: &Archive<R>, stream: StreamId, chosen: &Chosen) -> Result<()> {
-        let mut steps = SectionSteps::new(archive, stream, |at, entry| chosen.wants(at, entry));
-        let with_rows = chosen.content() != Content::SchemaOnly;
+    /// Runs the wanted entries of a part of one stream.
+    pub async fn stream<R: ReadAt>(
+        &mut self,
+        archive: &Archive<R>,
+        stream: StreamId,
+        part: Range<u64>,
+        chosen: &Chosen,
+    ) -> Result<()> {
+        let mut steps = SectionSteps::new(archive, stream, part, |at, entry| chosen.wants(at, entry));
         while let Some(batch) = steps.next_member()? {
-            for mut step in batch {
-                step.rows = step.rows.filter(|_| with_rows);
-                if let Some(reason) = self.left.stands_in_the_air(&step) {
-                    self.in_the_air(&step, &reason, archive.toc()).await?;
-                    continue;
-                }
-                let optional = step.optional || chosen.may_stay_behind(&step.kind);
-                self.step(&step, optional, archive.toc()).await?;
+            for step in batch {
+                let step = chosen.fit(step);
+                self.wanted(&step, step.optional, archive.toc()).await?;
             }
         }
         Ok(())
+    }
+
+    /// Runs one step as far as what it stands on is there.
+    pub async fn wanted(&mut self, step: &Step, optional: bool, toc: &[TocEntry]) -> Result<()> {
+        match self.left.stands_in_the_air(step) {
+            Some(reason) => self.in_the_air(step, &reason, toc).await,
+            None => self.step(step, optional, toc).await,
+        }
     }
 
     /// Runs one step. The server undoes a failed batch whole, so a collected failure leaves nothing half.

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::{Ident, StreamId};
 use crate::job::{Content, Selection, TableName};
 
-use super::steps::{STATISTICS_KIND, TABLE_KINDS, describe};
+use super::steps::{STATISTICS_KIND, Step, TABLE_KINDS, describe};
 
 /// The part of one archive that the user asked for.
 #[derive(Clone, Debug)]
@@ -123,8 +123,12 @@ impl Chosen {
         section && self.tables.as_ref().is_none_or(|picked| picked.entries.contains(&position))
     }
 
-    pub fn may_stay_behind(&self, kind: &str) -> bool {
-        (self.tables.is_some() || self.salvaged || self.part) && MAY_STAY_BEHIND.contains(&kind)
+    /// The step as this part is restored: what may stay behind, and whether rows come.
+    pub fn fit(&self, mut step: Step) -> Step {
+        let is_part = self.tables.is_some() || self.salvaged || self.part;
+        step.optional |= is_part && MAY_STAY_BEHIND.contains(&step.kind.as_str());
+        step.rows = step.rows.filter(|_| self.content != Content::SchemaOnly);
+        step
     }
 
     /// The tables whose rows are wanted, largest first, so that the last one to finish is a small one.
@@ -306,3 +310,7 @@ fn nearest(known: &BTreeSet<(&str, &str)>, wanted: &TableName) -> String {
         None => "the archive holds no tables at all".to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "select/tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::archive::{Archive, MemberEntry, ReadAt, TocEntry};
+use crate::archive::{Archive, MemberEntry, ReadAt, Stream, TocEntry};
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::script::is_statistics;
@@ -79,6 +79,18 @@ pub fn is_optional(toc: &[TocEntry], entry: &TocEntry) -> bool {
     of_optional_kind(entry) || entry.depends.iter().filter_map(on).any(of_optional_kind)
 }
 
+/// Kinds from whose first entry on the rest of post-data is run in order, when everything before is done: privileges
+/// could take from an owner what a foreign key needs to be looked at, event triggers fire on what others run, a refresh
+/// may read anything, and planner statistics are of what is finished.
+const TAIL_KINDS: [&str; 5] = ["ACL", "DEFAULT ACL", "EVENT TRIGGER", "MATERIALIZED VIEW DATA", STATISTICS_KIND];
+
+/// Where in the stream that rest begins.
+pub fn tail_at(toc: &[TocEntry], stream: StreamId) -> u64 {
+    let in_stream = toc.iter().filter(|entry| entry.stream == stream && entry.len > 0);
+    let tail = in_stream.filter(|entry| TAIL_KINDS.contains(&entry.kind.as_str()));
+    tail.map(|entry| entry.offset).min().unwrap_or(u64::MAX)
+}
+
 pub fn describe(entry: &TocEntry) -> String {
     match (entry.schema.as_str(), entry.name.as_str()) {
         ("", name) => format!("{} {name}", entry.kind),
@@ -95,14 +107,33 @@ pub struct SectionSteps<'a, R> {
     base: u64,
 }
 
+/// The whole of a stream.
+pub const ALL: Range<u64> = 0..u64::MAX;
+
+/// Entries of a part of one stream that are run, in the stream's order.
+fn entries_of(
+    toc: &[TocEntry],
+    stream: StreamId,
+    part: Range<u64>,
+    wanted: impl Fn(u32, &TocEntry) -> bool,
+) -> Vec<(u32, &TocEntry)> {
+    let mut entries: Vec<(u32, &TocEntry)> = (0_u32..)
+        .zip(toc)
+        .filter(|(_, entry)| entry.stream == stream && entry.len > 0 && part.contains(&entry.offset))
+        .filter(|(at, entry)| entry.kind != PREAMBLE_KIND && entry.kind != DIRECTIVE_KIND && wanted(*at, entry))
+        .collect();
+    entries.sort_by_key(|(_, entry)| entry.offset);
+    entries
+}
+
 impl<'a, R: ReadAt> SectionSteps<'a, R> {
-    pub fn new(archive: &'a Archive<R>, stream: StreamId, wanted: impl Fn(u32, &TocEntry) -> bool) -> Self {
-        let mut entries: Vec<(u32, &TocEntry)> = (0_u32..)
-            .zip(archive.toc())
-            .filter(|(_, entry)| entry.stream == stream && entry.len > 0)
-            .filter(|(at, entry)| entry.kind != PREAMBLE_KIND && entry.kind != DIRECTIVE_KIND && wanted(*at, entry))
-            .collect();
-        entries.sort_by_key(|(_, entry)| entry.offset);
+    pub fn new(
+        archive: &'a Archive<R>,
+        stream: StreamId,
+        part: Range<u64>,
+        wanted: impl Fn(u32, &TocEntry) -> bool,
+    ) -> Self {
+        let entries = entries_of(archive.toc(), stream, part, wanted);
         let members: Vec<MemberEntry> = archive.members_of(stream).collect();
         SectionSteps { archive, members: members.into_iter(), entries: entries.into_iter().peekable(), base: 0 }
     }
@@ -118,38 +149,49 @@ impl<'a, R: ReadAt> SectionSteps<'a, R> {
             }
             let mut bytes = Vec::new();
             self.archive.read_member(&member, &mut bytes)?;
-            return self.steps_within(&covered, &bytes).map(Some);
+            let mut steps = Vec::new();
+            let (toc, streams) = (self.archive.toc(), self.archive.streams());
+            while let Some((at, entry)) = self.entries.next_if(|(_, entry)| covered.contains(&entry.offset)) {
+                steps.push(step(toc, streams, at, entry, covered.start, &bytes)?);
+            }
+            return Ok(Some(steps));
         }
         Ok(None)
     }
+}
 
-    fn steps_within(&mut self, covered: &Range<u64>, bytes: &[u8]) -> Result<Vec<Step>> {
-        let mut steps = Vec::new();
-        while let Some((at, entry)) = self.entries.next_if(|(_, entry)| covered.contains(&entry.offset)) {
-            let start = entry.offset.saturating_sub(covered.start);
-            let end = start.checked_add(entry.len);
-            let sql = usize::try_from(start)
-                .ok()
-                .zip(end.and_then(|end| usize::try_from(end).ok()))
-                .and_then(|(start, end)| bytes.get(start..end))
-                .ok_or_else(outside_of_the_stream)?;
-            steps.push(Step {
-                at,
-                depends: entry.depends.clone(),
-                what: describe(entry),
-                kind: entry.kind.clone(),
-                sql: sql.to_vec(),
-                optional: is_optional(self.archive.toc(), entry),
-                rows: self.rows_of(entry),
-            });
-        }
-        Ok(steps)
-    }
+/// The steps of a part of a stream whose bytes are at hand.
+pub fn steps_of<'a>(
+    toc: &'a [TocEntry],
+    streams: &'a [Stream],
+    stream: StreamId,
+    part: Range<u64>,
+    bytes: &'a [u8],
+) -> impl Iterator<Item = Result<Step>> + 'a {
+    let entries = entries_of(toc, stream, part, |_, _| true);
+    entries.into_iter().map(move |(at, entry)| step(toc, streams, at, entry, 0, bytes))
+}
 
-    fn rows_of(&self, entry: &TocEntry) -> Option<u64> {
-        let table = entry.table.filter(|_| TABLE_KINDS.contains(&entry.kind.as_str()))?;
-        self.archive.streams().iter().find(|stream| stream.id == table).map(|stream| stream.rows)
-    }
+/// `bytes` begin at `base` in the entry's stream.
+fn step(toc: &[TocEntry], streams: &[Stream], at: u32, entry: &TocEntry, base: u64, bytes: &[u8]) -> Result<Step> {
+    let start = entry.offset.saturating_sub(base);
+    let end = start.checked_add(entry.len);
+    let sql = usize::try_from(start)
+        .ok()
+        .zip(end.and_then(|end| usize::try_from(end).ok()))
+        .and_then(|(start, end)| bytes.get(start..end))
+        .ok_or_else(outside_of_the_stream)?;
+    let table = entry.table.filter(|_| TABLE_KINDS.contains(&entry.kind.as_str()));
+    let rows = table.and_then(|table| streams.get(usize::try_from(table.0).ok()?)).map(|stream| stream.rows);
+    Ok(Step {
+        at,
+        depends: entry.depends.clone(),
+        what: describe(entry),
+        kind: entry.kind.clone(),
+        sql: sql.to_vec(),
+        optional: is_optional(toc, entry),
+        rows,
+    })
 }
 
 fn outside_of_the_stream() -> Error {

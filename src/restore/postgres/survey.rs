@@ -12,7 +12,7 @@ use crate::script::{owner_of, roles_of, tablespace_of};
 
 use super::fitting::Fitting;
 use super::select::Chosen;
-use super::steps::{SectionSteps, Step};
+use super::steps::{ALL, SectionSteps, Step};
 
 /// The kind of entries that hold bytes of large objects.
 const LARGE_OBJECTS_KIND: &str = "BLOBS";
@@ -34,7 +34,7 @@ pub fn of<R: ReadAt>(archive: &Archive<R>, chosen: &Chosen, fitting: &Fitting) -
     let kinds = [StreamKind::PreData, StreamKind::LargeObjects, StreamKind::PostData];
     for stream in archive.streams().iter().filter(|stream| kinds.contains(&stream.spec.kind)) {
         let wanted = |at, entry: &TocEntry| chosen.wants(at, entry) && entry.kind != LARGE_OBJECTS_KIND;
-        let mut steps = SectionSteps::new(archive, stream.id, wanted);
+        let mut steps = SectionSteps::new(archive, stream.id, ALL, wanted);
         while let Some(batch) = steps.next_member()? {
             for step in batch {
                 needs.add(&step, fitting, &mut refused)?;

@@ -22,7 +22,8 @@ use super::{Restored, Work};
 pub async fn restore<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored> {
     let mut conn = work.loading.connect().await?;
     let timeout = work.loading.lock_timeout.as_millis();
-    copy_in::execute(&mut conn, format!("BEGIN; SET LOCAL lock_timeout = {timeout}").as_bytes()).await?;
+    let begin = format!("BEGIN; SET LOCAL lock_timeout = {timeout}; SET LOCAL synchronous_commit = on");
+    copy_in::execute(&mut conn, begin.as_bytes()).await?;
     let mut left = LeftBehind::default();
     let rows = match work.chosen.content() {
         Content::DataOnly => rows_alone(&mut conn, work, &mut left).await?,
