@@ -9,7 +9,7 @@ use std::io::{BufWriter, Read};
 use std::{env, hint};
 
 use miyabi_backup::archive::testkit::{rows_spec, sample_header};
-use miyabi_backup::archive::{Codec, GzipCodec, Packed, Trailer, Writer};
+use miyabi_backup::archive::{Codec, Libdeflate, Packed, Trailer, Writer};
 use miyabi_backup::checksum::RowDigest;
 use miyabi_backup::pipeline::BLOCK_BYTES;
 
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn codec(compress: &str) -> Result<Box<dyn Codec>, Box<dyn Error>> {
     let (name, level) = compress.split_once(':').map_or((compress, None), |(name, level)| (name, Some(level)));
     match name {
-        "gzip" => Ok(Box::new(GzipCodec::new(level.map_or(Ok(6), str::parse)?))),
+        "gzip" => Ok(Box::new(Libdeflate::new(level.map_or(Ok(5), str::parse)?))),
         _ => Err(format!("no codec is called {name}").into()),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use miyabi_backup::archive::testkit::{rows_spec, sample_header};
-use miyabi_backup::archive::{Archive, Codec, GzipCodec, Packed, ReadAt, Trailer, Writer};
+use miyabi_backup::archive::{Archive, Codec, Packed, ReadAt, Trailer, Writer, ZlibNg};
 use miyabi_backup::checksum::RowDigest;
 
 const MEMBERS: u64 = 1_000_000;
@@ -33,7 +33,7 @@ fn million() -> (Vec<u8>, u64) {
     let mut writer = Writer::begin(Vec::new(), &sample_header()).unwrap();
     let streams: Vec<_> =
         (0..TABLES).map(|n| writer.open_stream(rows_spec("public", &format!("table_{n}"), &["id"]))).collect();
-    let tiny = GzipCodec::new(1).pack(b"tea", None).unwrap();
+    let tiny = ZlibNg::new(1).pack(b"tea", None).unwrap();
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     for _ in 0..MEMBERS {
         seed ^= seed << 13;

@@ -97,7 +97,7 @@ pub async fn run(
     left: &mut LeftBehind,
     next: &mut NextSteps<'_>,
 ) -> Result<u64> {
-    let spare = rows.as_ref().map(|rows| rows.receiver.spare()).unwrap_or_default();
+    let spare = rows.as_ref().map_or_else(Spare::of_members, |rows| rows.receiver.spare());
     let (receiver, awaited) = rows.map(|rows| (rows.receiver, rows.awaited)).unzip();
     let (receiver, awaited) = (receiver.map(|one| Arc::new(AsyncMutex::new(one))), awaited.unwrap_or_default());
     let schedule = Schedule::new(awaited.members.keys().copied().collect());
