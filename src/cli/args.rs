@@ -149,7 +149,7 @@ pub struct BackupArgs {
     /// Read no more bytes a second from a PostgreSQL server than this, such as 20M or 512K [default: no limit]
     #[arg(long, value_name = "BYTES[/s]")]
     pub limit_rate: Option<String>,
-    /// Read tables whole, one after the other, by one connection: the server's cache keeps what its users need
+    /// One connection that reads tables whole, so that the server's cache keeps what its users need; one thread
     #[arg(long, conflicts_with = "jobs")]
     pub gentle: bool,
     /// Definitions without rows (PostgreSQL)

