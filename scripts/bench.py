@@ -131,14 +131,25 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
+def again(name, flags):
+    """The command that measures this case again as it was measured."""
+    of_data = ("large", "one", "scale", "tables", "memory", "runs", "major", "zstd_major")
+    usual = vars(parse([]))
+    told = {key: value for key, value in vars(flags).items() if key in of_data and value != usual[key]}
+    values = {key: " ".join(map(str, value)) if isinstance(value, list) else value for key, value in told.items()}
+    return " ".join(["scripts/bench.py", f"--case {name}", *(f"--{key.replace('_', '-')} {value}" for key, value in values.items())])
+
+
 def main():
     flags = parse(sys.argv[1:])
+    if flags.quick and flags.write:
+        sys.exit("error: a first look is no figure: --quick writes nothing")
     with tempfile.TemporaryDirectory(dir=flags.workdir, prefix="miyabi-bench-") as workdir:
         bench = Bench(flags, workdir)
         try:
             for name in flags.case or CASES:
                 print(f"{name}: {CASES[name][0]}", file=sys.stderr, flush=True)
-                text = document.render(name, CASES[name][1](bench), bench.facts())
+                text = document.render(CASES[name][1](bench), bench.facts(), again(name, flags))
                 print(text + "\n", flush=True)
                 if flags.write:
                     document.put(name, text)

@@ -170,7 +170,7 @@ def floor(bench):
         met = "met" if above[middle] <= bar else "**not met**"
         table.verdicts.append(f"{compress}: **{above[middle]:.0%}** above the floor, bar ≤ {bar:.0%}: {met}")
     os.remove(raw)
-    table.notes.append(f"{rounds} rounds, the one in the middle is shown. The codec compresses the same bytes on one thread, in blocks of 1 MiB.")
+    table.notes.append(f"{rounds} round{'s' if rounds > 1 else ''}, the one in the middle is shown. The codec compresses the same bytes on one thread, in blocks of 1 MiB.")
     return table
 
 

@@ -8,7 +8,7 @@ from .servers import ROOT
 DOCUMENT = os.path.join(ROOT, "docs", "PERFORMANCE.md")
 
 
-def render(name, table, facts):
+def render(table, facts, command):
     widths = len(table.rows[0])
     lines = [f"### {table.title}", ""]
     for number, row in enumerate(table.rows):
@@ -18,7 +18,7 @@ def render(name, table, facts):
     lines.append("")
     lines += [f"* {verdict}" for verdict in table.verdicts]
     lines += [""] if table.verdicts else []
-    lines += [" ".join([*table.notes, facts]), "", f"    scripts/bench.py --case {name}"]
+    lines += [" ".join([*table.notes, facts]), "", f"    {command}"]
     return "\n".join(lines)
 
 

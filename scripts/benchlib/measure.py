@@ -33,7 +33,7 @@ class Sample:
     wall: float
     # of the command and its children, user and system; a database server's is not in it
     cpu: float
-    # of the largest process
+    # of the largest process; less than the 20 MiB of this program, which its children are born with, cannot be seen
     peak_mib: float
     size: int
     backend_cpu: float = 0.0

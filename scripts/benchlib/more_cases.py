@@ -110,10 +110,12 @@ def tables(bench):
             "backup": dump(bench, "", server.at("many"), "gzip").shell.replace("{out}", archive),
             "verify": f"{bench.binary} --quiet verify {archive} {state}",
             "restore": f"{bench.binary} --quiet restore --file {archive} --url {server.at('again')} --confirm {state}",
-            "pg_dump -Fd": f"{server.program('pg_dump')} -Fd -j{bench.cores} -d {server.at('many')} -f {bench.workdir}/tables.dir",
+            f"pg_dump -Fd -j{bench.cores}": f"{server.program('pg_dump')} -Fd -j{bench.cores} -d {server.at('many')} -f {bench.workdir}/tables.dir",
+            f"pg_restore -j{bench.cores}": f"{server.program('pg_restore')} -j{bench.cores} -d {server.at('peer')} {bench.workdir}/tables.dir",
         }
+        server.create("peer")
         table = Table(f"{bench.tables:,} tables of up to three rows, {server.version()}",
-                      [["step", "wall clock", "our CPU time", "peak memory", "statements", "a table"]])
+                      [["step", "wall clock", "CPU time", "peak memory", "statements", "a table"]])
         for step, shell in steps.items():
             server.psql("postgres", "-c", "SELECT pg_stat_statements_reset()")
             sample = measure.in_turn([Command(step, shell)], 1, bench.workdir)[step][0]

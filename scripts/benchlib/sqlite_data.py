@@ -1,27 +1,33 @@
 """The SQLite file that is measured: an application's tables, the same bytes for the same size on every run.
 
-Keys, names, timestamps, floats, JSON, sentences and small blobs that do not shrink; four indexes, one of them unique and
-random. About 640 bytes of file a message. Rows are made by a generator with a fixed seed, so memory stays small.
+The shape of the PostgreSQL database that the program was designed for: runs of agents with their prompts and logs, which
+have most of the bytes; messages; readings of machines. Keys are uuids, values JSON, sentences, timestamps, floats and small
+blobs that do not shrink; five indexes. About 1,180 bytes of file a run. Rows come from a generator with a fixed seed.
 """
 import json
 import random
 import sqlite3
+import uuid
 
-BYTES_A_MESSAGE = 640
+BYTES_A_RUN = 1183
 
-WORDS = """garden tea autumn paper lantern kyoto bamboo river silk copper plum stone maple window rain order shipped pending
-customer invoice paid refund address delivery payment express late again please thanks reply forward meeting monday note
-error warning retry timeout connection deploy branch merge review commit release issue label green red stable café""".split()
+WORDS = """compile error agent workflow merge branch review the a of commit database connection timeout retry success failed
+issue label deploy test coverage warning unused variable function async await panic thread main stack backtrace note help
+consider borrow lifetime trait impl struct enum match result option value type mismatched expected found""".split()
+AGENTS = ["coordinator", "codegen", "review", "issue", "pr", "deployment", "refresher"]
+STATES = ["success", "failed", "running", "cancelled"]
 
 SCHEMA = """
-CREATE TABLE account(id INTEGER PRIMARY KEY, email TEXT NOT NULL UNIQUE, name TEXT NOT NULL, joined TEXT NOT NULL, settings TEXT);
-CREATE TABLE message(id INTEGER PRIMARY KEY, account INTEGER NOT NULL REFERENCES account, key TEXT NOT NULL, sent TEXT NOT NULL,
-  subject TEXT, body TEXT NOT NULL, data TEXT NOT NULL, signature BLOB NOT NULL);
+CREATE TABLE account(id INTEGER PRIMARY KEY, login TEXT NOT NULL UNIQUE, email TEXT, name TEXT, created TEXT NOT NULL);
+CREATE TABLE run(id TEXT PRIMARY KEY, account INTEGER NOT NULL REFERENCES account, agent TEXT NOT NULL, state TEXT NOT NULL, issue INTEGER,
+  started TEXT, finished TEXT, milliseconds INTEGER, input TEXT NOT NULL, result TEXT NOT NULL, log TEXT NOT NULL, cost REAL);
+CREATE TABLE message(id INTEGER PRIMARY KEY, account INTEGER NOT NULL REFERENCES account, direction TEXT NOT NULL, body TEXT NOT NULL,
+  sent TEXT NOT NULL, raw BLOB NOT NULL);
 CREATE TABLE reading(at INTEGER NOT NULL, host INTEGER NOT NULL, cpu REAL, memory REAL, sent INTEGER, received INTEGER);
 """
 INDEXES = """
+CREATE INDEX run_account ON run(account);
 CREATE INDEX message_account ON message(account, sent);
-CREATE UNIQUE INDEX message_key ON message(key);
 CREATE INDEX reading_at ON reading(at, host);
 ANALYZE;
 """
@@ -30,12 +36,14 @@ ANALYZE;
 def write(path, size_bytes):
     """Makes a new database of about this many bytes."""
     numbers = random.Random(20260101)
-    messages = max(size_bytes // BYTES_A_MESSAGE, 100)
+    runs = max(size_bytes // BYTES_A_RUN, 100)
+    accounts = max(runs // 10, 1)
     with sqlite3.connect(path) as db:
         db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=4096;" + SCHEMA)
-        db.executemany("INSERT INTO account VALUES (?,?,?,?,?)", accounts(numbers, messages // 20))
-        db.executemany("INSERT INTO message VALUES (?,?,?,?,?,?,?,?)", all_messages(numbers, messages))
-        db.executemany("INSERT INTO reading VALUES (?,?,?,?,?,?)", readings(numbers, messages))
+        db.executemany("INSERT INTO account VALUES (?,?,?,?,?)", all_accounts(numbers, accounts))
+        db.executemany("INSERT INTO run VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", all_runs(numbers, runs, accounts))
+        db.executemany("INSERT INTO message VALUES (?,?,?,?,?,?)", messages(numbers, runs, accounts))
+        db.executemany("INSERT INTO reading VALUES (?,?,?,?,?,?)", readings(numbers, 2 * runs))
         db.executescript(INDEXES)
     db.close()
 
@@ -44,29 +52,32 @@ def sentence(numbers, words):
     return " ".join(numbers.choices(WORDS, k=words))
 
 
-def moment(numbers, number):
-    return f"2025-{1 + number % 12:02}-{1 + number % 28:02} {numbers.randrange(24):02}:{number % 60:02}:{numbers.random() * 60:09.6f}"
+def moment(seconds):
+    return f"2025-{1 + seconds // 2419200 % 12:02}-{1 + seconds // 86400 % 28:02} {seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}+00"
 
 
-def accounts(numbers, count):
+def all_accounts(numbers, count):
     for number in range(1, count + 1):
-        name = sentence(numbers, 2).title()
-        settings = json.dumps({"language": numbers.choice(["ja", "en", "de"]), "newsletter": numbers.random() < 0.5})
-        yield number, f"{name.replace(' ', '.').lower()}.{number}@example.org", name, moment(numbers, number), settings
+        login = f"user_{numbers.getrandbits(64):016x}"
+        yield number, login, f"{login[5:13]}@example.com", sentence(numbers, 2).title(), moment(37 * number)
 
 
-def all_messages(numbers, count):
-    accounts = max(count // 20, 1)
+def all_runs(numbers, count, accounts):
+    for number in range(count):
+        prompt = {"prompt": sentence(numbers, 12), "model": f"m-{number % 5}", "temperature": number % 10 / 10,
+                  "files": [f"src/{numbers.getrandbits(64):016x}.rs", "Cargo.toml"]}
+        result = {"ok": number % 3 == 0, "tokens": number * 31 % 20000, "sha": f"{numbers.getrandbits(128):032x}"}
+        yield (str(uuid.UUID(int=numbers.getrandbits(128))), 1 + number * 7919 % accounts, AGENTS[number % 7], STATES[number * 13 % 4],
+               number % 5000, moment(11 * number), moment(11 * number + number % 900), number * 7919 % 900000, json.dumps(prompt),
+               json.dumps(result), sentence(numbers, 60), number * 7919 % 1000000 / 1000)
+
+
+def messages(numbers, count, accounts):
     for number in range(1, count + 1):
-        data = json.dumps({
-            "agent": f"Browser/{numbers.randrange(40)}", "tags": numbers.choices(WORDS, k=3),
-            "milliseconds": round(numbers.random() * 900, 3), "thread": f"{numbers.getrandbits(64):016x}",
-        })
-        yield (number, 1 + numbers.randrange(accounts), f"{numbers.getrandbits(128):032x}", moment(numbers, number),
-               sentence(numbers, 4) if number % 3 else None, sentence(numbers, numbers.randrange(5, 60)), data, numbers.randbytes(32))
+        yield (number, 1 + number * 104729 % accounts, "IO"[number % 2], sentence(numbers, 10), moment(3 * number), numbers.randbytes(32))
 
 
 def readings(numbers, count):
     for number in range(count):
-        yield (1_735_689_600 + number // 50 * 10, number % 50, numbers.random() * 100, numbers.gauss(48, 9),
+        yield (1_735_689_600 + number // 50 * 10, number % 50, numbers.random() * 100, numbers.random() * 64,
                numbers.randrange(10**9), numbers.randrange(10**9))
