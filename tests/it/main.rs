@@ -32,6 +32,7 @@ mod e2e_kill;
 mod e2e_postgres;
 mod e2e_sqlite;
 mod e2e_stock_tools;
+mod e2e_zstd;
 mod program;
 mod restore_fitting;
 mod restore_globals;
