@@ -2,11 +2,12 @@
 
 use std::hint::black_box;
 use std::io;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use miyabi_backup::archive::testkit::{rows_spec, sample_header};
-use miyabi_backup::archive::{Archive, Codec, Packed, Trailer, Writer, ZlibNg};
-use miyabi_backup::checksum::RowDigest;
+use miyabi_backup::archive::{Archive, Codec, Framing, Libdeflate, Packed, Stored, Trailer, Writer, ZlibNg, Zstd};
+use miyabi_backup::checksum::{RowDigest, crc32};
 
 /// Numbers from a fixed seed: every run compresses the same rows.
 struct Numbers(u64);
@@ -69,25 +70,133 @@ fn block(bytes: usize, numbers: &mut Numbers) -> (Vec<u8>, std::ops::Range<usize
     (raw, start..end)
 }
 
+/// Each codec with the levels that somebody might choose.
+fn codecs() -> Vec<(String, Box<dyn Codec>)> {
+    let mut all: Vec<(String, Box<dyn Codec>)> = vec![("stored".to_owned(), Box::new(Stored))];
+    for level in [1, 3, 4, 5, 6, 7, 9] {
+        all.push((format!("libdeflate {level}"), Box::new(Libdeflate::new(level))));
+    }
+    for level in [1, 2, 5, 6, 9] {
+        all.push((format!("zlib-ng {level}"), Box::new(ZlibNg::new(level))));
+    }
+    for level in [1, 2, 3, 5] {
+        all.push((format!("zstd {level}"), Box::new(Zstd::new(level).unwrap())));
+    }
+    all
+}
+
+type RawBlock = (Vec<u8>, std::ops::Range<usize>);
+
+/// Blocks of about `bytes` of what is to be compressed: rows from a fixed seed, or real ones, which are the files in the
+/// folder MIYABI_BENCH_ROWS, each the output of a `COPY … TO STDOUT`.
+fn blocks(bytes: usize) -> Vec<RawBlock> {
+    let Some(folder) = std::env::var_os("MIYABI_BENCH_ROWS") else {
+        let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+        return (0..(8 << 20) / bytes).map(|_| block(bytes, &mut numbers)).collect();
+    };
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.iter().flat_map(|file| cut(&std::fs::read(file).unwrap(), bytes)).collect()
+}
+
+/// Rows as blocks of about `bytes`.
+fn cut(rows: &[u8], bytes: usize) -> Vec<RawBlock> {
+    let (mut all, mut rest) = (Vec::new(), rows);
+    while !rest.is_empty() {
+        let reach = rest.len().min(bytes);
+        let end = rest[reach - 1..].iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| reach + at);
+        let mut raw = b"COPY \"public\".\"t\" (\"c\") FROM stdin;\n".to_vec();
+        let start = raw.len();
+        raw.extend_from_slice(&rest[..end]);
+        let span = start..raw.len();
+        raw.extend_from_slice(b"\\.\n");
+        all.push((raw, span));
+        rest = &rest[end..];
+    }
+    all
+}
+
+/// What this thread has had of the processor: a machine with other work on it gives the same figures.
+fn cpu_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().and_then(|first| first.parse().ok()).unwrap())
+}
+
+fn by_cpu_time<T>(iterations: u64, mut run: impl FnMut() -> T) -> Duration {
+    let before = cpu_time();
+    (0..iterations).for_each(|_| drop(black_box(run())));
+    cpu_time().saturating_sub(before)
+}
+
+/// Codec, level and size of a member: processor time, and the ratio on standard error.
 fn member_compress(c: &mut Criterion) {
     let mut group = c.benchmark_group("member_compress");
+    group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(1500));
     for size in [256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20] {
-        let (raw, rows) = block(size, &mut Numbers(0x9e37_79b9_7f4a_7c15));
-        group.throughput(Throughput::Bytes(raw.len() as u64));
-        for level in [1, 6] {
-            let mut codec = ZlibNg::new(level);
-            let name = format!("{} KiB", size >> 10);
-            group.bench_with_input(BenchmarkId::new(format!("level {level}"), name), &raw, |b, raw| {
-                b.iter(|| codec.pack(black_box(raw), Some(rows.clone())).unwrap());
-            });
+        let blocks = blocks(size);
+        let raw: u64 = blocks.iter().map(|(raw, _)| raw.len() as u64).sum();
+        group.throughput(Throughput::Bytes(raw));
+        for (name, mut codec) in codecs() {
+            let mut buffer = Vec::new();
+            let mut pack = || {
+                blocks.iter().fold(0, |stored, (raw, rows)| {
+                    let packed = codec.pack_into(raw, Some(rows.clone()), std::mem::take(&mut buffer)).unwrap();
+                    buffer = packed.bytes;
+                    stored + buffer.len() as u64
+                })
+            };
+            let stored = pack();
+            eprintln!("ratio of {name}, {} KiB: {:.3}", size >> 10, raw as f64 / stored as f64);
+            let id = BenchmarkId::new(name, format!("{} KiB", size >> 10));
+            group.bench_function(id, |b| b.iter_custom(|iterations| by_cpu_time(iterations, &mut pack)));
         }
+    }
+    group.finish();
+}
+
+/// What a header says of a block beside its compressed bytes: rows, digest, CRC. For short rows and for long ones.
+fn member_facts(c: &mut Criterion) {
+    let mut group = c.benchmark_group("member_facts");
+    for row in [40, 400] {
+        let mut numbers = Numbers(5);
+        let rows: Vec<u8> = (0..1 << 20)
+            .map(|at| if at % row == row - 1 { b'\n' } else { b'0' + (numbers.next() % 10) as u8 })
+            .collect();
+        group.throughput(Throughput::Bytes(rows.len() as u64));
+        let mut measure = |name: &str, run: &mut dyn FnMut(&[u8]) -> u64| {
+            let id = BenchmarkId::new(name, format!("rows of {row} bytes"));
+            group.bench_function(id, |b| b.iter_custom(|times| by_cpu_time(times, || run(black_box(&rows)))));
+        };
+        measure("lines", &mut |rows| memchr::memchr_iter(b'\n', rows).count() as u64);
+        measure("lines and digest", &mut |rows| RowDigest::default().add_lines(rows));
+        measure("crc32", &mut |rows| u64::from(crc32(rows)));
+    }
+    group.finish();
+}
+
+/// Reading a member back, with all of its checks.
+fn member_read(c: &mut Criterion) {
+    let mut group = c.benchmark_group("member_read");
+    for (name, mut codec) in codecs() {
+        let (raw, rows) = blocks(1 << 20).swap_remove(0);
+        let mut writer = Writer::begin(Vec::new(), &sample_header(), codec.framing()).unwrap();
+        let stream = writer.open_stream(rows_spec("public", "events", &["id"]));
+        writer.append(stream, &codec.pack(&raw, Some(rows)).unwrap()).unwrap();
+        writer.end_stream(stream, None).unwrap();
+        let archive = Archive::open(writer.finish(Trailer::default()).unwrap().0).unwrap();
+        let member = archive.members().next().unwrap();
+        let mut into = Vec::new();
+        group.throughput(Throughput::Bytes(member.raw));
+        group.bench_function(name, |b| {
+            b.iter_custom(|times| by_cpu_time(times, || archive.read_member(&member, &mut into).unwrap()));
+        });
     }
     group.finish();
 }
 
 fn archive_write(c: &mut Criterion) {
     let mut numbers = Numbers(7);
-    let mut codec = ZlibNg::new(6);
+    let mut codec = Libdeflate::new(5);
     let packed: Vec<Packed> = (0..64)
         .map(|_| {
             let (raw, rows) = block(1 << 20, &mut numbers);
@@ -98,7 +207,7 @@ fn archive_write(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(packed.iter().map(|packed| packed.raw_len).sum()));
     group.bench_function("64 members of 1 MiB", |b| {
         b.iter(|| {
-            let mut writer = Writer::begin(io::sink(), &sample_header()).unwrap();
+            let mut writer = Writer::begin(io::sink(), &sample_header(), Framing::Gzip).unwrap();
             let stream = writer.open_stream(rows_spec("public", "events", &["id"]));
             packed.iter().for_each(|packed| writer.append(stream, packed).unwrap());
             writer.end_stream(stream, None).unwrap();
@@ -111,12 +220,13 @@ fn archive_write(c: &mut Criterion) {
 /// An archive of this many members, whose numbers differ as real ones do.
 fn many_members(count: u64) -> Vec<u8> {
     let mut numbers = Numbers(11);
-    let mut writer = Writer::begin(Vec::new(), &sample_header()).unwrap();
+    let mut writer = Writer::begin(Vec::new(), &sample_header(), Framing::Gzip).unwrap();
     let streams: Vec<_> =
         (0..100).map(|n| writer.open_stream(rows_spec("public", &format!("table_{n}"), &["id"]))).collect();
     for _ in 0..count {
         let (a, b) = (numbers.next(), numbers.next());
         let packed = Packed {
+            framing: Framing::Gzip,
             raw_len: 1_000_000 + a % 100_000,
             rows: 3000 + b % 2000,
             crc32: (a >> 32) as u32,
@@ -142,5 +252,5 @@ fn index_open(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, member_compress, archive_write, index_open);
+criterion_group!(benches, member_compress, member_facts, member_read, archive_write, index_open);
 criterion_main!(benches);

@@ -9,7 +9,7 @@ use std::io::{BufWriter, Read};
 use std::{env, hint};
 
 use miyabi_backup::archive::testkit::{rows_spec, sample_header};
-use miyabi_backup::archive::{Codec, Libdeflate, Packed, Trailer, Writer};
+use miyabi_backup::archive::{Codec, Framing, Libdeflate, Packed, Trailer, Writer, Zstd};
 use miyabi_backup::checksum::RowDigest;
 use miyabi_backup::pipeline::BLOCK_BYTES;
 
@@ -28,6 +28,7 @@ fn codec(compress: &str) -> Result<Box<dyn Codec>, Box<dyn Error>> {
     let (name, level) = compress.split_once(':').map_or((compress, None), |(name, level)| (name, Some(level)));
     match name {
         "gzip" => Ok(Box::new(Libdeflate::new(level.map_or(Ok(5), str::parse)?))),
+        "zstd" => Ok(Box::new(Zstd::new(level.map_or(Ok(1), str::parse)?)?)),
         _ => Err(format!("no codec is called {name}").into()),
     }
 }
@@ -56,7 +57,7 @@ fn processor_time() -> Result<u64, Box<dyn Error>> {
 
 /// A hundred tables; lengths, counts and CRCs differ as those of true members do, so that the index is as large.
 fn many_members(file: &str, count: u64) -> Result<(), Box<dyn Error>> {
-    let mut writer = Writer::begin(BufWriter::new(File::create(file)?), &sample_header())?;
+    let mut writer = Writer::begin(BufWriter::new(File::create(file)?), &sample_header(), Framing::Gzip)?;
     let streams: Vec<_> =
         (0..100).map(|n| writer.open_stream(rows_spec("public", &format!("table_{n}"), &["id"]))).collect();
     let tiny = codec("gzip:1")?.pack(b"tea", None)?;

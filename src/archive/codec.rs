@@ -6,22 +6,26 @@
 mod libdeflate;
 mod stored;
 mod zlib_ng;
+mod zstd;
 
 use std::ops::Range;
 
 use crate::checksum::{RowDigest, crc32};
 use crate::error::{Error, Kind, Result};
 
+use super::framing::Framing;
 use super::layout::wide;
 use super::rows;
 
 pub use libdeflate::Libdeflate;
 pub use stored::Stored;
 pub use zlib_ng::ZlibNg;
+pub use zstd::Zstd;
 
 /// One block, compressed, not yet framed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Packed {
+    pub framing: Framing,
     pub raw_len: u64,
     pub rows: u64,
     /// Of the raw bytes.
@@ -33,6 +37,11 @@ pub struct Packed {
 
 /// Compresses blocks one after the other; what it needs for that is kept from block to block.
 pub trait Codec: Send {
+    /// Of the archive that its output belongs in.
+    fn framing(&self) -> Framing {
+        Framing::Gzip
+    }
+
     /// Compresses `raw` into `into`, which is empty.
     fn compress(&mut self, raw: &[u8], into: &mut Vec<u8>) -> Result<()>;
 
@@ -53,7 +62,8 @@ pub trait Codec: Send {
         };
         buffer.clear();
         self.compress(raw, &mut buffer)?;
-        Ok(Packed { raw_len: wide(raw.len()), rows, crc32: crc32(raw), digest, bytes: buffer })
+        let (framing, raw_len) = (self.framing(), wide(raw.len()));
+        Ok(Packed { framing, raw_len, rows, crc32: crc32(raw), digest, bytes: buffer })
     }
 }
 

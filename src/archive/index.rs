@@ -16,8 +16,9 @@ use crate::units::{RawBytes, StoredBytes};
 
 use super::fault::{Fault, Flaw};
 use super::footer::Footer;
+use super::framing::Framing;
 use super::header::ArchiveHeader;
-use super::layout::{COMPATIBLE_KNOWN, HEADER_JSON_BYTES_MAX, MEMBER_BYTES_MIN, PRELUDE_BYTES, wide};
+use super::layout::{COMPATIBLE_KNOWN, HEADER_JSON_BYTES_MAX, PRELUDE_BYTES, wide};
 use super::member::{stream_code, stream_kind};
 use super::model::{Section, Stream, StreamKind, StreamSpec, TocEntry};
 use super::table::{Span, Table, position_of};
@@ -25,6 +26,8 @@ use super::varint::{Input, Output};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Index {
+    /// Of the archive, not of the index, which is encoded the same way in all.
+    pub framing: Framing,
     pub header: ArchiveHeader,
     /// The head member's JSON, byte for byte.
     pub header_json: Vec<u8>,
@@ -46,14 +49,15 @@ fn index_raw_max(deflate_len: usize) -> u64 {
     wide(deflate_len).saturating_mul(100).saturating_add(1 << 20)
 }
 
-/// The stored length of the head member that carries `json`: where the first data member begins.
-pub fn head_stored(json: &[u8]) -> u64 {
-    wide(MEMBER_BYTES_MIN).saturating_add(wide(PRELUDE_BYTES)).saturating_add(wide(json.len()))
+/// Where the head member that carries `json` ends and the first data member begins.
+fn head_end(framing: Framing, json: &[u8]) -> u64 {
+    let body = wide(PRELUDE_BYTES).saturating_add(wide(json.len()));
+    framing.head_at().saturating_add(wide(framing.member_bytes_min())).saturating_add(body)
 }
 
 impl Index {
     pub fn first_member_at(&self) -> u64 {
-        head_stored(&self.header_json)
+        head_end(self.framing, &self.header_json)
     }
 
     /// Deflated unless it would then inflate beyond what a reader takes.
@@ -136,7 +140,7 @@ impl Index {
             else {
                 return Err(Flaw::IndexField("stream of a member"));
             };
-            if span.raw == 0 || span.stored < wide(MEMBER_BYTES_MIN) {
+            if span.raw == 0 || span.stored < wide(self.framing.member_bytes_min()) {
                 return Err(Flaw::IndexField("length of a member"));
             }
             if span.rows > span.raw || (stream.spec.kind != StreamKind::Rows && span.rows != 0) {
@@ -241,7 +245,7 @@ fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize) -> 
     let mut table = Table::with_capacity(members.min(deflate_len));
     let mut room = footer.index_at;
     for _ in 0..members {
-        let span = parse_span(input)?;
+        let span = parse_span(input, footer.framing)?;
         // Bounds the number of members by the bytes that they lie in.
         room = room.checked_sub(span.stored).ok_or(Flaw::IndexField("sum of stored lengths"))?;
         table.push(span);
@@ -257,7 +261,7 @@ fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize) -> 
     if input.left() != 0 {
         return Err(Flaw::IndexField("length"));
     }
-    Ok(Index { header, header_json, streams, table, toc, properties })
+    Ok(Index { framing: footer.framing, header, header_json, streams, table, toc, properties })
 }
 
 fn parse_streams<R: Read>(input: &mut Input<R>) -> Result<Vec<Stream>, Flaw> {
@@ -281,11 +285,11 @@ fn parse_streams<R: Read>(input: &mut Input<R>) -> Result<Vec<Stream>, Flaw> {
     Ok(streams)
 }
 
-fn parse_span<R: Read>(input: &mut Input<R>) -> Result<Span, Flaw> {
+fn parse_span<R: Read>(input: &mut Input<R>, framing: Framing) -> Result<Span, Flaw> {
     let (stream, stored) = (StreamId(input.varint32()?), input.varint()?);
     let (raw, rows) = (input.varint()?, input.varint()?);
     let (crc32, stored_crc32) = (u32::from_le_bytes(input.fixed()?), u32::from_le_bytes(input.fixed()?));
-    if raw == 0 || stored < wide(MEMBER_BYTES_MIN) {
+    if raw == 0 || stored < wide(framing.member_bytes_min()) {
         return Err(Flaw::IndexField("length of a member"));
     }
     Ok(Span { stream, stored, raw, rows, crc32, stored_crc32 })

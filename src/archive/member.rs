@@ -1,4 +1,4 @@
-//! One gzip member: its header with our tag, its deflate stream, its trailer. FORMAT.md §3.
+//! One member: its header with our tag, and what follows it. FORMAT.md §3.
 //!
 //! A header is accepted only if re-encoding it gives the same bytes: there is one way to write each member's header.
 
@@ -6,12 +6,9 @@ use crate::checksum::{RowDigest, crc32};
 use crate::ident::StreamId;
 
 use super::fault::{Fault, Flaw};
+use super::framing::Framing;
 use super::header::ArchiveId;
-use super::inflate::{inflate, inflate_at_once};
-use super::layout::{
-    BODY_BYTES_MAX, CRC_BYTES, EMPTY_REST, GZIP_PREFIX, HEADER_BYTES, MEMBER_BYTES_MIN, SUBFIELD, TAG_AT, TAG_BYTES,
-    TRAILER_BYTES, wide,
-};
+use super::layout::{BODY_BYTES_MAX, CRC_BYTES, HEADER_BYTES, TAG_AT, wide};
 use super::model::StreamKind;
 use super::rows;
 
@@ -75,20 +72,16 @@ pub struct Tag {
 
 impl Tag {
     /// A member that carries `body` in its header and no data.
-    pub fn empty(kind: MemberKind, archive: ArchiveId, seq: u64, body_len: usize) -> Self {
-        let stored = wide(MEMBER_BYTES_MIN).saturating_add(wide(body_len));
+    pub fn empty(framing: Framing, kind: MemberKind, archive: ArchiveId, seq: u64, body_len: usize) -> Self {
+        let stored = wide(framing.member_bytes_min()).saturating_add(wide(body_len));
         Tag { kind, archive, stream: StreamId(0), seq, rows: 0, raw: 0, stored }
     }
 
     /// The header's bytes; `body` stands behind the tag and is covered by its CRC. `body` holds 65,471 bytes at most.
-    pub fn encode(&self, body: &[u8]) -> Vec<u8> {
-        let subfield = TAG_BYTES.saturating_add(body.len()).saturating_add(CRC_BYTES);
-        let extra = subfield.saturating_add(4);
+    /// `crc32_of_raw` is that of a data member's raw bytes, else 0.
+    pub fn encode(&self, framing: Framing, crc32_of_raw: u32, body: &[u8]) -> Vec<u8> {
         let mut header = Vec::with_capacity(HEADER_BYTES.saturating_add(body.len()));
-        header.extend_from_slice(&GZIP_PREFIX);
-        header.extend_from_slice(&u16::try_from(extra).unwrap_or(u16::MAX).to_le_bytes());
-        header.extend_from_slice(&SUBFIELD);
-        header.extend_from_slice(&u16::try_from(subfield).unwrap_or(u16::MAX).to_le_bytes());
+        header.extend_from_slice(&framing.start(body.len(), crc32_of_raw));
         header.extend_from_slice(&[self.kind.code(), 0, 0, 0]);
         header.extend_from_slice(&self.archive.0);
         header.extend_from_slice(&self.stream.0.to_le_bytes());
@@ -106,24 +99,13 @@ impl Tag {
 pub struct Header<'a> {
     pub tag: Tag,
     pub body: &'a [u8],
-    /// With its CRC; the deflate stream begins here.
+    /// With its CRC; the compressed bytes begin here.
     pub len: usize,
 }
 
-/// The header's whole length as its first 16 bytes declare it; nothing if they are not ours.
-pub fn header_len(bytes: &[u8]) -> Option<usize> {
-    let start = bytes.get(..TAG_AT)?;
-    let mut fields = Fields::new(start.strip_prefix(&GZIP_PREFIX)?);
-    let extra = usize::from(fields.u16()?);
-    let ours = fields.array::<2>()? == SUBFIELD;
-    let subfield = usize::from(fields.u16()?);
-    let fits = subfield.checked_add(4)? == extra && subfield >= TAG_BYTES.saturating_add(CRC_BYTES);
-    (ours && fits).then(|| subfield.saturating_add(TAG_AT))
-}
-
 /// Parses the header that `bytes` begin with; they may go on behind it. `at` is for the error.
-pub fn parse_header(bytes: &[u8], at: u64) -> Result<Header<'_>, Fault> {
-    let len = header_len(bytes).ok_or(Flaw::NoHeader.at(at))?;
+pub fn parse_header(framing: Framing, bytes: &[u8], at: u64) -> Result<Header<'_>, Fault> {
+    let len = framing.header_len(bytes).ok_or(Flaw::NoHeader.at(at))?;
     let (Some(covered), Some(crc_at)) = (bytes.get(..len), len.checked_sub(CRC_BYTES)) else {
         return Err(Flaw::Truncated.at(at));
     };
@@ -136,7 +118,11 @@ pub fn parse_header(bytes: &[u8], at: u64) -> Result<Header<'_>, Fault> {
     let mut fields = Fields::new(covered.get(TAG_AT..).unwrap_or_default());
     let tag = parse_tag(&mut fields, at)?;
     let body = fields.rest();
-    check_tag(&tag, body, at)?;
+    check_tag(framing, &tag, body, at)?;
+    let without_data = !matches!(tag.kind, MemberKind::Data(_));
+    if without_data && framing.header_crc32(bytes).is_some_and(|crc32| crc32 != 0) {
+        return Err(Flaw::HeaderField("CRC").at(at));
+    }
     Ok(Header { tag, body, len })
 }
 
@@ -154,8 +140,8 @@ fn parse_tag(fields: &mut Fields<'_>, at: u64) -> Result<Tag, Fault> {
     Ok(Tag { kind, archive: ArchiveId(archive), stream: StreamId(stream), seq, rows, raw, stored })
 }
 
-fn check_tag(tag: &Tag, body: &[u8], at: u64) -> Result<(), Fault> {
-    let smallest = wide(MEMBER_BYTES_MIN).saturating_add(wide(body.len()));
+fn check_tag(framing: Framing, tag: &Tag, body: &[u8], at: u64) -> Result<(), Fault> {
+    let smallest = wide(framing.member_bytes_min()).saturating_add(wide(body.len()));
     match tag.kind {
         MemberKind::Data(kind) => {
             if !body.is_empty() || tag.raw == 0 || tag.stored < smallest {
@@ -176,20 +162,20 @@ fn check_tag(tag: &Tag, body: &[u8], at: u64) -> Result<(), Fault> {
 }
 
 /// The bytes of a member that carries its contents in the header. `body` holds 65,471 bytes at most.
-pub fn empty_member(kind: MemberKind, archive: ArchiveId, seq: u64, body: &[u8]) -> Vec<u8> {
+pub fn empty_member(framing: Framing, kind: MemberKind, archive: ArchiveId, seq: u64, body: &[u8]) -> Vec<u8> {
     debug_assert!(body.len() <= BODY_BYTES_MAX);
-    let mut member = Tag::empty(kind, archive, seq, body.len()).encode(body);
-    member.extend_from_slice(&EMPTY_REST);
+    let mut member = Tag::empty(framing, kind, archive, seq, body.len()).encode(framing, 0, body);
+    member.extend_from_slice(framing.empty_rest());
     member
 }
 
 /// Parses a whole empty member; `bytes` are exactly it.
-pub fn parse_empty(bytes: &[u8], at: u64) -> Result<Header<'_>, Fault> {
-    let header = parse_header(bytes, at)?;
+pub fn parse_empty(framing: Framing, bytes: &[u8], at: u64) -> Result<Header<'_>, Fault> {
+    let header = parse_header(framing, bytes, at)?;
     if matches!(header.tag.kind, MemberKind::Data(_)) {
         return Err(Flaw::OutOfPlace { expected: "a member without data" }.at(at));
     }
-    if bytes.get(header.len..) != Some(EMPTY_REST.as_slice()) {
+    if bytes.get(header.len..) != Some(framing.empty_rest()) {
         return Err(Flaw::HeaderField("contents").at(at));
     }
     Ok(header)
@@ -206,16 +192,28 @@ pub struct Contents {
 
 /// Checks a whole data member and puts its raw bytes into `into`, which is empty unless every check held. What `into`
 /// held before is written over, not cleared first.
-pub fn unpack(bytes: &[u8], archive: ArchiveId, at: u64, into: &mut Vec<u8>) -> Result<Contents, Fault> {
-    let checked = unpack_unchecked(bytes, archive, at, into);
+pub fn unpack(
+    framing: Framing,
+    bytes: &[u8],
+    archive: ArchiveId,
+    at: u64,
+    into: &mut Vec<u8>,
+) -> Result<Contents, Fault> {
+    let checked = unpack_unchecked(framing, bytes, archive, at, into);
     if checked.is_err() {
         into.clear();
     }
     checked
 }
 
-fn unpack_unchecked(bytes: &[u8], archive: ArchiveId, at: u64, into: &mut Vec<u8>) -> Result<Contents, Fault> {
-    let header = parse_header(bytes, at)?;
+fn unpack_unchecked(
+    framing: Framing,
+    bytes: &[u8],
+    archive: ArchiveId,
+    at: u64,
+    into: &mut Vec<u8>,
+) -> Result<Contents, Fault> {
+    let header = parse_header(framing, bytes, at)?;
     let tag = header.tag;
     if tag.archive != archive {
         return Err(Flaw::ForeignMember.at(at));
@@ -226,34 +224,9 @@ fn unpack_unchecked(bytes: &[u8], archive: ArchiveId, at: u64, into: &mut Vec<u8
     if tag.stored != wide(bytes.len()) {
         return Err(Flaw::HeaderField("length").at(at));
     }
-    let (deflate, trailer) = split_body(bytes, header.len).ok_or(Flaw::HeaderField("length").at(at))?;
-    let mut fields = Fields::new(trailer);
-    let (crc32, length) = (fields.u32().unwrap_or_default(), fields.u32().unwrap_or_default());
-    if !inflate_at_once(bytes, trailer, tag.raw, into) {
-        inflate_in_steps(deflate, tag.raw, crc32, length, into).map_err(|flaw| flaw.at(at))?;
-    }
+    let crc32 = framing.expand(bytes, header.len, tag.raw, into).map_err(|flaw| flaw.at(at))?;
     let digest = check_rows(kind, tag.rows, into).map_err(|flaw| flaw.at(at))?;
     Ok(Contents { tag, kind, crc32, digest })
-}
-
-/// Whatever the other way does not take: huge members, and damage, which is named here.
-fn inflate_in_steps(deflate: &[u8], raw_len: u64, expected: u32, length: u32, into: &mut Vec<u8>) -> Result<(), Flaw> {
-    into.clear();
-    inflate(deflate, raw_len, into)?;
-    let found = crc32(into);
-    if found != expected {
-        return Err(Flaw::RawCrc { expected, found });
-    }
-    match u64::from(length) == raw_len & u64::from(u32::MAX) {
-        true => Ok(()),
-        false => Err(Flaw::HeaderField("length")),
-    }
-}
-
-/// The deflate stream and the trailer of a whole member whose header has `header_len` bytes.
-pub fn split_body(bytes: &[u8], header_len: usize) -> Option<(&[u8], &[u8])> {
-    let rest = bytes.get(header_len..)?;
-    rest.split_at_checked(rest.len().checked_sub(TRAILER_BYTES)?)
 }
 
 fn check_rows(kind: StreamKind, expected: u64, raw: &[u8]) -> Result<RowDigest, Flaw> {

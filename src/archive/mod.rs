@@ -20,6 +20,7 @@ mod check;
 mod codec;
 mod fault;
 mod footer;
+mod framing;
 mod header;
 mod index;
 mod inflate;
@@ -53,8 +54,9 @@ mod tests;
 
 pub use crate::read_at::ReadAt;
 pub use check::{Finding, Report, Severity, StreamReport, check};
-pub use codec::{Codec, Libdeflate, Packed, Stored, ZlibNg};
+pub use codec::{Codec, Libdeflate, Packed, Stored, ZlibNg, Zstd};
 pub use fault::{Fault, Flaw};
+pub use framing::Framing;
 pub use header::{ArchiveHeader, ArchiveId, PART, SourceKind, WITHOUT};
 pub use model::{MemberEntry, Section, Stream, StreamKind, StreamSpec, Summary, TocEntry, Trailer};
 pub use pipe::{PipeMember, PipeReader, Tail};

@@ -6,6 +6,7 @@ use crate::checksum::RowDigest;
 use crate::ident::StreamId;
 use crate::units::{RawBytes, StoredBytes};
 
+use super::framing::Framing;
 use super::header::ArchiveId;
 
 /// FORMAT.md §3.2 has the numbers. Sequences and large objects are SQL statements that count as data.
@@ -127,6 +128,7 @@ pub struct Trailer {
 /// Of a finished archive.
 #[derive(Clone, Debug)]
 pub struct Summary {
+    pub framing: Framing,
     pub id: ArchiveId,
     pub streams: Vec<Stream>,
     pub members: u64,

@@ -14,10 +14,11 @@ use crate::ident::StreamId;
 
 use super::fault::{Fault, Flaw};
 use super::footer::Footer;
+use super::framing::Framing;
 use super::header::{ArchiveHeader, ArchiveId, parse_head_body};
 use super::index::Index;
-use super::layout::{BODY_BYTES_MAX, GZIP_PREFIX, STEP_BYTES, TAG_AT, wide};
-use super::member::{MemberKind, Tag, header_len, parse_empty, parse_header, unpack};
+use super::layout::{BODY_BYTES_MAX, STEP_BYTES, TAG_AT, wide};
+use super::member::{MemberKind, Tag, parse_empty, parse_header, unpack};
 use super::model::{Stream, StreamKind, TocEntry};
 use super::sniff::{SNIFF_BYTES, Sniff, sniff};
 use super::table::{Span, Table};
@@ -59,6 +60,7 @@ struct Seen {
 #[derive(Debug)]
 pub struct PipeReader<R> {
     source: Chain<Cursor<Vec<u8>>, R>,
+    framing: Framing,
     header: ArchiveHeader,
     header_json: Vec<u8>,
     /// Of the member in `stored`.
@@ -74,24 +76,32 @@ impl<R: Read> PipeReader<R> {
     pub fn open(mut source: R) -> Result<Self> {
         let mut first = Vec::new();
         source.by_ref().take(wide(SNIFF_BYTES)).read_to_end(&mut first).map_err(|cause| Flaw::Read(cause).at(0))?;
-        match sniff(&first) {
+        let framing = match (Framing::of_start(&first), sniff(&first)) {
             _ if first.is_empty() => return Err(Flaw::Empty.at(0).into()),
-            Sniff::Ours => {}
-            Sniff::ForeignGzip if GZIP_PREFIX.starts_with(&first) => return Err(Flaw::Truncated.at(0).into()),
-            other => return Err(Flaw::NotOurs(other).at(0).into()),
-        }
-        let mut source = Cursor::new(first).chain(source);
-        let mut stored = Vec::new();
-        read_member(&mut source, 0, &mut stored)?;
-        let head = parse_empty(&stored, 0)?;
+            (Some(framing), _) => framing,
+            (None, Sniff::ForeignGzip | Sniff::Zstd) if Framing::is_cut_start(&first) => {
+                return Err(Flaw::Truncated.at(0).into());
+            }
+            (None, other) => return Err(Flaw::NotOurs(other).at(0).into()),
+        };
+        let head_at = framing.head_at();
+        let mut first = Cursor::new(first);
+        first.set_position(head_at);
+        let (mut source, mut stored) = (first.chain(source), Vec::new());
+        read_member(&mut source, framing, head_at, &mut stored)?;
+        let head = parse_empty(framing, &stored, head_at)?;
         if head.tag.kind != MemberKind::Head {
-            return Err(Flaw::OutOfPlace { expected: "the head" }.at(0).into());
+            return Err(Flaw::OutOfPlace { expected: "the head" }.at(head_at).into());
         }
-        let (_, json) = parse_head_body(head.body, 0)?;
-        let header = ArchiveHeader::from_json(json, head.tag.archive, 0)?;
-        let (header_json, at) = (json.to_vec(), wide(stored.len()));
-        let (table, streams) = (Table::default(), BTreeMap::new());
-        Ok(PipeReader { source, header, header_json, at, stored: Vec::new(), table, streams, state: State::Members })
+        let (_, json) = parse_head_body(head.body, head_at)?;
+        let header = ArchiveHeader::from_json(json, head.tag.archive, head_at)?;
+        let (header_json, at) = (json.to_vec(), head_at.saturating_add(wide(stored.len())));
+        let (stored, table, streams) = (Vec::new(), Table::default(), BTreeMap::new());
+        Ok(PipeReader { source, framing, header, header_json, at, stored, table, streams, state: State::Members })
+    }
+
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     pub fn header(&self) -> &ArchiveHeader {
@@ -120,7 +130,7 @@ impl<R: Read> PipeReader<R> {
 
     fn step(&mut self, into: &mut Vec<u8>) -> Result<Option<PipeMember>, Fault> {
         let at = self.at;
-        let tag = read_member(&mut self.source, at, &mut self.stored)?;
+        let tag = read_member(&mut self.source, self.framing, at, &mut self.stored)?;
         if tag.archive != self.header.id {
             return Err(Flaw::ForeignMember.at(at));
         }
@@ -136,7 +146,7 @@ impl<R: Read> PipeReader<R> {
 
     fn data(&mut self, kind: StreamKind, into: &mut Vec<u8>) -> Result<PipeMember, Fault> {
         let at = self.at;
-        let contents = unpack(&self.stored, self.header.id, at, into)?;
+        let contents = unpack(self.framing, &self.stored, self.header.id, at, into)?;
         let Tag { stream, seq, rows, raw, stored, .. } = contents.tag;
         let seen = self.streams.entry(stream).or_insert(Seen { kind, next_seq: 0, digest: RowDigest::default() });
         if seen.kind != kind || seen.next_seq != seq {
@@ -171,7 +181,7 @@ impl<R: Read> PipeReader<R> {
     fn read_tail(&mut self) -> Result<(Footer, Vec<u8>), Fault> {
         let (mut deflate, mut seq, mut full) = (Vec::new(), 0u64, true);
         loop {
-            let header = parse_empty(&self.stored, self.at)?;
+            let header = parse_empty(self.framing, &self.stored, self.at)?;
             if header.tag.kind == MemberKind::Footer && header.tag.archive == self.header.id {
                 break;
             }
@@ -183,9 +193,9 @@ impl<R: Read> PipeReader<R> {
             deflate.extend_from_slice(header.body);
             self.at = self.at.saturating_add(wide(self.stored.len()));
             seq = seq.saturating_add(1);
-            read_member(&mut self.source, self.at, &mut self.stored)?;
+            read_member(&mut self.source, self.framing, self.at, &mut self.stored)?;
         }
-        let footer = Footer::parse(&self.stored, self.at)?;
+        let footer = Footer::parse(self.framing, &self.stored, self.at)?;
         let end = self.at.saturating_add(wide(self.stored.len()));
         match io::copy(&mut self.source.by_ref().take(1 << 20), &mut io::sink()) {
             Ok(0) => Ok((footer, deflate)),
@@ -220,12 +230,12 @@ fn failed() -> Error {
 }
 
 /// Reads one whole member into `into`; memory grows only as the pipe proves to have the bytes.
-fn read_member<R: Read>(source: &mut R, at: u64, into: &mut Vec<u8>) -> Result<Tag, Fault> {
+fn read_member<R: Read>(source: &mut R, framing: Framing, at: u64, into: &mut Vec<u8>) -> Result<Tag, Fault> {
     into.clear();
     read_to(source, at, wide(TAG_AT), into)?;
-    let header = header_len(into).ok_or(Flaw::NoHeader.at(at))?;
+    let header = framing.header_len(into).ok_or(Flaw::NoHeader.at(at))?;
     read_to(source, at, wide(header), into)?;
-    let tag = parse_header(into, at)?.tag;
+    let tag = parse_header(framing, into, at)?.tag;
     read_to(source, at, tag.stored, into)?;
     Ok(tag)
 }

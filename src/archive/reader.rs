@@ -10,6 +10,7 @@ use crate::ident::StreamId;
 use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
+use super::framing::Framing;
 use super::header::{ArchiveHeader, ArchiveId};
 use super::index::Index;
 use super::member::unpack;
@@ -68,6 +69,10 @@ impl<R: ReadAt> Archive<R> {
         Archive { source, index, index_at, offsets, starts, by_stream }
     }
 
+    pub fn framing(&self) -> Framing {
+        self.index.framing
+    }
+
     pub fn header(&self) -> &ArchiveHeader {
         &self.index.header
     }
@@ -123,7 +128,7 @@ impl<R: ReadAt> Archive<R> {
     pub fn read_member(&self, member: &MemberEntry, into: &mut Vec<u8>) -> Result<RowDigest> {
         let mut stored = Vec::new();
         let read = read_span(&self.source, member.offset, member.stored, &mut stored);
-        let checked = read.and_then(|()| check_member(&stored, member, self.id(), into));
+        let checked = read.and_then(|()| check_member(self.framing(), &stored, member, self.id(), into));
         if checked.is_err() {
             into.clear();
         }
@@ -133,6 +138,7 @@ impl<R: ReadAt> Archive<R> {
 
 /// Checks a whole stored member against its entry.
 pub(super) fn check_member(
+    framing: Framing,
     stored: &[u8],
     member: &MemberEntry,
     archive: ArchiveId,
@@ -144,7 +150,7 @@ pub(super) fn check_member(
         into.clear();
         return Err(Flaw::StoredCrc { expected: member.stored_crc32, found }.at(at));
     }
-    let contents = unpack(stored, archive, at, into)?;
+    let contents = unpack(framing, stored, archive, at, into)?;
     let tag = contents.tag;
     let same = [
         (tag.stream == member.stream, "stream"),

@@ -18,7 +18,7 @@ use super::codec::Packed;
 use super::header::{ArchiveHeader, ArchiveId, SALVAGED, SourceKind};
 use super::index::Index;
 use super::layout::{HEADER_BYTES, wide};
-use super::member::{split_body, unpack};
+use super::member::unpack;
 use super::model::{StreamKind, StreamSpec, Summary, TocEntry, Trailer};
 use super::survey::Survey;
 use super::tail::read_span;
@@ -80,7 +80,7 @@ pub fn salvage<R: ReadAt, W: io::Write>(source: R, sink: W, options: &SalvageOpt
     }
     refuse_torn_pages(&survey, options)?;
     let header = header_of(&survey, options);
-    let mut writer = Writer::begin(sink, &header)?;
+    let mut writer = Writer::begin(sink, &header, survey.framing)?;
     let ids = open_streams(&mut writer, &survey);
     let kept = copy_members(&source, &survey, &mut writer, &ids)?;
     for id in ids.values() {
@@ -178,16 +178,17 @@ fn copy_members<R: ReadAt, W: io::Write>(
     let (mut stored, mut raw, mut kept) = (Vec::new(), Vec::new(), Kept::new());
     for (at, len) in &survey.found.sound {
         read_span(source, *at, *len, &mut stored)?;
-        let contents = unpack(&stored, survey.id, *at, &mut raw)?;
+        let contents = unpack(survey.framing, &stored, survey.id, *at, &mut raw)?;
         let lost = || Error::new(Kind::Bug, format!("cannot copy the member at byte {at}: it belongs to no stream"));
         let id = ids.get(&contents.tag.stream).ok_or_else(lost)?;
-        let (deflate, _) = split_body(&stored, HEADER_BYTES).ok_or_else(lost)?;
+        let (bytes, _) = survey.framing.split(&stored, HEADER_BYTES).ok_or_else(lost)?;
         let packed = Packed {
+            framing: survey.framing,
             raw_len: wide(raw.len()),
             rows: contents.tag.rows,
             crc32: contents.crc32,
             digest: contents.digest,
-            bytes: deflate.to_vec(),
+            bytes: bytes.to_vec(),
         };
         writer.append(*id, &packed)?;
         if contents.kind != StreamKind::Rows && contents.kind != StreamKind::Pages {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::layout::{GZIP_PREFIX, SUBFIELD};
+use super::framing::Framing;
 
 /// [`sniff`] knows everything from this many first bytes on.
 pub const SNIFF_BYTES: usize = 512;
@@ -34,8 +34,7 @@ impl fmt::Display for Sniff {
 }
 
 pub fn sniff(first_bytes: &[u8]) -> Sniff {
-    let after_prefix = first_bytes.get(GZIP_PREFIX.len()..).unwrap_or_default();
-    if first_bytes.starts_with(&GZIP_PREFIX) && after_prefix.get(2..).is_some_and(|rest| rest.starts_with(&SUBFIELD)) {
+    if Framing::of_start(first_bytes).is_some() {
         return Sniff::Ours;
     }
     if first_bytes.starts_with(&[0x1f, 0x8b]) {
@@ -74,6 +73,7 @@ fn looks_like_sql(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::layout::GZIP_PREFIX;
 
     #[test]
     fn each_kind_is_known_by_its_first_bytes() {
@@ -81,6 +81,7 @@ mod tests {
         assert_eq!(sniff(&GZIP_PREFIX), Sniff::ForeignGzip);
         assert_eq!(sniff(b"\x28\xb5\x2f\xfd\0"), Sniff::Zstd);
         assert_eq!(sniff(b"\x50\x2a\x4d\x18\0"), Sniff::Zstd);
+        assert_eq!(sniff(Framing::Zstd.lead()), Sniff::Zstd);
         assert_eq!(sniff(b"SQLite format 3\0\x10\0"), Sniff::PlainSqlite);
         assert_eq!(sniff(b"age-encryption.org/v1\n"), Sniff::Age);
         assert_eq!(sniff(b"--\n-- PostgreSQL database dump\n"), Sniff::PlainSql);

@@ -11,16 +11,17 @@ use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
 use super::footer::Footer;
+use super::framing::Framing;
 use super::header::{ArchiveHeader, ArchiveId};
 use super::index::Index;
 use super::member::{MemberKind, Tag, parse_empty, unpack};
 use super::model::{MemberEntry, StreamKind, StreamSpec};
 use super::reader::check_member;
 use super::rows;
-use super::search::{find_header, guess_archive, header_at, locate_index};
+use super::search::{Identity, find_header, guess_archive, header_at, locate_index};
 use super::sniff::Sniff;
 use super::table::Cursor;
-use super::tail::{check_head, read_footer, read_head, read_index, read_span, recover_index};
+use super::tail::{check_head, framing_of, read_footer, read_head, read_index, read_span, recover_index};
 
 /// A flaw, with the tag of the member where its header is sound.
 #[derive(Debug)]
@@ -63,6 +64,7 @@ pub struct Found {
 
 #[derive(Debug)]
 pub struct Survey {
+    pub framing: Framing,
     pub id: ArchiveId,
     pub header: Option<ArchiveHeader>,
     pub index: Option<Index>,
@@ -79,19 +81,24 @@ impl Survey {
             Err(fault) if matches!(fault.flaw, Flaw::Newer { .. } | Flaw::Empty) => return Err(fault),
             Err(fault) => found.note(fault),
         };
-        let head = read_head(source);
+        let framing = footer.map(|footer| footer.framing).or_else(|| framing_of(source));
+        let head = match framing {
+            Some(framing) => read_head(source, framing),
+            None => Err(Flaw::NoHeader.at(0)),
+        };
         let footer = match footer {
             Some(footer) if !is_footer_of(source, &footer, &head) => {
                 found.note(Flaw::ForeignMember.at(footer.index_at.saturating_add(footer.index_stored)))
             }
             other => other,
         };
-        let id = match (&footer, &head) {
-            (Some(footer), _) => footer.archive,
-            (None, Ok((header, _))) => header.id,
-            (None, Err(_)) => guess(source, &mut found)?,
+        let archive = match (&footer, framing, &head) {
+            (Some(footer), _, _) => Identity { framing: footer.framing, id: footer.archive },
+            (None, Some(framing), Ok((header, _))) => Identity { framing, id: header.id },
+            (None, _, _) => guess(source, &mut found)?,
         };
-        let (index, end) = find_index(source, footer.as_ref(), id, &mut found);
+        let Identity { framing, id } = archive;
+        let (index, end) = find_index(source, footer.as_ref(), archive, &mut found);
         let checked = match (&index, head) {
             (Some(index), _) => check_head(source, index).map(|()| None),
             (None, Ok((header, _))) if header.id == id => Ok(Some(header)),
@@ -108,16 +115,18 @@ impl Survey {
         }
         let expected =
             index.as_ref().map(|index| Cursor::new(&index.table, index.first_member_at(), index.streams.len()));
-        let walk = Walk { source, id, end: end.unwrap_or(source.len()), expected, found };
+        let walk = Walk { source, archive, end: end.unwrap_or(source.len()), expected, found };
         let mut found = walk.run(progress);
         found.broken.sort_by_key(|broken| broken.fault.at);
         // Without an index, damage or a cut may have taken a stream's last members: nobody knows how many.
-        let holes =
-            found.broken.iter().any(|broken| broken.fault.at > 0 && end.is_none_or(|end| broken.fault.at < end));
+        let holes = found
+            .broken
+            .iter()
+            .any(|broken| broken.fault.at > framing.head_at() && end.is_none_or(|end| broken.fault.at < end));
         if index.is_none() && (end.is_none() || holes) {
             found.tallies.values_mut().for_each(|tally| tally.exact = false);
         }
-        Ok(Survey { id, header, index, found })
+        Ok(Survey { framing, id, header, index, found })
     }
 }
 
@@ -168,7 +177,7 @@ impl Found {
 
 struct Walk<'a, R> {
     source: &'a R,
-    id: ArchiveId,
+    archive: Identity,
     end: u64,
     expected: Option<Cursor<'a>>,
     found: Found,
@@ -176,9 +185,10 @@ struct Walk<'a, R> {
 
 impl<R: ReadAt> Walk<'_, R> {
     fn run(mut self, progress: &mut dyn FnMut(u64)) -> Found {
-        let (mut at, mut stored, mut raw) = (0u64, Vec::new(), Vec::new());
+        let head_at = self.archive.framing.head_at();
+        let (mut at, mut stored, mut raw) = (head_at, Vec::new(), Vec::new());
         while at < self.end {
-            let header = header_at(self.source, at, self.id, &mut stored);
+            let header = header_at(self.source, self.archive, at, &mut stored);
             let tag = header.as_ref().ok().copied();
             let whole = header.and_then(|tag| self.member(&tag, at, &mut stored, &mut raw));
             let next = match whole {
@@ -188,7 +198,7 @@ impl<R: ReadAt> Walk<'_, R> {
                         self.found.lose(tag);
                     }
                     // The head was compared with the index, or parsed, before.
-                    if at > 0 {
+                    if at > head_at {
                         self.found.broken.push(Broken { fault, tag });
                     }
                     self.next_after(at, tag.as_ref(), &mut stored)
@@ -205,13 +215,13 @@ impl<R: ReadAt> Walk<'_, R> {
 
     /// Takes in the member whose header is sound; gives the place behind it.
     fn member(&mut self, tag: &Tag, at: u64, stored: &mut Vec<u8>, raw: &mut Vec<u8>) -> Result<u64, Fault> {
-        let next = at.saturating_add(tag.stored);
+        let (framing, next) = (self.archive.framing, at.saturating_add(tag.stored));
         if next > self.end {
             return Err(Flaw::Truncated.at(at));
         }
         read_span(self.source, at, tag.stored, stored)?;
         match tag.kind {
-            MemberKind::Head if at == 0 => parse_empty(stored, at).map(|_| next),
+            MemberKind::Head if at == framing.head_at() => parse_empty(framing, stored, at).map(|_| next),
             MemberKind::Data(kind) => self.data(tag, kind, at, stored, raw).map(|()| next),
             _ => Err(Flaw::OutOfPlace { expected: "data" }.at(at)),
         }
@@ -219,7 +229,7 @@ impl<R: ReadAt> Walk<'_, R> {
 
     fn data(&mut self, tag: &Tag, kind: StreamKind, at: u64, stored: &[u8], raw: &mut Vec<u8>) -> Result<(), Fault> {
         let Some(expected) = &mut self.expected else {
-            let digest = unpack(stored, self.id, at, raw)?.digest;
+            let digest = unpack(self.archive.framing, stored, self.archive.id, at, raw)?.digest;
             let before = self.found.tallies.get(&tag.stream);
             if before.is_some_and(|tally| tag.seq < tally.next_seq || tally.spec.kind != kind) {
                 return Err(Flaw::OutOfPlace { expected: "the stream's next member" }.at(at));
@@ -236,7 +246,8 @@ impl<R: ReadAt> Walk<'_, R> {
                 self.found.miss(entry);
                 continue;
             }
-            match check_member(stored, &MemberEntry { offset: at, ..entry }, self.id, raw) {
+            match check_member(self.archive.framing, stored, &MemberEntry { offset: at, ..entry }, self.archive.id, raw)
+            {
                 Ok(digest) => self.found.accept(tag, at, digest, || spec_of(kind, raw)),
                 Err(fault) => {
                     self.found.miss(entry);
@@ -253,11 +264,11 @@ impl<R: ReadAt> Walk<'_, R> {
     fn next_after(&self, at: u64, tag: Option<&Tag>, scratch: &mut Vec<u8>) -> u64 {
         if let Some(tag) = tag {
             let next = at.saturating_add(tag.stored);
-            if next == self.end || (next < self.end && header_at(self.source, next, self.id, scratch).is_ok()) {
+            if next == self.end || (next < self.end && header_at(self.source, self.archive, next, scratch).is_ok()) {
                 return next;
             }
         }
-        find_header(self.source, at.saturating_add(1), self.end, Some(self.id)).map_or(self.end, |(place, _)| place)
+        find_header(self.source, self.archive, at.saturating_add(1), self.end).map_or(self.end, |(place, _)| place)
     }
 }
 
@@ -279,9 +290,9 @@ fn is_footer_of<R: ReadAt>(source: &R, footer: &Footer, head: &Result<(ArchiveHe
 }
 
 /// Neither footer nor head is sound: the members decide which archive this is, if any.
-fn guess<R: ReadAt>(source: &R, found: &mut Found) -> Result<ArchiveId, Fault> {
+fn guess<R: ReadAt>(source: &R, found: &mut Found) -> Result<Identity, Fault> {
     let limit = match found.broken.first().map(|broken| &broken.fault.flaw) {
-        Some(Flaw::NotOurs(Sniff::ForeignGzip)) => 4 << 20,
+        Some(Flaw::NotOurs(Sniff::ForeignGzip | Sniff::Zstd)) => 4 << 20,
         Some(Flaw::NotOurs(Sniff::Unknown)) | None => u64::MAX,
         Some(Flaw::NotOurs(_)) => 0,
         Some(_) => u64::MAX,
@@ -302,7 +313,7 @@ fn guess<R: ReadAt>(source: &R, found: &mut Found) -> Result<ArchiveId, Fault> {
 fn find_index<R: ReadAt>(
     source: &R,
     footer: Option<&Footer>,
-    archive: ArchiveId,
+    archive: Identity,
     found: &mut Found,
 ) -> (Option<Index>, Option<u64>) {
     if let Some(footer) = footer {

@@ -9,25 +9,42 @@ use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
 use super::footer::{Footer, footer_at};
+use super::framing::Framing;
 use super::header::{ArchiveHeader, ArchiveId, Prelude, parse_head_body};
 use super::index::Index;
-use super::layout::{
-    BODY_BYTES_MAX, FOOTER_BYTES, GZIP_PREFIX, HEADER_BYTES, MEMBER_BYTES_MIN, STEP_BYTES, TAG_AT, wide,
-};
-use super::member::{Header, MemberKind, header_len, parse_empty};
+use super::layout::{BODY_BYTES_MAX, STEP_BYTES, TAG_AT, wide};
+use super::member::{Header, MemberKind, parse_empty};
+use super::search::Identity;
 use super::sniff::{SNIFF_BYTES, Sniff, sniff};
+
+/// By the first bytes, or where they are damaged by the last ones; one flipped byte at either end must not make a
+/// stranger of an archive.
+pub fn framing_of<R: ReadAt>(source: &R) -> Option<Framing> {
+    let mut bytes = Vec::new();
+    read_span(source, 0, source.len().min(wide(SNIFF_BYTES)), &mut bytes).ok()?;
+    Framing::of_start(&bytes).or_else(|| Framing::ALL.into_iter().find(|framing| has_footer_mark(source, *framing)))
+}
+
+fn has_footer_mark<R: ReadAt>(source: &R, framing: Framing) -> bool {
+    let (mark, mut bytes) = (framing.mark(), Vec::new());
+    let read = footer_at(framing, source.len()).map(|at| read_span(source, at, wide(mark.len()), &mut bytes));
+    matches!(read, Some(Ok(()))) && bytes == mark
+}
 
 /// Finds and checks the footer; a file without one is told from a file that is not ours.
 pub fn read_footer<R: ReadAt>(source: &R) -> Result<Footer, Fault> {
     if source.is_empty() {
         return Err(Flaw::Empty.at(0));
     }
-    let mut bytes = Vec::new();
-    let fault = match footer_at(source.len()) {
+    let mut first = Vec::new();
+    read_span(source, 0, source.len().min(wide(SNIFF_BYTES)), &mut first)?;
+    let Some(framing) = framing_of(source) else { return Err(Flaw::NotOurs(sniff(&first)).at(0)) };
+    let fault = match footer_at(framing, source.len()) {
         None => Flaw::Truncated.at(source.len()),
         Some(at) => {
-            read_span(source, at, wide(FOOTER_BYTES), &mut bytes)?;
-            match Footer::parse(&bytes, at) {
+            let mut bytes = Vec::new();
+            read_span(source, at, wide(framing.footer_bytes()), &mut bytes)?;
+            match Footer::parse(framing, &bytes, at) {
                 Ok(footer) => return Ok(footer),
                 Err(fault) => fault,
             }
@@ -36,16 +53,13 @@ pub fn read_footer<R: ReadAt>(source: &R) -> Result<Footer, Fault> {
     if matches!(fault.flaw, Flaw::Newer { .. }) {
         return Err(fault);
     }
-    let mut first = Vec::new();
-    read_span(source, 0, source.len().min(wide(SNIFF_BYTES)), &mut first)?;
     match sniff(&first) {
-        Sniff::Ours => check_newer_head(source)?,
-        // One flipped byte at either end must not make a stranger of it.
-        Sniff::ForeignGzip | Sniff::Unknown if bytes.starts_with(&GZIP_PREFIX) => {}
+        Sniff::Ours => check_newer_head(source, framing)?,
+        Sniff::ForeignGzip | Sniff::Zstd | Sniff::Unknown => {}
         other => return Err(Flaw::NotOurs(other).at(0)),
     }
     Err(match fault.flaw {
-        Flaw::NoHeader => match trailing_bytes(source)? {
+        Flaw::NoHeader => match trailing_bytes(source, framing)? {
             Some(count) => Flaw::TrailingBytes { count }.at(source.len().saturating_sub(count)),
             None => Flaw::Truncated.at(source.len()),
         },
@@ -54,11 +68,11 @@ pub fn read_footer<R: ReadAt>(source: &R) -> Result<Footer, Fault> {
 }
 
 /// A newer version may have moved everything but the head's prelude.
-fn check_newer_head<R: ReadAt>(source: &R) -> Result<(), Fault> {
-    let mut bytes = Vec::new();
-    if read_empty(source, 0, &mut bytes).is_ok()
-        && let Ok(header) = parse_empty(&bytes, 0)
-        && let Err(fault) = parse_head_body(header.body, 0)
+fn check_newer_head<R: ReadAt>(source: &R, framing: Framing) -> Result<(), Fault> {
+    let (at, mut bytes) = (framing.head_at(), Vec::new());
+    if read_empty(source, framing, at, &mut bytes).is_ok()
+        && let Ok(header) = parse_empty(framing, &bytes, at)
+        && let Err(fault) = parse_head_body(header.body, at)
         && matches!(fault.flaw, Flaw::Newer { .. })
     {
         return Err(fault);
@@ -67,17 +81,18 @@ fn check_newer_head<R: ReadAt>(source: &R) -> Result<(), Fault> {
 }
 
 /// Looks for a sound footer in the last MiB and counts what follows it.
-fn trailing_bytes<R: ReadAt>(source: &R) -> Result<Option<u64>, Fault> {
+fn trailing_bytes<R: ReadAt>(source: &R, framing: Framing) -> Result<Option<u64>, Fault> {
     const WINDOW: u64 = 1 << 20;
+    let footer_bytes = framing.footer_bytes();
     let len = source.len();
     let from = len.saturating_sub(WINDOW);
     let mut tail = Vec::new();
     read_span(source, from, len.saturating_sub(from), &mut tail)?;
-    for at in memchr::memmem::rfind_iter(&tail, &GZIP_PREFIX) {
-        let Some(bytes) = at.checked_add(FOOTER_BYTES).and_then(|end| tail.get(at..end)) else { continue };
+    for at in memchr::memmem::rfind_iter(&tail, framing.mark()) {
+        let Some(bytes) = at.checked_add(footer_bytes).and_then(|end| tail.get(at..end)) else { continue };
         let place = from.saturating_add(wide(at));
-        if Footer::parse(bytes, place).is_ok() {
-            return Ok(len.checked_sub(place.saturating_add(wide(FOOTER_BYTES))));
+        if Footer::parse(framing, bytes, place).is_ok() {
+            return Ok(len.checked_sub(place.saturating_add(wide(footer_bytes))));
         }
     }
     Ok(None)
@@ -91,8 +106,8 @@ pub fn read_index<R: ReadAt>(source: &R, footer: &Footer) -> Result<Index, Fault
     let mut deflate = Vec::with_capacity(usize::try_from(footer.index_stored).unwrap_or(0));
     let mut bytes = Vec::new();
     while at < end {
-        read_empty(source, at, &mut bytes)?;
-        let header = parse_empty(&bytes, at)?;
+        read_empty(source, footer.framing, at, &mut bytes)?;
+        let header = parse_empty(footer.framing, &bytes, at)?;
         let last = at.saturating_add(wide(bytes.len())) >= end;
         index_part(&header, footer.archive, seq, last, at)?;
         deflate.extend_from_slice(header.body);
@@ -118,14 +133,14 @@ pub fn index_part(header: &Header<'_>, archive: ArchiveId, seq: u64, last: bool,
 }
 
 /// Reads and decodes an index whose footer is lost. Each part's header has a CRC of its own, so nothing is guessed.
-pub fn recover_index<R: ReadAt>(source: &R, archive: ArchiveId, index_at: u64) -> Result<Index, Fault> {
+pub fn recover_index<R: ReadAt>(source: &R, archive: Identity, index_at: u64) -> Result<Index, Fault> {
     let (mut at, mut deflate, mut bytes) = (index_at, Vec::new(), Vec::new());
     for seq in 0u64.. {
-        if read_empty(source, at, &mut bytes).is_err() {
+        if read_empty(source, archive.framing, at, &mut bytes).is_err() {
             break;
         }
-        let Ok(header) = parse_empty(&bytes, at) else { break };
-        if index_part(&header, archive, seq, true, at).is_err() {
+        let Ok(header) = parse_empty(archive.framing, &bytes, at) else { break };
+        if index_part(&header, archive.id, seq, true, at).is_err() {
             break;
         }
         deflate.extend_from_slice(header.body);
@@ -142,8 +157,9 @@ pub fn recover_index<R: ReadAt>(source: &R, archive: ArchiveId, index_at: u64) -
         crc.update(buffer.get(..read).unwrap_or_default());
     }
     let footer = Footer {
+        framing: archive.framing,
         prelude: Prelude::OURS,
-        archive,
+        archive: archive.id,
         index_at: u64::MAX,
         index_stored: at.saturating_sub(index_at),
         index_raw: raw,
@@ -155,20 +171,24 @@ pub fn recover_index<R: ReadAt>(source: &R, archive: ArchiveId, index_at: u64) -
 }
 
 /// The head member's contents and its JSON as stored.
-pub fn read_head<R: ReadAt>(source: &R) -> Result<(ArchiveHeader, Vec<u8>), Fault> {
-    let mut bytes = Vec::new();
-    read_empty(source, 0, &mut bytes)?;
-    let head = parse_empty(&bytes, 0)?;
-    if head.tag.kind != MemberKind::Head {
-        return Err(Flaw::OutOfPlace { expected: "the head" }.at(0));
+pub fn read_head<R: ReadAt>(source: &R, framing: Framing) -> Result<(ArchiveHeader, Vec<u8>), Fault> {
+    let (at, mut bytes) = (framing.head_at(), Vec::new());
+    read_span(source, 0, at, &mut bytes)?;
+    if bytes != framing.lead() {
+        return Err(Flaw::HeaderField("first frame").at(0));
     }
-    let (_, json) = parse_head_body(head.body, 0)?;
-    Ok((ArchiveHeader::from_json(json, head.tag.archive, 0)?, json.to_vec()))
+    read_empty(source, framing, at, &mut bytes)?;
+    let head = parse_empty(framing, &bytes, at)?;
+    if head.tag.kind != MemberKind::Head {
+        return Err(Flaw::OutOfPlace { expected: "the head" }.at(at));
+    }
+    let (_, json) = parse_head_body(head.body, at)?;
+    Ok((ArchiveHeader::from_json(json, head.tag.archive, at)?, json.to_vec()))
 }
 
 /// The head member must say, byte for byte, what the index says it does.
 pub fn check_head<R: ReadAt>(source: &R, index: &Index) -> Result<(), Fault> {
-    let (header, json) = read_head(source)?;
+    let (header, json) = read_head(source, index.framing)?;
     if header.id != index.header.id {
         return Err(Flaw::ForeignMember.at(0));
     }
@@ -197,9 +217,9 @@ pub fn read_span<R: ReadAt>(source: &R, at: u64, len: u64, into: &mut Vec<u8>) -
 }
 
 /// Reads a whole member that carries its contents in the header.
-pub fn read_empty<R: ReadAt>(source: &R, at: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
+pub fn read_empty<R: ReadAt>(source: &R, framing: Framing, at: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
     read_span(source, at, wide(TAG_AT), into)?;
-    let header = header_len(into).ok_or(Flaw::NoHeader.at(at))?;
-    let len = wide(header).saturating_add(wide(MEMBER_BYTES_MIN.saturating_sub(HEADER_BYTES)));
+    let header = framing.header_len(into).ok_or(Flaw::NoHeader.at(at))?;
+    let len = wide(header).saturating_add(wide(framing.empty_rest().len()));
     read_span(source, at, len, into)
 }

@@ -14,9 +14,10 @@ use crate::units::{RawBytes, StoredBytes, human_count};
 
 use super::codec::Packed;
 use super::footer::Footer;
+use super::framing::Framing;
 use super::header::{ArchiveHeader, Prelude, head_body};
 use super::index::Index;
-use super::layout::{BODY_BYTES_MAX, HEADER_BYTES, HEADER_JSON_BYTES_MAX, TRAILER_BYTES, wide};
+use super::layout::{BODY_BYTES_MAX, HEADER_BYTES, HEADER_JSON_BYTES_MAX, wide};
 use super::member::{MemberKind, Tag, empty_member};
 use super::model::{Stream, StreamKind, StreamSpec, Summary, Trailer};
 use super::table::{Span, Table, position_of};
@@ -24,6 +25,7 @@ use super::table::{Span, Table, position_of};
 #[must_use = "an archive without `finish` is not an archive"]
 pub struct Writer<W> {
     sink: W,
+    framing: Framing,
     header: ArchiveHeader,
     header_json: Vec<u8>,
     offset: u64,
@@ -34,8 +36,8 @@ pub struct Writer<W> {
 }
 
 impl<W: io::Write> Writer<W> {
-    /// Writes the head member.
-    pub fn begin(sink: W, header: &ArchiveHeader) -> Result<Self> {
+    /// Writes the head member. `framing` is that of the codec whose members follow.
+    pub fn begin(sink: W, header: &ArchiveHeader, framing: Framing) -> Result<Self> {
         let header_json =
             serde_json::to_vec(header).context(Kind::Bug, || "cannot encode the archive's header".into())?;
         if header_json.len() > HEADER_JSON_BYTES_MAX {
@@ -47,9 +49,10 @@ impl<W: io::Write> Writer<W> {
                 ),
             ));
         }
-        let head = empty_member(MemberKind::Head, header.id, 0, &head_body(&header_json));
+        let head = empty_member(framing, MemberKind::Head, header.id, 0, &head_body(&header_json));
         let mut writer = Writer {
             sink,
+            framing,
             header: header.clone(),
             header_json,
             offset: 0,
@@ -58,7 +61,7 @@ impl<W: io::Write> Writer<W> {
             table: Table::default(),
             failed: false,
         };
-        writer.write(&[&head])?;
+        writer.write(&[framing.lead(), &head])?;
         Ok(writer)
     }
 
@@ -77,16 +80,18 @@ impl<W: io::Write> Writer<W> {
         self.check_open(stream)?;
         let Some(target) = self.streams.get(position_of(stream)) else { return Err(unknown(stream)) };
         let kind = target.spec.kind;
-        if packed.raw_len == 0 || (kind != StreamKind::Rows && packed.rows != 0) {
+        let rows_in_place = kind == StreamKind::Rows || packed.rows == 0;
+        if packed.raw_len == 0 || !rows_in_place || packed.framing != self.framing {
             self.failed = true;
             let label = target.spec.label();
             return Err(Error::new(
                 Kind::Bug,
-                format!("cannot append to {label}: an empty block, or rows in a script"),
+                format!("cannot append to {label}: an empty block, rows in a script, or another framing"),
             ));
         }
-        let framing = wide(HEADER_BYTES).saturating_add(wide(TRAILER_BYTES));
-        let stored = framing.saturating_add(wide(packed.bytes.len()));
+        let trailer = self.framing.trailer(packed.raw_len, packed.crc32);
+        let around = wide(HEADER_BYTES).saturating_add(wide(trailer.len()));
+        let stored = around.saturating_add(wide(packed.bytes.len()));
         let tag = Tag {
             kind: MemberKind::Data(kind),
             archive: self.header.id,
@@ -96,11 +101,8 @@ impl<W: io::Write> Writer<W> {
             raw: packed.raw_len,
             stored,
         };
-        let mut trailer = Vec::with_capacity(TRAILER_BYTES);
-        trailer.extend_from_slice(&packed.crc32.to_le_bytes());
-        let [a, b, c, d, ..] = packed.raw_len.to_le_bytes();
-        trailer.extend_from_slice(&[a, b, c, d]);
-        let stored_crc32 = self.write(&[&tag.encode(&[]), &packed.bytes, &trailer])?;
+        let header = tag.encode(self.framing, packed.crc32, &[]);
+        let stored_crc32 = self.write(&[&header, &packed.bytes, &trailer])?;
         let (raw, rows) = (packed.raw_len, packed.rows);
         self.table.push(Span { stream, stored, raw, rows, crc32: packed.crc32, stored_crc32 });
         if let Some(target) = self.streams.get_mut(position_of(stream)) {
@@ -148,6 +150,7 @@ impl<W: io::Write> Writer<W> {
         }
         let index_at = self.offset;
         let index = Index {
+            framing: self.framing,
             header: self.header.clone(),
             header_json: std::mem::take(&mut self.header_json),
             streams: std::mem::take(&mut self.streams),
@@ -158,9 +161,10 @@ impl<W: io::Write> Writer<W> {
         index.check(index_at).map_err(|flaw| Error::new(Kind::Bug, format!("cannot finish the archive: {flaw}")))?;
         let encoded = index.encode().context(Kind::Bug, || "cannot encode the archive's index".into())?;
         for (seq, body) in encoded.deflate.chunks(BODY_BYTES_MAX).enumerate() {
-            self.write(&[&empty_member(MemberKind::Index, self.header.id, wide(seq), body)])?;
+            self.write(&[&empty_member(self.framing, MemberKind::Index, self.header.id, wide(seq), body)])?;
         }
         let footer = Footer {
+            framing: self.framing,
             prelude: Prelude::OURS,
             archive: self.header.id,
             index_at,
@@ -171,6 +175,7 @@ impl<W: io::Write> Writer<W> {
         self.write(&[&footer.encode()])?;
         self.sink.flush().context(Kind::Place, || "cannot write the end of the archive".into())?;
         let summary = Summary {
+            framing: self.framing,
             id: self.header.id,
             members: wide(index.table.len()),
             raw: index.streams.iter().map(|stream| stream.raw).sum(),

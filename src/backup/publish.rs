@@ -68,7 +68,7 @@ impl Shelf {
                 let copies = job.copies.iter().map(|root| Listing::of(&LocalStore::new(root), started.time_zone()));
                 let copies: Vec<Listing> = copies.collect::<Result<_>>()?;
                 listings.extend(&copies);
-                let name = free_name(&listings, kind, label, started)?;
+                let name = free_name(&listings, kind, label, started, job.compress.suffix())?;
                 Spot::Tree { store, listing, name, copies: job.copies.clone() }
             }
         };
@@ -105,10 +105,16 @@ impl Shelf {
 }
 
 /// The first name from `started` on that stands in no tier, not even as an orphan.
-fn free_name(listings: &[&Listing], kind: ArchiveKind, label: &str, started: &Zoned) -> Result<ArchiveName> {
+fn free_name(
+    listings: &[&Listing],
+    kind: ArchiveKind,
+    label: &str,
+    started: &Zoned,
+    compression: Compression,
+) -> Result<ArchiveName> {
     let encoded = Label::encode(label)
         .ok_or_else(|| Error::new(Kind::Usage, format!("`{label}` cannot be the name of a backup")))?;
-    ArchiveName::new(kind, encoded, started, Compression::Gzip, false)
+    ArchiveName::new(kind, encoded, started, compression, false)
         .first_free(|stem| listings.iter().any(|listing| listing.is_taken(stem)))
         .ok_or_else(|| Error::new(Kind::Place, format!("no free name for {label} is left today")))
 }

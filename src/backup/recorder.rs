@@ -5,7 +5,7 @@
 
 use tokio::task::JoinHandle;
 
-use crate::archive::{ArchiveHeader, Codec, Libdeflate, Stored, StreamSpec, Summary, Trailer, Writer, ZlibNg};
+use crate::archive::{ArchiveHeader, Codec, Libdeflate, Stored, StreamSpec, Summary, Trailer, Writer, ZlibNg, Zstd};
 use crate::cancel::Cancel;
 use crate::checksum::HashingWriter;
 use crate::error::{Error, Kind, Result, first_cause};
@@ -50,10 +50,13 @@ impl Recorder {
         cancel: &Cancel,
         progress: &Progress,
     ) -> Result<Self> {
-        let mut writer = Writer::begin(HashingWriter::new(upload), header).map_err(explain)?;
+        let first = codec(packing.compress)?;
+        let framing = first.framing();
+        let more = (1..packing.threads).map(|_| codec(packing.compress));
+        let codecs = std::iter::once(Ok(first)).chain(more).collect::<Result<Vec<_>>>()?;
+        let mut writer = Writer::begin(HashingWriter::new(upload), header, framing).map_err(explain)?;
         let streams = streams.into_iter().map(|spec| writer.open_stream(spec)).collect();
         let (sender, receiver) = feed(QUEUE_BYTES);
-        let codecs = (0..packing.threads.max(1)).map(|_| codec(packing.compress)).collect();
         let (packer_cancel, progress) = (cancel.clone(), progress.clone());
         let packer =
             tokio::task::spawn_blocking(move || pack_into(receiver, writer, codecs, &packer_cancel, &progress));
@@ -91,10 +94,11 @@ impl Recorder {
     }
 }
 
-fn codec(compress: Compress) -> Box<dyn Codec> {
-    match compress {
+fn codec(compress: Compress) -> Result<Box<dyn Codec>> {
+    Ok(match compress {
         Compress::Gzip { level, engine: GzipEngine::Libdeflate } => Box::new(Libdeflate::new(level)),
         Compress::Gzip { level, engine: GzipEngine::ZlibNg } => Box::new(ZlibNg::new(level)),
+        Compress::Zstd(level) => Box::new(Zstd::new(level)?),
         Compress::Stored => Box::new(Stored),
-    }
+    })
 }

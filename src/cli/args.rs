@@ -134,7 +134,7 @@ pub struct BackupArgs {
     /// With --output: replace FILE and FILE.meta
     #[arg(long, requires = "output")]
     pub force: bool,
-    /// gzip, gzip:1 to gzip:9, or none [default: gzip:5]
+    /// gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:19 (a .zst), or none [default: gzip:5]
     #[arg(long, value_name = "CODEC[:LEVEL]")]
     pub compress: Option<String>,
     /// What compresses with gzip: libdeflate or zlib-ng [default: libdeflate]

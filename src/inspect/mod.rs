@@ -105,8 +105,8 @@ impl Look<'_> {
                 into.sqlite = Some(sqlite::inspect::run(&self.path, BUSY_LIMIT, &self.context.cancel)?);
                 Ok(())
             }
-            closed @ (Sniff::Zstd | Sniff::Age) => {
-                into.trouble(Kind::Unsupported, foreign::closed(closed).chain());
+            Sniff::Age => {
+                into.trouble(Kind::Unsupported, foreign::closed(Sniff::Age).chain());
                 Ok(())
             }
             _ => match Archive::open(source) {

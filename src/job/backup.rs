@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::pg::connect::Server;
 use crate::pg::filter::Filter;
 use crate::pg::globals::PasswordPolicy;
+use crate::policy::Compression;
 
 #[derive(Clone, Debug)]
 pub struct BackupJob {
@@ -111,8 +112,23 @@ impl Place {
 pub enum Compress {
     /// gzip members of this level, 1 to 9.
     Gzip { level: u32, engine: GzipEngine },
+    /// zstd frames of this level, 1 to 19.
+    Zstd(u32),
     /// gzip members of stored blocks.
     Stored,
+}
+
+impl Compress {
+    /// What `zstd` alone means: smaller than `gzip -9` in a fraction of the time.
+    pub const ZSTD_LEVEL: u32 = 1;
+
+    /// As a backup's name shows it.
+    pub const fn suffix(self) -> Compression {
+        match self {
+            Compress::Gzip { .. } | Compress::Stored => Compression::Gzip,
+            Compress::Zstd(_) => Compression::Zstd,
+        }
+    }
 }
 
 /// What makes gzip members; what they hold does not tell which.
@@ -155,6 +171,7 @@ impl fmt::Display for Compress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Compress::Gzip { level, .. } => write!(f, "gzip:{level}"),
+            Compress::Zstd(level) => write!(f, "zstd:{level}"),
             Compress::Stored => f.write_str("none"),
         }
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::archive::{
-    Archive, ArchiveHeader, ArchiveId, Codec, Libdeflate, SourceKind, StreamKind, StreamSpec, Trailer, Writer,
+    Archive, ArchiveHeader, ArchiveId, Codec, Framing, Libdeflate, SourceKind, StreamKind, StreamSpec, Trailer, Writer,
 };
 use crate::cancel::Cancel;
 use crate::error::{Kind, Result};
@@ -44,7 +44,7 @@ fn member(block: u64) -> (Vec<u8>, RowSpan) {
 }
 
 async fn record(sink: impl Write + Send + 'static, blocks: u64, with_end: bool) -> Result<Vec<u8>> {
-    let mut writer = Writer::begin(Tee { kept: Vec::new(), also: sink }, &header()).unwrap();
+    let mut writer = Writer::begin(Tee { kept: Vec::new(), also: sink }, &header(), Framing::Gzip).unwrap();
     let stream = writer.open_stream(table("t"));
     let (sender, receiver) = feed(64 << 10);
     let cancel = Cancel::new();
@@ -131,7 +131,7 @@ async fn a_full_disk_stops_everything_and_is_the_error_that_is_reported() {
 
 #[tokio::test]
 async fn a_miscounted_block_is_refused() {
-    let mut writer = Writer::begin(Vec::new(), &header()).unwrap();
+    let mut writer = Writer::begin(Vec::new(), &header(), Framing::Gzip).unwrap();
     let stream: StreamId = writer.open_stream(table("t"));
     let (sender, receiver) = feed(1 << 20);
     let (bytes, mut span) = member(1);

@@ -162,7 +162,8 @@ fn open_foreign(seen: Sniff, input: Input, named: &str) -> Result<Opened> {
                 _ => Err(unsupported("is compressed, but holds neither a script nor a SQLite database")),
             }
         }
-        Sniff::Zstd => Err(unsupported("is compressed with zstd, which this version does not read")),
+        Sniff::Zstd => Err(unsupported("is a zstd file of another program")
+            .hint("decompress it into a pipe: zstd -dc F | miyabi-backup restore --file - …")),
         Sniff::Age => Err(unsupported("is encrypted with age")
             .hint("decrypt it into a pipe: age -d F | miyabi-backup restore --file - …")),
         _ => Err(unsupported("is not an archive of ours, nor a script or SQLite database")),

@@ -167,7 +167,7 @@ impl Origin<'_> {
             backup_type: BackupType::Manual,
             size_bytes: StoredBytes(written.bytes),
             size_human: human_bytes(written.bytes),
-            compression: old.map_or_else(|| "gzip".to_owned(), |old| old.compression.clone()),
+            compression: old.map_or_else(|| written.summary.framing.name().to_owned(), |old| old.compression.clone()),
             format,
             details: Some(self.details(written, format)),
         }

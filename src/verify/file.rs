@@ -144,19 +144,20 @@ fn contents(watched: &Watched<'_>, site: Site<'_>, seen: &mut Seen) -> Result<()
         return Ok(());
     }
     match sniff(&first) {
-        kind @ (Sniff::Ours | Sniff::ForeignGzip | Sniff::Unknown) => archive(watched, kind, site, seen),
+        kind @ (Sniff::Ours | Sniff::ForeignGzip | Sniff::Zstd | Sniff::Unknown) => archive(watched, kind, site, seen),
         Sniff::PlainSql => foreign::script(Sequential::new(watched), false, site.cancel, seen),
         Sniff::PlainSqlite => foreign::plain_database(site.path, watched.len(), site.cancel, seen),
-        closed @ (Sniff::Zstd | Sniff::Age) => seen.failed(foreign::closed(closed)),
+        Sniff::Age => seen.failed(foreign::closed(Sniff::Age)),
     }
 }
 
-/// An archive of ours or, once that is ruled out, another gzip file: a flipped bit makes no stranger of ours.
+/// An archive of ours or, once that is ruled out, another compressed file: a flipped bit makes no stranger of ours.
 fn archive(watched: &Watched<'_>, kind: Sniff, site: Site<'_>, seen: &mut Seen) -> Result<()> {
     let report = archive::check(watched, &mut |_| {});
     site.cancel.check()?;
     match (report.kind(), kind) {
         (Some(Kind::Unsupported), Sniff::ForeignGzip) => return foreign::gzip(watched, site, seen),
+        (Some(Kind::Unsupported), Sniff::Zstd) => return seen.failed(foreign::closed(kind)),
         (Some(Kind::Unsupported), _) => {
             for finding in report.findings {
                 seen.not_ours(finding.what);

@@ -144,7 +144,7 @@ pub fn closed(what: Sniff) -> Error {
     let error = Error::new(Kind::Unsupported, format!("not an archive of miyabi-backup but {what}"));
     match what {
         Sniff::Age => error.because("what is inside cannot be checked without its key"),
-        Sniff::Zstd => error.because("this version does not read zstd"),
+        Sniff::Zstd => error.because("of zstd files only its own are read"),
         _ => error,
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use miyabi_backup::archive::testkit::{Sample, splice};
 use miyabi_backup::archive::{
-    Archive, ArchiveId, Codec, Libdeflate, PipeReader, SalvageOptions, SalvageReport, Stored, StreamKind, check,
+    Archive, ArchiveId, Codec, Libdeflate, PipeReader, SalvageOptions, SalvageReport, Stored, StreamKind, Zstd, check,
     salvage,
 };
 use miyabi_backup::checksum::RowDigest;
@@ -82,50 +82,71 @@ fn salvaged(bytes: &[u8], blocks: &[Vec<u8>]) -> Option<(SalvageReport, Vec<u8>)
 }
 
 #[test]
-fn every_flip_of_every_bit_is_found() {
-    let all: &[usize] = &[0, 1, 2, 3, 4, 5, 6, 7];
-    let codecs: [(&str, Box<dyn Codec>, &[usize]); 2] =
-        [("stored", Box::new(Stored), &[0, 1]), ("gzip", Box::new(Libdeflate::new(5)), all)];
-    for (name, mut codec, bits) in codecs {
-        let sample = Sample::small();
-        let good = sample.archive_by(codec.as_mut());
-        let blocks = blocks_of(&good);
-        let rows: u64 = Archive::open(good.as_slice()).unwrap().streams().iter().map(|stream| stream.rows).sum();
-        for at in 0..good.len() {
-            for bit in bits {
-                let mut bytes = good.clone();
-                bytes[at] ^= 1 << bit;
-                let place = format!("bit {bit} of byte {at}, {name}");
-                let report = check(bytes.as_slice(), &mut |_| {});
-                assert!(!report.is_sound(), "check did not find {place}");
-                assert!(!open_releases_all(&bytes, &blocks), "nothing was found by reading: {place}");
-                assert!(!pipe_releases_all(&bytes, &blocks), "the pipe did not find {place}");
-                // Salvage goes over the file twice: one bit of each byte will do.
-                if *bit != at % bits.len() {
-                    continue;
-                }
-                let (report, _) = salvaged(&bytes, &blocks).unwrap_or_else(|| panic!("not salvaged: {place}"));
-                let sum = |count: fn(&miyabi_backup::archive::SalvagedStream) -> u64| {
-                    report.streams.iter().map(count).sum::<u64>()
-                };
-                assert!(sum(|stream| stream.members_lost) <= 1, "more than one member was lost: {place}");
-                if !report.index_lost {
-                    assert_eq!(
-                        sum(|stream| stream.rows_kept + stream.rows_lost),
-                        rows,
-                        "rows are not accounted for: {place}"
-                    );
-                }
+fn every_flip_of_every_bit_is_found_in_gzip() {
+    find_every_flip(&mut Libdeflate::new(5), &[0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn every_flip_of_every_bit_is_found_in_zstd() {
+    find_every_flip(&mut Zstd::new(1).unwrap(), &[0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn every_flip_of_a_byte_is_found_in_stored_blocks() {
+    find_every_flip(&mut Stored, &[0, 1]);
+}
+
+fn find_every_flip(codec: &mut dyn Codec, bits: &[usize]) {
+    let sample = Sample::small();
+    let good = sample.archive_by(codec);
+    let blocks = blocks_of(&good);
+    let rows: u64 = Archive::open(good.as_slice()).unwrap().streams().iter().map(|stream| stream.rows).sum();
+    for at in 0..good.len() {
+        for bit in bits {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << bit;
+            let place = format!("bit {bit} of byte {at}");
+            let report = check(bytes.as_slice(), &mut |_| {});
+            assert!(!report.is_sound(), "check did not find {place}");
+            assert!(!open_releases_all(&bytes, &blocks), "nothing was found by reading: {place}");
+            assert!(!pipe_releases_all(&bytes, &blocks), "the pipe did not find {place}");
+            // Salvage goes over the file twice: one bit of each byte will do.
+            if *bit != at % bits.len() {
+                continue;
+            }
+            let (report, _) = salvaged(&bytes, &blocks).unwrap_or_else(|| panic!("not salvaged: {place}"));
+            let sum = |count: fn(&miyabi_backup::archive::SalvagedStream) -> u64| {
+                report.streams.iter().map(count).sum::<u64>()
+            };
+            assert!(sum(|stream| stream.members_lost) <= 1, "more than one member was lost: {place}");
+            if !report.index_lost {
+                assert_eq!(
+                    sum(|stream| stream.rows_kept + stream.rows_lost),
+                    rows,
+                    "rows are not accounted for: {place}"
+                );
             }
         }
     }
 }
 
 #[test]
-fn every_cut_is_found_and_whole_members_are_kept() {
-    let good = Sample::small().archive();
-    let blocks = blocks_of(&good);
-    let archive = Archive::open(good.as_slice()).unwrap();
+fn every_cut_of_gzip_is_found_and_whole_members_are_kept() {
+    find_every_cut(&Sample::small().archive());
+}
+
+#[test]
+fn every_cut_of_zstd_is_found_and_whole_members_are_kept() {
+    find_every_cut(&zstd(&Sample::small()));
+}
+
+fn zstd(sample: &Sample) -> Vec<u8> {
+    sample.archive_by(&mut Zstd::new(1).unwrap())
+}
+
+fn find_every_cut(good: &[u8]) {
+    let blocks = blocks_of(good);
+    let archive = Archive::open(good).unwrap();
     let ends: Vec<u64> = archive.members().map(|member| member.offset + member.stored).collect();
     for len in 0..good.len() {
         let bytes = &good[..len];
@@ -146,15 +167,30 @@ fn every_cut_is_found_and_whole_members_are_kept() {
 
 #[test]
 fn without_index_the_names_come_from_the_rows() {
-    let good = Sample::small().archive();
-    let index_at = Archive::open(good.as_slice()).unwrap().index_at() as usize;
-    let (report, out) = salvaged(&good[..index_at], &blocks_of(&good)).unwrap();
-    assert!(report.index_lost && !report.header_lost && !report.is_complete());
-    let archive = Archive::open(out).unwrap();
-    let orders = archive.streams().iter().find(|stream| stream.spec.name == "orders").unwrap();
-    assert_eq!((orders.spec.schema.as_str(), orders.rows), ("public", 4));
-    assert_eq!(orders.spec.columns, ["id", "name"]);
-    assert!(report.streams.iter().all(|stream| !stream.exact && stream.members_lost == 0));
+    for good in [Sample::small().archive(), zstd(&Sample::small())] {
+        let index_at = Archive::open(good.as_slice()).unwrap().index_at() as usize;
+        let (report, out) = salvaged(&good[..index_at], &blocks_of(&good)).unwrap();
+        assert!(report.index_lost && !report.header_lost && !report.is_complete());
+        let archive = Archive::open(out).unwrap();
+        let orders = archive.streams().iter().find(|stream| stream.spec.name == "orders").unwrap();
+        assert_eq!((orders.spec.schema.as_str(), orders.rows), ("public", 4));
+        assert_eq!(orders.spec.columns, ["id", "name"]);
+        assert!(report.streams.iter().all(|stream| !stream.exact && stream.members_lost == 0));
+    }
+}
+
+/// Neither end tells what it is: the members do.
+#[test]
+fn an_archive_without_head_and_tail_is_known_by_its_members() {
+    for good in [Sample::small().archive(), zstd(&Sample::small())] {
+        let archive = Archive::open(good.as_slice()).unwrap();
+        let (first, index_at) = (archive.members().next().unwrap(), archive.index_at() as usize);
+        let middle = &good[first.offset as usize + 1..index_at];
+        let (report, _) = salvaged(middle, &blocks_of(&good)).unwrap();
+        assert!(report.header_lost && report.index_lost);
+        assert_eq!(report.summary.members, archive.members().count() as u64 - 1);
+        assert_eq!(report.summary.framing, archive.framing());
+    }
 }
 
 #[test]
@@ -215,7 +251,8 @@ fn foreign_members_and_embedded_archives_are_not_taken_for_ours() {
     block.rows = Some(rows.start..rows.end + value.len() + 3);
     let mut pages = Sample::pages();
     pages.blocks[1].raw.extend_from_slice(&other);
-    for good in [sample.archive_by(&mut Stored), pages.archive_by(&mut Stored)] {
+    let all = [sample.archive_by(&mut Stored), pages.archive_by(&mut Stored)];
+    for good in all {
         assert!(check(good.as_slice(), &mut |_| {}).is_sound());
         let blocks = blocks_of(&good);
         let spliced = splice(&good, &other);
@@ -251,9 +288,14 @@ fn a_sqlite_file_with_lost_pages_is_refused_unless_asked_for() {
 
 #[test]
 fn random_damages_lose_what_they_hit_and_nothing_else() {
-    let good = big_archive();
-    let blocks = blocks_of(&good);
-    let members: Vec<_> = Archive::open(good.as_slice()).unwrap().members().collect();
+    let sample = big_sample();
+    damage_at_random(&sample.archive());
+    damage_at_random(&zstd(&sample));
+}
+
+fn damage_at_random(good: &[u8]) {
+    let blocks = blocks_of(good);
+    let members: Vec<_> = Archive::open(good).unwrap().members().collect();
     let mut state = 42u64;
     let mut random = move |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -263,7 +305,7 @@ fn random_damages_lose_what_they_hit_and_nothing_else() {
         let at = random(good.len() as u64 - 5000);
         let len = 1 + random(4000);
         let hit = |from: u64, to: u64| at < to && from < at + len;
-        let mut bytes = good.clone();
+        let mut bytes = good.to_vec();
         for byte in &mut bytes[at as usize..(at + len) as usize] {
             *byte = !*byte;
         }
@@ -290,7 +332,7 @@ fn random_damages_lose_what_they_hit_and_nothing_else() {
 }
 
 /// 200 members of two tables.
-fn big_archive() -> Vec<u8> {
+fn big_sample() -> Sample {
     let mut sample = Sample::small();
     let template = sample.blocks[2].clone();
     for number in 0..200u32 {
@@ -301,12 +343,12 @@ fn big_archive() -> Vec<u8> {
         block.rows = Some(at.start..at.start + rows.len());
         sample.blocks.push(block);
     }
-    sample.archive()
+    sample
 }
 
 #[test]
 fn stock_tools_read_the_same_bytes() {
-    let good = big_archive();
+    let good = big_sample().archive();
     let expected = blocks_of(&good).concat();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("archive.sql.gz");
@@ -326,8 +368,24 @@ fn stock_tools_read_the_same_bytes() {
 }
 
 #[test]
+fn the_zstd_program_reads_the_same_bytes() {
+    let good = zstd(&big_sample());
+    let expected = blocks_of(&good).concat();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("archive.sql.zst");
+    std::fs::write(&file, &good).unwrap();
+    for arguments in [&["-dc"][..], &["-tq"]] {
+        let output = Command::new("zstd").args(arguments).arg(&file).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout == if arguments == ["-dc"] { expected.as_slice() } else { b"" });
+    }
+    // What names files by their first bytes knows data frames, not skippable ones.
+    assert!(good.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]));
+}
+
+#[test]
 fn one_member_cut_out_by_hand_is_a_gzip_file() {
-    let good = big_archive();
+    let good = big_sample().archive();
     let archive = Archive::open(good.as_slice()).unwrap();
     let member = archive.members().nth(17).unwrap();
     let mut raw = Vec::new();
@@ -342,23 +400,27 @@ fn one_member_cut_out_by_hand_is_a_gzip_file() {
     assert_eq!(out, raw);
 }
 
-/// The commands of `docs/FORMAT.md` §10.1, on a file whose first data member is damaged.
+/// The commands of `docs/FORMAT.md` §10.1 and §12.3, on a file whose first data member is damaged.
 #[test]
 fn rows_behind_damage_are_had_by_hand() {
-    let good = Sample::small().archive();
+    get_rows_by_hand(Sample::small().archive(), "x.sql.gz");
+    get_rows_by_hand(zstd(&Sample::small()), "x.sql.zst");
+}
+
+fn get_rows_by_hand(good: Vec<u8>, name: &str) {
     let members: Vec<_> = Archive::open(good.as_slice()).unwrap().members().collect();
     let mut bytes = good;
     bytes[(members[0].offset + members[0].stored - 15) as usize] ^= 1;
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("x.sql.gz");
-    std::fs::write(&file, &bytes).unwrap();
+    std::fs::write(folder.path().join(name), &bytes).unwrap();
     let shell = |command: &str, offset: u64| {
         let mut sh = Command::new("sh");
         let sh = sh.args(["-c", command]).env("OFFSET", offset.to_string()).current_dir(folder.path());
         String::from_utf8(sh.output().unwrap().stdout).unwrap()
     };
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/FORMAT.md")).unwrap();
-    let command = |word: &str| text.lines().find(|line| line.contains(word)).unwrap().to_owned();
+    let of_this = |line: &&str| line.contains(name);
+    let command = |word: &str| text.lines().filter(of_this).find(|line| line.contains(word)).unwrap().to_owned();
     let places = shell(&command("grep -abo"), 0);
     let places: Vec<u64> = places.lines().map(|line| line.parse().unwrap()).collect();
     assert!(members.iter().all(|member| places.contains(&member.offset)), "{places:?}");

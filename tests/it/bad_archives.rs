@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use miyabi_backup::archive::{self, Archive, ArchiveId, PipeReader, SalvageOptions, testkit};
+use miyabi_backup::archive::{self, Archive, ArchiveId, Framing, PipeReader, SalvageOptions, testkit};
 use miyabi_backup::error::{Kind, Result};
 
 fn folder() -> PathBuf {
@@ -65,7 +65,8 @@ fn options() -> SalvageOptions {
 fn every_reader_rejects_every_bad_archive() {
     let kit = kit();
     assert!(kit.len() > 50, "the kit has only {} archives", kit.len());
-    for (name, bytes) in kit {
+    let zstd = testkit::bad_archives(Framing::Zstd).into_iter().map(|(name, bytes)| (format!("{name} (zstd)"), bytes));
+    for (name, bytes) in kit.into_iter().chain(zstd) {
         let kind = expected(&name);
         let error = open_and_read(&bytes).expect_err(&name);
         assert_eq!(error.kind(), kind, "{name}: open: {error:?}");
@@ -89,7 +90,8 @@ fn every_reader_rejects_every_bad_archive() {
 
 #[test]
 fn the_kit_is_what_its_builder_makes() {
-    let built: BTreeSet<String> = testkit::bad_archives().iter().map(|(name, _)| (*name).to_owned()).collect();
+    let built: BTreeSet<String> =
+        testkit::bad_archives(Framing::Gzip).iter().map(|(name, _)| (*name).to_owned()).collect();
     let stored: BTreeSet<String> = kit().into_iter().map(|(name, _)| name).collect();
     assert_eq!(stored, built, "run `cargo run --example fixtures`");
 }

@@ -35,9 +35,16 @@ fn unpacked(archive: &Path) -> Vec<u8> {
     expected
 }
 
+/// The bytes of a `.zst`, by the program that everybody has for it.
+fn unpacked_zstd(archive: &Path) -> Vec<u8> {
+    output_of("zstd", &["-tq"], archive);
+    output_of("zstd", &["-dc"], archive)
+}
+
 /// `gunzip -c archive | psql -d target`, with what a person would type.
-fn restore_by_psql(archive: &Path, target: &TestDatabase) {
-    let mut gunzip = Command::new("gunzip").arg("-c").arg(archive).stdout(Stdio::piped()).spawn().unwrap();
+fn restore_by_psql(program: [&str; 2], archive: &Path, target: &TestDatabase) {
+    let [unpacker, argument] = program;
+    let mut gunzip = Command::new(unpacker).arg(argument).arg(archive).stdout(Stdio::piped()).spawn().unwrap();
     let mut psql = stock(target.major, "psql");
     let output = psql.args(["-X", "-q", "-d", &target.url()]).stdin(gunzip.stdout.take().unwrap()).output().unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
@@ -51,15 +58,17 @@ fn a_dump_is_a_script_for_psql_of_every_major() {
         let sandbox = Sandbox::new();
         let source = TestDatabase::new(major, "stock_source");
         sample::fill(&source, 1500);
-        for compress in ["gzip:6", "none"] {
-            let file = format!("{}.sql.gz", compress.replace(':', "-"));
+        for compress in ["gzip:5", "none", "zstd:1"] {
+            let is_zstd = compress.starts_with("zstd");
+            let file = format!("{}.sql.{}", compress.replace(':', "-"), if is_zstd { "zst" } else { "gz" });
             let arguments = ["backup", "postgres", "--url", &source.url(), "--output", &file, "--compress", compress];
             sandbox.run(&arguments).expect(0);
-            let script = unpacked(&sandbox.path(&file));
+            let path = sandbox.path(&file);
+            let script = if is_zstd { unpacked_zstd(&path) } else { unpacked(&path) };
             let text = String::from_utf8(script).expect("a UTF-8 database makes a UTF-8 script");
             assert!(text.contains("COPY ") && text.contains("Customer 1499") && text.ends_with('\n'));
             let target = TestDatabase::new(major, "stock_copy");
-            restore_by_psql(&sandbox.path(&file), &target);
+            restore_by_psql(if is_zstd { ["zstd", "-dc"] } else { ["gunzip", "-c"] }, &path, &target);
             sample::assert_same(&source, &target);
         }
     }

@@ -34,6 +34,7 @@ mod e2e_kill;
 mod e2e_postgres;
 mod e2e_sqlite;
 mod e2e_stock_tools;
+mod e2e_zstd;
 mod gentle;
 mod program;
 mod restore_fitting;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use miyabi_backup::archive::testkit::{rows_spec, sample_header};
-use miyabi_backup::archive::{Archive, Codec, Packed, ReadAt, Trailer, Writer, ZlibNg};
+use miyabi_backup::archive::{Archive, Codec, Framing, Packed, ReadAt, Trailer, Writer, ZlibNg};
 use miyabi_backup::checksum::RowDigest;
 
 const MEMBERS: u64 = 1_000_000;
@@ -30,7 +30,7 @@ impl ReadAt for Counted {
 
 /// The archive, and how many of its bytes are members. Lengths, rows and CRCs differ as those of true ones do.
 fn million() -> (Vec<u8>, u64) {
-    let mut writer = Writer::begin(Vec::new(), &sample_header()).unwrap();
+    let mut writer = Writer::begin(Vec::new(), &sample_header(), Framing::Gzip).unwrap();
     let streams: Vec<_> =
         (0..TABLES).map(|n| writer.open_stream(rows_spec("public", &format!("table_{n}"), &["id"]))).collect();
     let tiny = ZlibNg::new(1).pack(b"tea", None).unwrap();

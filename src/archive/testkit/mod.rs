@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::ident::StreamId;
 
-use crate::archive::codec::{Codec, Libdeflate, Stored, ZlibNg};
+use crate::archive::codec::{Codec, Libdeflate, Stored, ZlibNg, Zstd};
+use crate::archive::framing::Framing;
 use crate::archive::header::{ArchiveHeader, ArchiveId, SourceKind};
 use crate::archive::model::{Section, StreamKind, StreamSpec, TocEntry, Trailer};
 use crate::archive::writer::Writer;
@@ -35,11 +36,28 @@ pub fn sample_header() -> ArchiveHeader {
 
 /// Any of the codecs at any of its levels, by a number.
 pub fn any_codec(number: usize) -> Box<dyn Codec> {
-    let level = number as u32 / 3 % 9 + 1;
-    match number % 3 {
+    let level = number as u32 / 4 % 9 + 1;
+    match number % 4 {
         0 => Box::new(Libdeflate::new(level)),
         1 => Box::new(ZlibNg::new(level)),
+        2 => Box::new(Zstd::new(level).unwrap()),
         _ => Box::new(Stored),
+    }
+}
+
+/// The codec whose output shows what is in it: nothing is compressed, or next to nothing.
+pub fn plain_codec(framing: Framing) -> Box<dyn Codec> {
+    match framing {
+        Framing::Gzip => Box::new(Stored),
+        Framing::Zstd => Box::new(Zstd::new(1).unwrap()),
+    }
+}
+
+/// A codec that compresses.
+pub fn packing_codec(framing: Framing) -> Box<dyn Codec> {
+    match framing {
+        Framing::Gzip => Box::new(ZlibNg::new(9)),
+        Framing::Zstd => Box::new(Zstd::new(3).unwrap()),
     }
 }
 
@@ -163,7 +181,7 @@ impl Sample {
     }
 
     pub fn archive_by(&self, codec: &mut dyn Codec) -> Vec<u8> {
-        let mut writer = Writer::begin(Vec::new(), &self.header).unwrap();
+        let mut writer = Writer::begin(Vec::new(), &self.header, codec.framing()).unwrap();
         for spec in &self.streams {
             writer.open_stream(spec.clone());
         }

@@ -81,11 +81,9 @@ pub fn compress(config: &Config) -> Result<Compress> {
         ("none", None) => Ok(Compress::Stored),
         ("gzip", None) => Ok(gzip),
         ("gzip", Some(_)) => Ok(Compress::Gzip { level: level_from(1, 9)?, engine }),
-        ("zstd", _) => {
-            Err(Error::new(Kind::Usage, format!("cannot use {origin}: zstd is not supported by this version"))
-                .hint("use gzip, gzip:1 to gzip:9, or none"))
-        }
-        _ => Err(unusable(origin, "gzip, gzip:1 to gzip:9, or none", value)),
+        ("zstd", None) => Ok(Compress::Zstd(Compress::ZSTD_LEVEL)),
+        ("zstd", Some(_)) => Ok(Compress::Zstd(level_from(1, 19)?)),
+        _ => Err(unusable(origin, "gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:19, or none", value)),
     }
 }
 
