@@ -90,9 +90,9 @@ impl Direct {
 
     fn set(&mut self, file: &File, mode: Mode) -> io::Result<()> {
         if self.mode != mode && (mode == Mode::Direct || self.mode == Mode::Direct) {
-            let mut flags = fcntl_getfl(&*file)?;
+            let mut flags = fcntl_getfl(file)?;
             flags.set(OFlags::DIRECT, mode == Mode::Direct);
-            fcntl_setfl(&*file, flags)?;
+            fcntl_setfl(file, flags)?;
         }
         self.mode = mode;
         Ok(())
