@@ -62,10 +62,11 @@ dump() {
 throughput() {
   # a group of its own, so that whatever it runs ends with it
   set -m
-  (while :; do dump "$1" >/dev/null; done) &
+  (while :; do dump "$1" >/dev/null; done) 2>/dev/null &
   dumping=$!
   set +m
-  "$stock/pgbench" -c 4 -j 2 -T "$seconds" "$url/$database" 2>/dev/null |
+  # -n: its TRUNCATE would wait for the dump, and the next dump refuse to wait for it
+  "$stock/pgbench" -n -c 4 -j 2 -T "$seconds" "$url/$database" 2>/dev/null |
     awk '/^tps/ { printf "%.0f\n", $3; exit }'
   stop_dump
   # a dump that was killed leaves sessions that the server has yet to notice
@@ -86,12 +87,12 @@ kept() {
 }
 
 say "PostgreSQL $major on the same machine, $(nproc) cores, shared_buffers $(psql postgres -c 'SHOW shared_buffers'), $(psql "$database" -c "SELECT pg_size_pretty(pg_database_size('$database'))")"
-printf '%-28s %10s   %s\n' 'beside pgbench' 'tps' 'of the index in cache kept'
+printf '%-32s %8s   %s\n' 'beside pgbench' 'tps' 'of the index in cache kept'
 for ((round = 0; round < ${ROUNDS:-1}; round++)); do
   for how in nothing backup 'backup --gentle' 'backup --limit-rate 20M' 'backup --gentle --limit-rate 20M' 'pg_dump | gzip -9'; do
     tps=$(throughput "$how")
     left='-'
     [ "$how" = nothing ] || left=$(kept "$how")
-    printf '%-28s %10s   %s\n' "$how" "$tps" "$left"
+    printf '%-32s %8s   %s\n' "$how" "$tps" "$left"
   done
 done

@@ -59,7 +59,7 @@ impl Direct {
         Ok(taken.len())
     }
 
-    /// Writes what is left. Nothing may follow.
+    /// Writes what is left. What follows goes through the cache, since it begins anywhere.
     pub(super) fn finish(&mut self, fuse: &Fuse, file: &mut File) -> io::Result<()> {
         if self.pending() == WRITE_BYTES {
             self.write_out(fuse, file)?;
@@ -90,9 +90,9 @@ impl Direct {
 
     fn set(&mut self, file: &File, mode: Mode) -> io::Result<()> {
         if self.mode != mode && (mode == Mode::Direct || self.mode == Mode::Direct) {
-            let mut flags = fcntl_getfl(&*file)?;
+            let mut flags = fcntl_getfl(file)?;
             flags.set(OFlags::DIRECT, mode == Mode::Direct);
-            fcntl_setfl(&*file, flags)?;
+            fcntl_setfl(file, flags)?;
         }
         self.mode = mode;
         Ok(())
@@ -134,6 +134,9 @@ mod tests {
             }
             direct.finish(&Fuse::default(), &mut file).unwrap();
             assert!(std::fs::read(&path).unwrap() == bytes, "{len} bytes");
+            assert_eq!(direct.write(&Fuse::default(), &mut file, b"more").unwrap(), 4);
+            direct.finish(&Fuse::default(), &mut file).unwrap();
+            assert!(std::fs::read(&path).unwrap() == [&bytes[..], b"more"].concat(), "{len} bytes and more");
         }
     }
 }

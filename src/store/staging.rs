@@ -83,10 +83,7 @@ impl StagedFile {
     }
 
     fn make_durable(&mut self) -> Result<()> {
-        let (fuse, left) = (self.fuse().clone(), self.direct.pending());
-        if let Err(cause) = self.direct.finish(&fuse, &mut self.file) {
-            return Err(self.write_failed(left, cause));
-        }
+        io::Write::flush(self).map_err(error::from_write)?;
         let cannot = |cause| error::place(format!("cannot write {} to the disk", self.shown), cause);
         sys::sync_file(self.fuse(), &self.file).map_err(cannot)?;
         let size = self.file.metadata().map_err(cannot)?.len();
@@ -173,8 +170,13 @@ impl io::Write for StagedFile {
         }
     }
 
+    /// What was written so far can be read in the staging file. Larger writes go through the cache from here on.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let (fuse, left) = (self.fuse().clone(), self.direct.pending());
+        self.direct.finish(&fuse, &mut self.file).map_err(|cause| {
+            let kind = cause.kind();
+            error::in_io(self.write_failed(left, cause), kind)
+        })
     }
 }
 

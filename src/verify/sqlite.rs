@@ -24,6 +24,7 @@ pub fn unpack<R: ReadAt>(archive: &Archive<R>, site: Site<'_>) -> Result<Unpacke
             copy.write(&raw)?;
         }
     }
+    copy.flush()?;
     Ok(copy)
 }
 

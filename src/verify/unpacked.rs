@@ -52,7 +52,7 @@ impl Unpacked {
         loop {
             cancel.check()?;
             match reader.read(&mut piece) {
-                Ok(0) => return Ok(raw),
+                Ok(0) => return self.flush().map(|()| raw),
                 Ok(taken) => {
                     self.write(piece.get(..taken).unwrap_or_default())?;
                     raw += taken as u64;
@@ -67,9 +67,17 @@ impl Unpacked {
     }
 
     pub fn write(&mut self, pages: &[u8]) -> Result<()> {
-        let failed = |cause: io::Error| explain(Error::new(Kind::Place, "cannot unpack").because(cause)).hint(HINT);
         self.upload.write_all(pages).map_err(failed)
     }
+
+    /// Who opens the file by its path sees all that was written.
+    pub fn flush(&mut self) -> Result<()> {
+        self.upload.flush().map_err(failed)
+    }
+}
+
+fn failed(cause: io::Error) -> Error {
+    explain(Error::new(Kind::Place, "cannot unpack").because(cause)).hint(HINT)
 }
 
 #[cfg(test)]
@@ -85,6 +93,7 @@ mod tests {
         let mut one = Unpacked::begin(&archive, None, 1).unwrap();
         let other = Unpacked::begin(&archive, None, 1).unwrap();
         one.write(b"pages").unwrap();
+        one.flush().unwrap();
         assert_eq!(std::fs::read(one.path()).unwrap(), b"pages");
         assert_eq!(std::fs::metadata(one.path()).unwrap().permissions().mode() & 0o777, 0o600);
         assert_ne!(one.path(), other.path());
