@@ -91,7 +91,7 @@ def schema(bench):
         url, peer = server.at("many"), "pg_dump -s"
         commands = [Command("ours", f"{bench.binary} --quiet backup postgres --url {url} --schema-only --output {{out}} --force --state-dir {bench.state}"),
                     Command(peer, f"{server.program('pg_dump')} -s -d {url} -f {{out}}")]
-        return compare(bench, f"The schema of {tables:,} tables, {server.version()}", commands, [], rounds=5)
+        return compare(bench, f"The schema of {tables:,} tables, {server.version()}", commands, [Versus("ours", peer, least=1.5)], rounds=5)
 
 
 # Alike but for numbers in names and literals.
