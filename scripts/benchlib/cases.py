@@ -186,7 +186,7 @@ def client(bench):
 # --- restore, verify ---
 
 # What a restore of ours sets for its sessions (docs/ARCHITECTURE.md); peers get the same.
-PEER_SETTINGS = "-c synchronous_commit=off -c maintenance_work_mem=256MB"
+PEER_SETTINGS = "-c synchronous_commit=off -c maintenance_work_mem=256MB -c jit=off"
 TARGET = "bench_restored"
 
 

@@ -49,8 +49,6 @@ pub struct CopyTask {
     pub prefix: String,
     /// On the server's disk, TOAST included.
     pub bytes_estimate: u64,
-    /// Foreign tables cannot be locked.
-    pub lock: bool,
     /// For a table that may be read in parts.
     pub ranges: Option<Ranges>,
 }

@@ -38,7 +38,6 @@ fn task(table: &TableData, stream: u32) -> CopyTask {
         select: table.copy_to.clone(),
         prefix: table.copy_from.clone(),
         bytes_estimate: table.bytes_estimate,
-        lock: true,
         ranges: table.ranges.clone(),
     }
 }

@@ -182,7 +182,6 @@ mod tests {
             select: String::new(),
             prefix: String::new(),
             bytes_estimate,
-            lock: true,
             ranges: None,
         }
     }

@@ -17,9 +17,6 @@ use crate::pipeline::BLOCK_BYTES;
 
 const SMALL_BYTES: usize = 8 << 10;
 
-/// `pg_class.relkind`.
-const FOREIGN: char = 'f';
-
 const TORN: &str = "a backup needs the table as the snapshot saw it: run it again, apart from TRUNCATE, CLUSTER, \
                     VACUUM FULL and migrations";
 
@@ -63,10 +60,7 @@ async fn work(shared: &Shared, conn: &mut Conn) -> Result<Copied> {
         if secured.insert(task.oid) {
             secure(conn, task).await?;
         }
-        let part = match task.relkind {
-            FOREIGN => copy_foreign(shared, conn, &piece).await?,
-            _ => copy(shared, conn, &piece).await?,
-        };
+        let part = copy(shared, conn, &piece).await?;
         copied.rows = copied.rows.saturating_add(part.rows);
         copied.bytes = copied.bytes.saturating_add(part.bytes);
         if let Some(rows) = shared.queue(|queue| queue.done(task.stream, part.rows)) {
@@ -100,22 +94,6 @@ async fn copy(shared: &Shared, conn: &mut Conn, piece: &Piece) -> Result<Copied>
             CopyStep::Done(rows) => return finish(shared, task, &assembler, rows, sent),
         }
     }
-}
-
-/// Foreign tables are the one kind that the session's settings keep from being read.
-async fn copy_foreign(shared: &Shared, conn: &mut Conn, piece: &Piece) -> Result<Copied> {
-    let guard = |kinds: &str| {
-        format!(
-            "SELECT pg_catalog.set_config(s.name, {}, true) FROM pg_catalog.pg_settings AS s \
-             WHERE s.name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'",
-            Literal(kinds)
-        )
-    };
-    let failed = |failure: Failure| failure.while_doing(Kind::Source, doing(&piece.task.name));
-    conn.execute(guard("view").as_bytes()).await.map_err(failed)?;
-    let copied = copy(shared, conn, piece).await?;
-    conn.execute(guard("view, foreign-table").as_bytes()).await.map_err(failed)?;
-    Ok(copied)
 }
 
 /// For a table that may be tiny no more is taken than it needs.
@@ -167,10 +145,7 @@ async fn secure(conn: &mut Conn, task: &CopyTask) -> Result<()> {
     let codec = conn.codec();
     let failed = |failure: Failure| failure.while_doing(Kind::Source, doing(&task.name));
     let quoted = task.name.to_string();
-    let mut sql = String::new();
-    if task.lock {
-        sql.push_str(&format!("LOCK TABLE ONLY {quoted} IN ACCESS SHARE MODE NOWAIT; "));
-    }
+    let mut sql = format!("LOCK TABLE ONLY {quoted} IN ACCESS SHARE MODE NOWAIT; ");
     // Most functions see what stands now, the plain columns what the snapshot saw.
     sql.push_str(&format!(
         "SELECT c.relkind::pg_catalog.text, c.relfilenode::pg_catalog.text, \
@@ -215,7 +190,6 @@ fn word(relkind: char) -> &'static str {
     match relkind {
         'r' | 'p' => "table",
         'm' => "materialized view",
-        FOREIGN => "foreign table",
         'S' => "sequence",
         'v' => "view",
         _ => "",
