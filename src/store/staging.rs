@@ -94,9 +94,11 @@ impl StagedFile {
         Ok(())
     }
 
-    fn write_failed(&mut self, len: usize, cause: io::Error) -> Error {
+    /// `held` bytes were taken and are not on the disk, `more` were to come with this write.
+    fn write_failed(&mut self, held: usize, more: usize, cause: io::Error) -> Error {
         self.state = State::Failed;
-        error::write_failed(&self.shown, self.written, len, self.folder.space().ok(), cause)
+        let on_disk = self.written.saturating_sub(held as u64);
+        error::write_failed(&self.shown, on_disk, held.saturating_add(more), self.folder.space().ok(), cause)
     }
 
     /// Gives the final name; after it only the folder's sync is missing.
@@ -165,7 +167,7 @@ impl io::Write for StagedFile {
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => Err(cause),
             Err(cause) => {
                 let kind = cause.kind();
-                Err(error::in_io(self.write_failed(buf.len(), cause), kind))
+                Err(error::in_io(self.write_failed(self.direct.pending(), buf.len(), cause), kind))
             }
         }
     }
@@ -175,7 +177,7 @@ impl io::Write for StagedFile {
         let (fuse, left) = (self.fuse().clone(), self.direct.pending());
         self.direct.finish(&fuse, &mut self.file).map_err(|cause| {
             let kind = cause.kind();
-            error::in_io(self.write_failed(left, cause), kind)
+            error::in_io(self.write_failed(left, 0, cause), kind)
         })
     }
 }
