@@ -14,7 +14,7 @@ use super::framing::Framing;
 use super::header::{ArchiveHeader, ArchiveId};
 use super::index::Index;
 use super::member::unpack;
-use super::model::{MemberEntry, Stream, TocEntry};
+use super::model::{MemberEntry, Stream, StreamKind, TocEntry};
 use super::table::{Cursor, entry, position_of};
 use super::tail::{check_head, read_footer, read_index, read_span};
 
@@ -128,7 +128,8 @@ impl<R: ReadAt> Archive<R> {
     pub fn read_member(&self, member: &MemberEntry, into: &mut Vec<u8>) -> Result<RowDigest> {
         let mut stored = Vec::new();
         let read = read_span(&self.source, member.offset, member.stored, &mut stored);
-        let checked = read.and_then(|()| check_member(self.framing(), &stored, member, self.id(), into));
+        let kind = self.stream(member.stream).map(|stream| stream.spec.kind);
+        let checked = read.and_then(|()| check_member(self.framing(), &stored, member, kind, self.id(), into));
         if checked.is_err() {
             into.clear();
         }
@@ -136,11 +137,12 @@ impl<R: ReadAt> Archive<R> {
     }
 }
 
-/// Checks a whole stored member against its entry.
+/// Checks a whole stored member against its entry and the kind of its stream.
 pub(super) fn check_member(
     framing: Framing,
     stored: &[u8],
     member: &MemberEntry,
+    kind: Option<StreamKind>,
     archive: ArchiveId,
     into: &mut Vec<u8>,
 ) -> Result<RowDigest, Fault> {
@@ -159,6 +161,7 @@ pub(super) fn check_member(
         (tag.stored == member.stored, "stored length"),
         (tag.rows == member.rows, "row count"),
         (contents.crc32 == member.crc32, "CRC"),
+        (Some(contents.kind) == kind, "kind of a stream"),
     ];
     if let Some((_, what)) = same.into_iter().find(|(same, _)| !same) {
         into.clear();

@@ -246,8 +246,9 @@ impl<R: ReadAt> Walk<'_, R> {
                 self.found.miss(entry);
                 continue;
             }
-            match check_member(self.archive.framing, stored, &MemberEntry { offset: at, ..entry }, self.archive.id, raw)
-            {
+            let indexed = self.found.tallies.get(&entry.stream).map(|tally| tally.spec.kind);
+            let entry = MemberEntry { offset: at, ..entry };
+            match check_member(self.archive.framing, stored, &entry, indexed, self.archive.id, raw) {
                 Ok(digest) => self.found.accept(tag, at, digest, || spec_of(kind, raw)),
                 Err(fault) => {
                     self.found.miss(entry);

@@ -14,6 +14,7 @@ use crate::archive::index::{Encoded, Index};
 use crate::archive::inflate::inflate;
 use crate::archive::layout::{BODY_AT, BODY_BYTES_MAX, CRC_BYTES, HEADER_BYTES, MAGIC};
 use crate::archive::member::{MemberKind, Tag, empty_member, parse_header};
+use crate::archive::model::StreamKind;
 use crate::archive::tail::{read_footer, read_index};
 
 /// Name (`damaged-…` or `unsupported-…`) and bytes of each.
@@ -100,6 +101,13 @@ fn members(framing: Framing, good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("damaged-byte-in-a-header", edited(3, &|member| member[30] ^= 1)),
         ("damaged-byte-in-a-trailer", edited(3, &|member| *member.last_mut().unwrap() ^= 1)),
         (
+            "damaged-bytes-behind-a-trailer",
+            edited(3, &|member| {
+                member.extend_from_slice(b"\x1f\0");
+                set_tag(framing, member, &|tag| tag.stored += 2);
+            }),
+        ),
+        (
             "damaged-gzip-time",
             edited(3, &|member| {
                 member[4] = 1;
@@ -171,6 +179,7 @@ fn tails(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("damaged-footer-of-another-archive", footed(&|footer| footer.archive = ArchiveId([9; 16]))),
         ("damaged-index-stream-rows", indexed(&|index| index.streams[1].rows += 1)),
         ("damaged-index-stream-digest", indexed(&|index| index.streams[1].digest.0 ^= 1)),
+        ("damaged-index-stream-kind", indexed(&|index| index.streams[0].spec.kind = StreamKind::PostData)),
         ("damaged-index-object-span", indexed(&|index| index.toc[0].len = u64::MAX)),
         ("damaged-index-object-stream", indexed(&|index| index.toc[0].stream.0 = 77)),
         ("damaged-index-object-dependency", indexed(&|index| index.toc[0].depends.push(77))),

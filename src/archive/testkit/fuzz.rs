@@ -211,7 +211,7 @@ pub fn fuzz_member(data: &[u8]) {
                 crc32: contents.crc32,
                 stored_crc32: crc32(&member),
             };
-            let again = check_member(framing, &member, &entry, archive, &mut out).unwrap();
+            let again = check_member(framing, &member, &entry, Some(contents.kind), archive, &mut out).unwrap();
             assert_eq!(again, contents.digest);
         }
     }
