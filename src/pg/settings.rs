@@ -79,6 +79,14 @@ pub fn for_loading(sessions: usize) -> String {
     )
 }
 
+/// So many processes help with an index, or fewer where server or role allow fewer.
+pub fn helpers(most: usize) -> String {
+    format!(
+        "SELECT pg_catalog.set_config(s.name, LEAST(s.reset_val::pg_catalog.int4, {most})::pg_catalog.text, false) \
+         FROM pg_catalog.pg_settings AS s WHERE s.name OPERATOR(pg_catalog.=) 'max_parallel_maintenance_workers'"
+    )
+}
+
 /// Commits something that is written to the log and means nothing, and waits until the log is on disk.
 pub const FLUSH: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
      SELECT pg_catalog.pg_logical_emit_message(true, 'miyabi-backup', 'restored'); COMMIT";

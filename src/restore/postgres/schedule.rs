@@ -41,6 +41,7 @@ pub struct Part<T> {
 #[derive(Debug)]
 pub struct Started<T> {
     pub work: T,
+    pub weight: u64,
     step: u64,
     locks: Locks,
     bytes: usize,
@@ -129,6 +130,11 @@ impl<T> Schedule<T> {
         self.steps.insert(step, Waiting { at, parts, unmet });
     }
 
+    /// Steps that wait for nothing but a connection, or a lock that another one will give back.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// All rows of this table are there.
     pub fn loaded(&mut self, table: TableId) {
         if self.unloaded.remove(&table) {
@@ -155,9 +161,9 @@ impl<T> Schedule<T> {
     }
 
     fn start(&mut self, step: u64) -> Option<Started<T>> {
-        let Part { work, locks, bytes, .. } = self.steps.get_mut(&step)?.parts.pop_front()?;
+        let Part { work, locks, bytes, weight } = self.steps.get_mut(&step)?.parts.pop_front()?;
         self.held.take(&locks);
-        Some(Started { work, step, locks, bytes })
+        Some(Started { work, weight, step, locks, bytes })
     }
 
     /// Gives back what a part had; the step's next part may now start, or what needed the step.
@@ -208,7 +214,7 @@ pub struct Finished {
 
 impl<T> Started<T> {
     pub fn into_parts(self) -> (T, Finished) {
-        let Started { work, step, locks, bytes } = self;
+        let Started { work, step, locks, bytes, .. } = self;
         (work, Finished { step, locks, bytes })
     }
 }
