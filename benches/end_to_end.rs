@@ -109,6 +109,7 @@ fn backup_job(server: Server, archive: &Path, compress: Compress) -> BackupJob {
         place: Place::File { path: archive.to_owned(), force: true },
         copies: Vec::new(),
         compress,
+        compress_pages: compress,
         jobs: cores(),
         limit_rate: None,
         threads: cores(),

@@ -42,7 +42,7 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
     let copy = stage(source, &staged, context, &cancel).await?;
 
     context.progress.stage(format!("sqlite {}", source.label), copy.bytes);
-    let packing = Packing { compress: job.compress, threads: job.threads };
+    let packing = Packing { compress: job.compress_pages, threads: job.threads };
     let streams = vec![StreamSpec {
         kind: StreamKind::Pages,
         schema: String::new(),
@@ -182,7 +182,7 @@ fn describe(source: &SqliteSource, copied: &Copied, job: &BackupJob, context: &C
             longest_writer_wait_seconds: copied.writer_wait.as_secs_f64(),
             wal_growth_bytes: copied.wal_bytes_after.saturating_sub(copied.wal_bytes_before),
         }),
-        compression: job.compress.to_string(),
+        compression: job.compress_pages.to_string(),
         content: Content::All,
         part: None,
         without: None,

@@ -134,7 +134,8 @@ pub struct BackupArgs {
     /// With --output: replace FILE and FILE.meta
     #[arg(long, requires = "output")]
     pub force: bool,
-    /// gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:19 (a .zst), or none [default: gzip:5]
+    /// gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:19 (a .zst), or none [default: gzip:5; of SQLite
+    /// gzip:6]
     #[arg(long, value_name = "CODEC[:LEVEL]")]
     pub compress: Option<String>,
     /// What compresses with gzip: libdeflate or zlib-ng [default: libdeflate]
@@ -225,7 +226,8 @@ pub struct RestoreArgs {
     /// Do not ask
     #[arg(long)]
     pub confirm: bool,
-    /// Connections that load rows and build indexes at once [default: the number of cores, at most 8]
+    /// Connections that load rows and build indexes at once [default: half as many
+    /// more as there are cores, at most 12]
     #[arg(long, value_name = "N")]
     pub jobs: Option<String>,
     /// Threads that decompress [default: the number of cores]

@@ -96,6 +96,7 @@ fn backup_job(job: &BackupJob) -> Value {
         "place": place,
         "copies": job.copies,
         "compress": job.compress.to_string(),
+        "compress_pages": job.compress_pages.to_string(),
         "jobs": job.jobs,
         "limit_rate": job.limit_rate,
         "threads": job.threads,

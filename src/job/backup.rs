@@ -18,6 +18,8 @@ pub struct BackupJob {
     /// Roots of further trees, each of which gets what was published in `place`. Empty unless `place` is a tree.
     pub copies: Vec<PathBuf>,
     pub compress: Compress,
+    /// For SQLite.
+    pub compress_pages: Compress,
     /// Connections that read one PostgreSQL database at once.
     pub jobs: usize,
     /// Bytes that all of them together read in a second.
@@ -150,11 +152,18 @@ impl GzipEngine {
         }
     }
 
-    /// The fastest level whose output is no larger than that of `gzip -9`: docs/PERFORMANCE.md.
+    /// The fastest level whose output is about as large as that of `gzip -9`, for scripts: docs/PERFORMANCE.md.
     pub const fn level(self) -> u32 {
         match self {
             GzipEngine::Libdeflate => 5,
             GzipEngine::ZlibNg => 6,
+        }
+    }
+
+    /// The same for pages of SQLite, where matches lie further apart.
+    pub const fn level_of_pages(self) -> u32 {
+        match self {
+            GzipEngine::Libdeflate | GzipEngine::ZlibNg => 6,
         }
     }
 }

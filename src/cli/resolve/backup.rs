@@ -4,7 +4,7 @@ use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, globals, ma
 use crate::cli::args::{BackupArgs, What};
 use crate::cli::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::job::{BackupJob, Content, GlobalsSource, Limits, Place, PostgresSource, Source, SqliteSource};
+use crate::job::{BackupJob, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Source, SqliteSource};
 
 pub struct Backup {
     /// `None` if every source failed already.
@@ -50,7 +50,8 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         sources,
         place,
         copies,
-        compress: values::compress(config)?,
+        compress: values::compress(config, GzipEngine::level)?,
+        compress_pages: values::compress(config, GzipEngine::level_of_pages)?,
         jobs: at_once(config, "jobs")?,
         limit_rate: values::rate(config, "limit_rate")?,
         threads: at_once(config, "threads")?,

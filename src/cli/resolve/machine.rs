@@ -10,15 +10,16 @@ use crate::cli::config::Config;
 use crate::clock::Clock;
 use crate::error::{Context, Error, Kind, Result};
 
-const CONNECTIONS_MAX: usize = 8;
+const CONNECTIONS_MAX: usize = 12;
 
 pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Connections to one server by default: more than this gains little and takes what others need.
+/// Connections that restore by default. They wait for each other in turn (a table is made longer by one at a time), so half
+/// as many more than there are cores keep those busy; more than the maximum gains little and takes what others need.
 pub fn connections() -> usize {
-    cores().min(CONNECTIONS_MAX)
+    (cores() + cores().div_ceil(2)).min(CONNECTIONS_MAX)
 }
 
 pub fn host_name() -> String {

@@ -65,9 +65,10 @@ fn parse_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-pub fn compress(config: &Config) -> Result<Compress> {
+/// `default_level` is gzip's where none is given.
+pub fn compress(config: &Config, default_level: fn(GzipEngine) -> u32) -> Result<Compress> {
     let engine = gzip_engine(config)?;
-    let gzip = Compress::Gzip { level: engine.level(), engine };
+    let gzip = Compress::Gzip { level: default_level(engine), engine };
     let Some(Setting { value, origin }) = config.get("compress") else { return Ok(gzip) };
     let (codec, level) = match value.split_once(':') {
         Some((codec, level)) => (codec, Some(level)),
