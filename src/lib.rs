@@ -18,6 +18,7 @@ pub mod archive;
 pub mod manifest;
 pub mod policy;
 pub mod script;
+pub mod seal;
 
 // floor 2: queues and threads, bytes, local files
 pub mod pipeline;

@@ -7,7 +7,7 @@ const FLOORS: &[&[&str]] = &[
     &["error"],
     &["units", "ident", "clock", "cancel", "progress", "checksum", "read_at"],
     &["archive", "manifest", "policy", "script"],
-    &["pipeline", "store", "state"],
+    &["pipeline", "store", "state", "seal"],
     &["pg", "sqlite", "listing"],
     &["job"],
     &["verify"],
