@@ -75,6 +75,7 @@ pub enum Command {
     List(ListArgs),
     Inspect(InspectArgs),
     Salvage(SalvageArgs),
+    Prune(PruneArgs),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -176,6 +177,9 @@ pub struct BackupArgs {
     /// How long to wait for a SQLite file that another process holds [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub sqlite_busy: Option<String>,
+    /// Leave old backups for `prune`: after a successful backup of a database those whose days are over are removed
+    #[arg(long)]
+    pub no_prune: bool,
     /// Show what would be done, with every setting resolved, and do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -367,4 +371,40 @@ pub struct SalvageArgs {
     /// Keep what is left of a SQLite file that lacks pages, although it is no database any more
     #[arg(long)]
     pub keep_torn_pages: bool,
+}
+
+/// Remove backups whose days are over: 7 for daily, 28 for weekly, 180 for monthly ones, as [retention] says
+///
+/// `backup` does the same after it has succeeded. The last good backup of a database is never removed, nor any while
+/// its newest one is damaged or failed verification, nor anything that this program did not publish.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    What would go, and why everything else stays:
+        miyabi-backup prune --dry-run
+    Remove it:
+        miyabi-backup prune
+    Backups that pg_dump and gzip made under the same names as well:
+        miyabi-backup prune --adopt --dry-run
+    The old databases and files that restores have kept:
+        miyabi-backup prune --before-restore")]
+pub struct PruneArgs {
+    /// The tree [default: ./backups]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+    /// Keep the newest N good backups of each database, however old they are [default: 1]
+    #[arg(long, value_name = "N")]
+    pub keep_last: Option<String>,
+    /// Treat backups of the older shell system as ours: remove them by the same rules
+    #[arg(long)]
+    pub adopt: bool,
+    /// Remove what restores have kept, and nothing else: databases NAME_before_restore_TIME, FILE.before-restore-TIME
+    #[arg(long, conflicts_with_all = ["from", "keep_last", "adopt"])]
+    pub before_restore: bool,
+    /// With --before-restore: do not ask
+    #[arg(long, requires = "before_restore")]
+    pub confirm: bool,
+    /// Show what would be removed, with the reason for every backup, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }

@@ -18,6 +18,10 @@ use crate::sqlite::Facts;
 use crate::units::{human_bytes, human_count, human_duration};
 use crate::verify::outcome::{FileReport, Verdict, VerifyOutcome};
 
+mod prune;
+
+pub use prune::{kept_copies, prune_plan, pruned};
+
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table

@@ -75,9 +75,14 @@ impl Verdict {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Keep {
     /// Days since it was made, of as many as it is kept.
-    Recent { age: u32, days: u32 },
+    Recent {
+        age: u32,
+        days: u32,
+    },
     LastGood,
-    AmongLast { count: u32 },
+    AmongLast {
+        count: u32,
+    },
     /// The newest backup of the series is bad: all older ones may be needed.
     NewestIsBad,
     NoneIsGood,
@@ -89,8 +94,14 @@ pub enum Keep {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Remove {
     /// Days since it was made, more than it is kept.
-    Expired { age: u32, days: u32 },
-    Remnant { age: u32, days: u32 },
+    Expired {
+        age: u32,
+        days: u32,
+    },
+    Remnant {
+        age: u32,
+        days: u32,
+    },
 }
 
 impl fmt::Display for Verdict {

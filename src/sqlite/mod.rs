@@ -33,6 +33,7 @@ pub mod copy;
 pub mod holders;
 pub mod inspect;
 pub mod integrity;
+pub mod kept;
 mod open;
 mod replace;
 pub mod restore;

@@ -37,6 +37,7 @@ mod e2e_stock_tools;
 mod e2e_zstd;
 mod gentle;
 mod program;
+mod prune;
 mod restore_fitting;
 mod restore_globals;
 mod restore_majors;

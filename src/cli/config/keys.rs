@@ -158,6 +158,8 @@ pub const KEYS: &[Key] = &[
     key(Section::Retention, "daily"),
     key(Section::Retention, "weekly"),
     key(Section::Retention, "monthly"),
+    key(Section::Retention, "keep_last"),
+    key(Section::Retention, "automatic"),
     key(Section::Schedule, "at"),
     key(Section::Restore, "before_restore"),
     key(Section::Restore, "after_restore"),

@@ -12,6 +12,7 @@ mod filter;
 mod globals;
 mod machine;
 mod places;
+mod prune;
 mod restore;
 mod server;
 mod sources;
@@ -19,7 +20,8 @@ mod stored;
 mod values;
 
 pub use backup::{Backup, backup};
-pub use machine::{clock, host_name};
+pub use machine::{clock, host_name, state_dir};
+pub use prune::{Prune, prune, rotation};
 pub use restore::{Hooks, Restore, restore};
 pub use stored::{list, verify};
 

@@ -104,6 +104,12 @@ pub fn days(config: &Config, key: &str, default: u32) -> Result<u32> {
     value.parse().ok().filter(|days| *days > 0).ok_or_else(|| unusable(origin, "a number of days above 0", value))
 }
 
+/// How many of something, 0 included.
+pub fn number(config: &Config, key: &str, default: u32) -> Result<u32> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(default) };
+    value.parse().map_err(|_| unusable(origin, "a number", value))
+}
+
 pub fn time_of_day(config: &Config, key: &str) -> Result<Option<String>> {
     let Some(Setting { value, origin }) = config.get(key) else { return Ok(None) };
     let time = value.parse::<Time>().ok().filter(|_| value.len() == "03:00".len());

@@ -88,7 +88,7 @@ fn a_dead_series_keeps_its_last_good_backup_for_ever() {
 fn a_remnant_goes_only_after_its_days_and_behind_a_good_backup() {
     let remnant = one(Daily, "2026-03-01T03:00:00Z", Health::Remnant);
     let now = "2026-03-20T03:00:00[UTC]";
-    assert_eq!(decide(&RULES, &at(now), &[remnant.clone()]), [Verdict::Keep(Keep::NoneIsGood)]);
+    assert_eq!(decide(&RULES, &at(now), std::slice::from_ref(&remnant)), [Verdict::Keep(Keep::NoneIsGood)]);
     let older = one(Daily, "2026-02-01T03:00:00Z", Health::Good);
     let verdicts = decide(&RULES, &at(now), &[remnant.clone(), older]);
     assert_eq!(verdicts, [Verdict::Keep(Keep::NothingBetter), Verdict::Keep(Keep::LastGood)]);
@@ -113,11 +113,8 @@ fn health() -> impl Strategy<Value = Health> {
 }
 
 fn candidates() -> impl Strategy<Value = Vec<Candidate<u8>>> {
-    let one = (0u8..3, 0usize..3, 0i64..(400 * 86_400), health()).prop_map(|(series, tier, second, health)| Candidate {
-        series,
-        tier: Tier::ALL[tier],
-        at: Timestamp::from_second(1_700_000_000 + second).unwrap(),
-        health,
+    let one = (0u8..3, 0usize..3, 0i64..(400 * 86_400), health()).prop_map(|(series, tier, second, health)| {
+        Candidate { series, tier: Tier::ALL[tier], at: Timestamp::from_second(1_700_000_000 + second).unwrap(), health }
     });
     proptest::collection::vec(one, 0..40)
 }
