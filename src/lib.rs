@@ -40,5 +40,8 @@ pub mod restore;
 pub mod salvage;
 pub mod verify;
 
+// floor 6: what keeps watch over them
+pub mod ops;
+
 // floor 7: arguments, environment, clock, stdout
 pub mod cli;

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 mod filter;
+mod ops;
 
 pub use filter::FilterArgs;
+pub use ops::{LogsArgs, PruneArgs, StatusArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -18,6 +20,7 @@ Exit codes:
     4  refused (no confirmation,     31  not an archive of ours, or too new
        target exists, held)         130  stopped by SIGINT
     5  nothing to do                143  stopped by SIGTERM
+   40  status: a warning             41  status: something is critical
 
 Configuration: flags > environment > .env > miyabi-backup.toml > defaults.
 
@@ -76,6 +79,8 @@ pub enum Command {
     Inspect(InspectArgs),
     Salvage(SalvageArgs),
     Prune(PruneArgs),
+    Status(StatusArgs),
+    Logs(LogsArgs),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -371,40 +376,4 @@ pub struct SalvageArgs {
     /// Keep what is left of a SQLite file that lacks pages, although it is no database any more
     #[arg(long)]
     pub keep_torn_pages: bool,
-}
-
-/// Remove backups whose days are over: 7 for daily, 28 for weekly, 180 for monthly ones, as [retention] says
-///
-/// `backup` does the same after it has succeeded. The last good backup of a database is never removed, nor any while
-/// its newest one is damaged or failed verification, nor anything that this program did not publish.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-EXAMPLES
-    What would go, and why everything else stays:
-        miyabi-backup prune --dry-run
-    Remove it:
-        miyabi-backup prune
-    Backups that pg_dump and gzip made under the same names as well:
-        miyabi-backup prune --adopt --dry-run
-    The old databases and files that restores have kept:
-        miyabi-backup prune --before-restore")]
-pub struct PruneArgs {
-    /// The tree [default: ./backups]
-    #[arg(long, value_name = "PLACE")]
-    pub from: Option<String>,
-    /// Keep the newest N good backups of each database, however old they are [default: 1]
-    #[arg(long, value_name = "N")]
-    pub keep_last: Option<String>,
-    /// Treat backups of the older shell system as ours: remove them by the same rules
-    #[arg(long)]
-    pub adopt: bool,
-    /// Remove what restores have kept, and nothing else: databases NAME_before_restore_TIME, FILE.before-restore-TIME
-    #[arg(long, conflicts_with_all = ["from", "keep_last", "adopt"])]
-    pub before_restore: bool,
-    /// With --before-restore: do not ask
-    #[arg(long, requires = "before_restore")]
-    pub confirm: bool,
-    /// Show what would be removed, with the reason for every backup, and remove nothing
-    #[arg(long)]
-    pub dry_run: bool,
 }

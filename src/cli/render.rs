@@ -19,8 +19,10 @@ use crate::units::{human_bytes, human_count, human_duration};
 use crate::verify::outcome::{FileReport, Verdict, VerifyOutcome};
 
 mod prune;
+mod status;
 
 pub use prune::{kept_copies, prune_plan, pruned};
+pub use status::{history_run, status};
 
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();

@@ -48,4 +48,5 @@ mod restore_postgres;
 mod restore_sqlite;
 mod restore_statistics;
 mod sample;
+mod status;
 mod verify;

@@ -6,10 +6,13 @@ use crate::cli::args::BackupArgs;
 use crate::cli::json::Rotated;
 use crate::cli::progress::Bar;
 use crate::cli::resolve::{self, Backup};
-use crate::cli::{json, render};
+use crate::cli::{json, record, render};
 use crate::error::Result;
 
 pub async fn run(args: &BackupArgs, run: &mut Run<'_>) -> Result<u8> {
+    if !args.dry_run {
+        run.record("backup");
+    }
     let plan = resolve::backup(args, run.config, &mut run.notes)?;
     run.show_notes();
     if args.dry_run {
@@ -27,6 +30,7 @@ pub async fn run(args: &BackupArgs, run: &mut Run<'_>) -> Result<u8> {
         let source = failure.label.clone();
         SourceOutcome { label: failure.label, source, goes_along: false, result: Err(failure.error) }
     }));
+    run.items = record::backup(&outcome, plan.job.as_ref());
     let exit_code = outcome.exit_code();
     show(&outcome, run)?;
     show_rotated(&rotated, run)?;

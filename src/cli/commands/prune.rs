@@ -8,7 +8,7 @@ use super::Run;
 use crate::cli::args::PruneArgs;
 use crate::cli::prompt::{self, Answerer};
 use crate::cli::resolve::{self, Prune};
-use crate::cli::{json, render};
+use crate::cli::{json, record, render};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Context, PruneJob, Source};
 use crate::prune::{self, PruneOutcome, Tree, kept};
@@ -16,6 +16,9 @@ use crate::state::TreeKey;
 use crate::store::LocalStore;
 
 pub async fn run(args: &PruneArgs, run: &mut Run<'_>) -> Result<u8> {
+    if !args.dry_run {
+        run.record("prune");
+    }
     let plan = resolve::prune(args, run.config, &mut run.notes)?;
     run.show_notes();
     match plan {
@@ -24,6 +27,7 @@ pub async fn run(args: &PruneArgs, run: &mut Run<'_>) -> Result<u8> {
                 return Err(Error::new(Kind::Nothing, format!("there is no tree of backups in {}", root.display())));
             }
             let outcome = in_tree(&root, &job, run.context).await?;
+            run.items = record::prune(&outcome);
             match job.dry_run {
                 true => run.terminal.answer(&render::prune_plan(&outcome))?,
                 false => run.terminal.result(&render::pruned(&outcome))?,

@@ -47,8 +47,9 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
         ]),
         Command::Prune(prune) => typed
             .extend([("places.root", "--from", &prune.from), ("retention.keep_last", "--keep-last", &prune.keep_last)]),
+        Command::Status(status) => typed.push(("places.root", "--from", &status.from)),
         Command::List(list) => typed.push(("places.root", "--from", &list.from)),
-        Command::Inspect(_) | Command::Salvage(_) => {}
+        Command::Inspect(_) | Command::Salvage(_) | Command::Logs(_) => {}
     }
     let setting = |(key, flag, value): (_, _, &Option<String>)| {
         let value = value.clone()?;

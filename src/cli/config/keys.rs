@@ -13,10 +13,11 @@ pub enum Section {
     Retention,
     Schedule,
     Restore,
+    Status,
 }
 
 impl Section {
-    pub const ALL: [Section; 7] = [
+    pub const ALL: [Section; 8] = [
         Section::Top,
         Section::Postgres,
         Section::Sqlite,
@@ -24,6 +25,7 @@ impl Section {
         Section::Retention,
         Section::Schedule,
         Section::Restore,
+        Section::Status,
     ];
 
     /// The table's name in the file; empty for the top level.
@@ -36,6 +38,7 @@ impl Section {
             Section::Retention => "retention",
             Section::Schedule => "schedule",
             Section::Restore => "restore",
+            Section::Status => "status",
         }
     }
 
@@ -163,6 +166,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Schedule, "at"),
     key(Section::Restore, "before_restore"),
     key(Section::Restore, "after_restore"),
+    key(Section::Status, "min_free"),
 ];
 
 pub fn in_section(section: Section) -> impl Iterator<Item = &'static Key> {
