@@ -41,6 +41,7 @@ pub mod salvage;
 pub mod verify;
 
 // floor 6: what keeps watch over them
+pub mod drill;
 pub mod ops;
 
 // floor 7: arguments, environment, clock, stdout

@@ -23,6 +23,7 @@ use crate::state::{RunLock, TreeKey};
 use crate::store::{LocalStore, Store};
 
 pub use outcome::{BackedUp, BackupOutcome, SourceOutcome};
+pub use postgres::digest;
 
 use run_manifest::RunFiles;
 

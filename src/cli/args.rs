@@ -9,7 +9,7 @@ mod filter;
 mod ops;
 
 pub use filter::FilterArgs;
-pub use ops::{LogsArgs, PruneArgs, StatusArgs};
+pub use ops::{DrillArgs, LogsArgs, PruneArgs, StatusArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -81,6 +81,7 @@ pub enum Command {
     Prune(PruneArgs),
     Status(StatusArgs),
     Logs(LogsArgs),
+    Drill(DrillArgs),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

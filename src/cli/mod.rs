@@ -77,6 +77,7 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
             Command::Prune(args) => commands::prune::run(args, &mut run).await,
             Command::Status(args) => commands::status::run(args, &mut run).await,
             Command::Logs(args) => commands::logs::run(args, &mut run).await,
+            Command::Drill(args) => commands::drill::run(args, &mut run).await,
         };
         run.end(&done);
         done

@@ -1,6 +1,7 @@
 //! What the history says of a run: the outcome of each command in the history's own words.
 
 use crate::backup::{BackupOutcome, SourceOutcome};
+use crate::drill::{DrillOutcome, Drilled};
 use crate::job::{BackupJob, Source};
 use crate::policy::ArchiveKind;
 use crate::prune::{PruneOutcome, Pruned};
@@ -53,6 +54,20 @@ pub fn prune(outcome: &PruneOutcome) -> Vec<Item> {
     let item =
         |one: &Pruned| Item { name: one.path.clone(), ok: true, size_bytes: Some(one.size_bytes.0), ..Item::default() };
     outcome.removed.iter().map(item).collect()
+}
+
+pub fn drill(outcome: &DrillOutcome) -> Vec<Item> {
+    let item = |one: &Drilled| Item {
+        name: one.name.clone(),
+        ok: one.ok,
+        kind: one.kind.map(|kind| kind.name().to_owned()),
+        path: Some(one.archive.clone()),
+        rows: Some(one.rows),
+        duration_seconds: one.restore_seconds,
+        error: (!one.ok).then(|| one.findings.join("; ")),
+        ..Item::default()
+    };
+    outcome.drills.iter().map(item).collect()
 }
 
 pub fn restore(outcome: &RestoreOutcome) -> Vec<Item> {

@@ -22,7 +22,7 @@ mod prune;
 mod status;
 
 pub use prune::{kept_copies, prune_plan, pruned};
-pub use status::{history_run, status};
+pub use status::{drilled, history_run, status};
 
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();

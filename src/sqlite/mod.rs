@@ -28,6 +28,7 @@
 //!   drops all POSIX locks that this process holds on it, SQLite's too. Side files and sizes are only `stat`ed.
 //! * Paths reach SQLite absolute: `file:` and `:memory:` would mean something else.
 
+mod ask;
 mod busy;
 pub mod copy;
 pub mod holders;
@@ -39,6 +40,7 @@ mod replace;
 pub mod restore;
 mod unfinished;
 
+pub use ask::ask;
 pub use copy::{Copied, SqliteSource, Unchecked};
 pub use inspect::{Facts, FileHeader, JournalMode, Table, TableKind};
 pub use integrity::Integrity;

@@ -28,6 +28,7 @@ mod servers;
 mod sqlite_live;
 mod store_local;
 
+mod drill;
 mod e2e_foreign;
 mod e2e_globals;
 mod e2e_kill;

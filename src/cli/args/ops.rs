@@ -1,4 +1,6 @@
-//! Arguments of what runs for years: rotation, status, history.
+//! Arguments of what runs for years: rotation, status, history, drills.
+
+use super::Type;
 
 /// Remove backups whose days are over: 7 for daily, 28 for weekly, 180 for monthly ones, as [retention] says
 ///
@@ -54,6 +56,46 @@ pub struct StatusArgs {
     /// Also look for what restores have kept
     #[arg(long)]
     pub copies: bool,
+}
+
+/// Restore backups for trial, compare every table with what was dumped, ask your own questions, and measure the time
+///
+/// The newest backup of each database is restored into a scratch database (or file) that is dropped at the end. Rows can
+/// run code of the database that they come from, so this is refused as superuser on a server that holds others.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    The newest backup of everything that has one, on the configured servers:
+        miyabi-backup drill
+    On another server, as a role that may do nothing but create databases:
+        miyabi-backup drill --url postgres://miyabi_drill@scratch.internal
+    One database, and three older archives by chance:
+        miyabi-backup drill shop --sample 3")]
+pub struct DrillArgs {
+    /// Only backups of these names
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Only this type
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    pub kind: Option<Type>,
+    /// Every archive of the tree
+    #[arg(long, conflicts_with = "sample")]
+    pub all: bool,
+    /// The newest of each database, and N others by chance
+    #[arg(long, value_name = "N")]
+    pub sample: Option<usize>,
+    /// The tree [default: ./backups]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+    /// The server for scratch databases, as a libpq URI [default: the configured one of each database]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Also as a superuser, and on a server that holds other databases: code of the restored rows has all its rights
+    #[arg(long)]
+    pub as_superuser: bool,
+    /// Folder for restored SQLite files [default: the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub staging: Option<String>,
 }
 
 /// What ran and what came of it, also runs that failed, were killed or vanished

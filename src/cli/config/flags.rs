@@ -47,6 +47,11 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
         ]),
         Command::Prune(prune) => typed
             .extend([("places.root", "--from", &prune.from), ("retention.keep_last", "--keep-last", &prune.keep_last)]),
+        Command::Drill(drill) => typed.extend([
+            ("places.root", "--from", &drill.from),
+            ("drill.url", "--url", &drill.url),
+            ("staging", "--staging", &drill.staging),
+        ]),
         Command::Status(status) => typed.push(("places.root", "--from", &status.from)),
         Command::List(list) => typed.push(("places.root", "--from", &list.from)),
         Command::Inspect(_) | Command::Salvage(_) | Command::Logs(_) => {}

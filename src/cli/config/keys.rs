@@ -14,10 +14,12 @@ pub enum Section {
     Schedule,
     Restore,
     Status,
+    Drill,
+    DrillCheck,
 }
 
 impl Section {
-    pub const ALL: [Section; 8] = [
+    pub const ALL: [Section; 10] = [
         Section::Top,
         Section::Postgres,
         Section::Sqlite,
@@ -26,6 +28,8 @@ impl Section {
         Section::Schedule,
         Section::Restore,
         Section::Status,
+        Section::Drill,
+        Section::DrillCheck,
     ];
 
     /// The table's name in the file; empty for the top level.
@@ -39,6 +43,8 @@ impl Section {
             Section::Schedule => "schedule",
             Section::Restore => "restore",
             Section::Status => "status",
+            Section::Drill => "drill",
+            Section::DrillCheck => "drill.check",
         }
     }
 
@@ -53,7 +59,7 @@ impl Section {
 
     /// One table for each source.
     pub fn is_list(self) -> bool {
-        matches!(self, Section::Postgres | Section::Sqlite)
+        matches!(self, Section::Postgres | Section::Sqlite | Section::DrillCheck)
     }
 }
 
@@ -167,6 +173,12 @@ pub const KEYS: &[Key] = &[
     key(Section::Restore, "before_restore"),
     key(Section::Restore, "after_restore"),
     key(Section::Status, "min_free"),
+    key(Section::Drill, "url"),
+    key(Section::Drill, "rto"),
+    key(Section::Drill, "rto_all"),
+    key(Section::DrillCheck, "database"),
+    key(Section::DrillCheck, "sql"),
+    key(Section::DrillCheck, "expect"),
 ];
 
 pub fn in_section(section: Section) -> impl Iterator<Item = &'static Key> {

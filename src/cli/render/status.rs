@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::drill::Drilled;
 use crate::ops::status::outcome::{PlaceStatus, TierStatus};
 use crate::ops::status::{DatabaseStatus, Finding, Status};
 use crate::policy::Tier;
@@ -76,6 +77,13 @@ fn place_line(place: &PlaceStatus) -> String {
     };
     let (used, later) = (human_bytes(place.used_bytes), human_bytes(place.used_in_30_days_bytes));
     format!("{}: {used} used{free}, about {later} used in 30 days", place.place)
+}
+
+pub fn drilled(one: &Drilled) -> String {
+    let what = format!("{}: {}", one.name, one.archive);
+    let took = one.restore_seconds.map_or_else(String::new, |seconds| format!(" in {}", spent(seconds)));
+    let (rows, tables) = (human_count(one.rows), human_count(one.tables));
+    format!("{what}\n    restored{took}, {rows} rows in {tables} tables are what was dumped")
 }
 
 /// One run: a line, and one for each database that failed or was saved.

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::policy::ArchiveKind;
 
 mod backup;
+mod drill;
 mod filter;
 mod globals;
 mod machine;
@@ -21,6 +22,7 @@ mod stored;
 mod values;
 
 pub use backup::{Backup, backup};
+pub use drill::drill;
 pub use machine::{clock, host_name, state_dir};
 pub use prune::{Prune, prune, rotation};
 pub use restore::{Hooks, Restore, restore};
