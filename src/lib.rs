@@ -36,9 +36,14 @@ pub mod job;
 // floor 5: the only floor where sources, archive and store meet
 pub mod backup;
 pub mod inspect;
+pub mod prune;
 pub mod restore;
 pub mod salvage;
 pub mod verify;
+
+// floor 6: what keeps watch over them
+pub mod drill;
+pub mod ops;
 
 // floor 7: arguments, environment, clock, stdout
 pub mod cli;

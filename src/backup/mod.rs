@@ -23,6 +23,7 @@ use crate::state::{RunLock, TreeKey};
 use crate::store::{LocalStore, Store};
 
 pub use outcome::{BackedUp, BackupOutcome, SourceOutcome};
+pub use postgres::digest;
 
 use run_manifest::RunFiles;
 
@@ -88,14 +89,8 @@ fn lock(job: &BackupJob, context: &Context) -> Result<Option<RunLock>> {
 fn sweep(job: &BackupJob) -> Result<Vec<String>> {
     match &job.place {
         Place::File { .. } => Ok(Vec::new()),
-        Place::Tree { root } => LocalStore::new(root).sweep(&is_ours),
+        Place::Tree { root } => LocalStore::new(root).sweep(&naming::is_ours_unfinished),
     }
-}
-
-/// Whether a staging file that would get this path can be one of ours.
-fn is_ours(path: &str) -> bool {
-    let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
-    naming::is_ours(path) || sqlite::is_staged(file)
 }
 
 /// Creates a folder that only we can read, and those above it that are missing.

@@ -4,6 +4,7 @@
 //! holds the snapshot and does not stream; the backup counts only if its COMMIT succeeds after the last row.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use crate::archive::{ArchiveHeader, PART, SourceKind, StreamKind, StreamSpec, Tr
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
-use crate::job::{BackupJob, Content, Context, PostgresSource};
-use crate::manifest::meta::{self, Source};
+use crate::job::{BackupJob, Compress, Content, Context, PostgresSource};
+use crate::manifest::meta::{self, Source, TableFacts};
 use crate::pg::capture::{self, Capture, CaptureOptions, Facts};
 use crate::pg::connect::Server;
 use crate::pg::copy_out::{self, CopyTask};
@@ -20,9 +21,10 @@ use crate::pg::script::{Script, TableData};
 use crate::pg::wire::pace::Limit;
 use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
+use crate::store::{Check, Published, Upload};
 
 use super::outcome::BackedUp;
-use super::publish::{Described, Shelf};
+use super::publish::{Described, Shelf, tables};
 use super::recorder::{Packing, Recorder};
 use super::sections::{Contents, write_large_objects, write_post_data, write_section};
 use super::{TOOL_VERSION, new_id};
@@ -53,6 +55,51 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
     };
     let context = context.clone();
     joined(tokio::task::spawn_blocking(move || shelf.publish(recorded, described, &context)).await)
+}
+
+/// Reads every row of a database as a backup does and keeps none: rows and digest of each table. What a drill compares
+/// with the `.meta` of the archive that it restored.
+pub async fn digest(from: &PostgresSource, job: &BackupJob, context: &Context) -> Result<Vec<TableFacts>> {
+    let cancel = context.cancel.child();
+    let options = CaptureOptions {
+        lock_timeout: job.lock_timeout,
+        connections: job.jobs,
+        rows: true,
+        filter: from.filter.clone(),
+    };
+    let capture = open(from.server.clone(), options, cancel.clone()).await?;
+    let header = header(capture.facts(), from, job, context)?;
+    let packing = Packing { compress: Compress::Stored, threads: job.threads };
+    context.progress.stage(format!("comparing {}", from.label), estimate(capture.script(), job.content));
+    let streams = streams(capture.script());
+    let recorder = Recorder::start(Box::new(Nowhere), &header, streams, packing, &cancel, &context.progress)?;
+    match record(capture, job, &recorder, &cancel).await {
+        Ok(trailer) => Ok(tables(&recorder.finish(trailer).await?.summary)),
+        Err(error) => Err(recorder.abandon(error).await),
+    }
+}
+
+/// An archive that nobody will read.
+struct Nowhere;
+
+impl Write for Nowhere {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Upload for Nowhere {
+    fn publish(self: Box<Self>, _check: Check<'_>) -> Result<Published> {
+        Err(Error::new(Kind::Bug, "an archive that is kept nowhere was to be published"))
+    }
+
+    fn abort(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// On a thread of the runtime, beside the task that moves the connection's bytes: waking the thread that waits for the

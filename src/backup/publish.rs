@@ -204,15 +204,14 @@ impl Facts<'_> {
             encryption: None,
             sqlite: described.sqlite,
             warnings: described.warnings,
-            tables: self
-                .summary
-                .streams
-                .iter()
-                .filter(|stream| stream.spec.kind == StreamKind::Rows)
-                .map(table)
-                .collect(),
+            tables: tables(self.summary),
         }
     }
+}
+
+/// Rows and digest of each table.
+pub fn tables(summary: &Summary) -> Vec<TableFacts> {
+    summary.streams.iter().filter(|stream| stream.spec.kind == StreamKind::Rows).map(table).collect()
 }
 
 fn table(stream: &Stream) -> TableFacts {

@@ -19,7 +19,7 @@ use crate::ident::StreamId;
 use crate::job::{BackupJob, Context, Place, SqliteSource};
 use crate::manifest::meta::{Content, Source, SqliteFacts};
 use crate::pipeline::{BLOCK_BYTES, FeedSender, joined};
-use crate::policy::naming::folder;
+use crate::policy::naming::{copy_name, folder};
 use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Tier};
 use crate::sqlite::{self, Copied, Unchecked, copy};
 
@@ -78,16 +78,9 @@ impl Staged {
         let label = Label::encode(&source.label)
             .ok_or_else(|| Error::new(Kind::Usage, format!("`{}` cannot be the name of a backup", source.label)))?;
         let name = ArchiveName::new(ArchiveKind::Sqlite, label, started, Compression::Gzip, false).stem();
-        Ok(Staged(at.join(format!(".{name}{STAGED_SUFFIX}.partial"))))
+        Ok(Staged(at.join(format!(".{}.partial", copy_name(&name)))))
     }
 }
-
-/// Whether this is the final name, which it never gets, of a staged copy.
-pub fn is_staged(name: &str) -> bool {
-    name.strip_suffix(STAGED_SUFFIX).is_some_and(|stem| ArchiveName::parse(&format!("{stem}.db.gz")).is_some())
-}
-
-const STAGED_SUFFIX: &str = ".db";
 
 impl Drop for Staged {
     fn drop(&mut self) {

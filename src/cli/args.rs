@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 mod filter;
+mod ops;
 
 pub use filter::FilterArgs;
+pub use ops::{DrillArgs, LogsArgs, PruneArgs, StatusArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -18,6 +20,7 @@ Exit codes:
     4  refused (no confirmation,     31  not an archive of ours, or too new
        target exists, held)         130  stopped by SIGINT
     5  nothing to do                143  stopped by SIGTERM
+   40  status: a warning             41  status: something is critical
 
 Configuration: flags > environment > .env > miyabi-backup.toml > defaults.
 
@@ -75,6 +78,10 @@ pub enum Command {
     List(ListArgs),
     Inspect(InspectArgs),
     Salvage(SalvageArgs),
+    Prune(PruneArgs),
+    Status(StatusArgs),
+    Logs(LogsArgs),
+    Drill(DrillArgs),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -177,6 +184,9 @@ pub struct BackupArgs {
     /// How long to wait for a SQLite file that another process holds [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub sqlite_busy: Option<String>,
+    /// Leave old backups for `prune`: after a successful backup of a database those whose days are over are removed
+    #[arg(long)]
+    pub no_prune: bool,
     /// Show what would be done, with every setting resolved, and do nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -12,6 +12,7 @@ use crate::job::{ArchiveChoice, BackupJob, Place, PostgresTarget, RestoreJob, So
 use crate::pg::connect::{Server, SslMode};
 use crate::pg::filter::{Filter, Rule, Switch};
 use crate::pg::globals::PasswordPolicy;
+use crate::prune::PruneOutcome;
 
 /// An error as the whole answer of a command.
 pub fn failure(fault: &Error) -> Value {
@@ -48,7 +49,7 @@ pub fn to_value(value: &impl Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(|cause| Error::new(Kind::Bug, "cannot write JSON").because(cause))
 }
 
-pub fn backup(outcome: &BackupOutcome, exit_code: u8, notes: &Notes) -> Result<Value> {
+pub fn backup(outcome: &BackupOutcome, rotated: &Rotated, exit_code: u8, notes: &Notes) -> Result<Value> {
     let mut sources = Vec::new();
     for source in &outcome.sources {
         sources.push(match &source.result {
@@ -64,19 +65,28 @@ pub fn backup(outcome: &BackupOutcome, exit_code: u8, notes: &Notes) -> Result<V
         "exit_code": exit_code,
         "sources": sources,
         "swept": outcome.swept,
+        "pruned": to_value(&rotated.done)?,
+        "prune_error": rotated.failed.as_ref().map(error),
         "configuration_warnings": notes.all(),
     }))
 }
 
+/// What the rotation after a backup did, tree by tree.
+#[derive(Default)]
+pub struct Rotated {
+    pub done: Vec<PruneOutcome>,
+    pub failed: Option<Error>,
+}
+
 /// `backup --dry-run`: everything that was decided.
 pub fn backup_plan(plan: &Backup, zone: Option<&str>, notes: &Notes) -> Value {
-    let retention = plan.retention;
     json!({
         "dry_run": true,
         "job": plan.job.as_ref().map(backup_job),
         "failed": plan.failures.iter().map(failed_source).collect::<Vec<_>>(),
         "zone": zone,
-        "retention": { "daily": retention.daily, "weekly": retention.weekly, "monthly": retention.monthly },
+        "retention": to_value(&plan.retention).unwrap_or_default(),
+        "prunes": plan.prunes,
         "schedule": { "at": plan.schedule },
         "configuration_warnings": notes.all(),
     })

@@ -11,6 +11,7 @@ mod json;
 mod panics;
 mod progress;
 mod prompt;
+mod record;
 mod render;
 mod resolve;
 mod signals;
@@ -66,14 +67,20 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
         let context =
             Context { clock: resolve::clock(&config)?, cancel, progress: Progress::new(), host: resolve::host_name() };
         let mut run = Run::new(&config, terminal, &context);
-        match &args.command {
+        let done = match &args.command {
             Command::Backup(args) => commands::backup::run(args, &mut run).await,
             Command::Restore(args) => commands::restore::run(args, &mut run).await,
             Command::Verify(args) => commands::verify::run(args, &mut run),
             Command::List(args) => commands::list::run(args, &mut run),
             Command::Inspect(args) => commands::inspect::run(args, &mut run),
             Command::Salvage(args) => commands::salvage::run(args, &mut run),
-        }
+            Command::Prune(args) => commands::prune::run(args, &mut run).await,
+            Command::Status(args) => commands::status::run(args, &mut run).await,
+            Command::Logs(args) => commands::logs::run(args, &mut run).await,
+            Command::Drill(args) => commands::drill::run(args, &mut run).await,
+        };
+        run.end(&done);
+        done
     });
     // A question that was interrupted still reads from the terminal; nothing else is left to wait for.
     runtime.shutdown_background();

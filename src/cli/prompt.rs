@@ -17,10 +17,20 @@ pub enum Answerer {
 
 /// Fails unless the person answers with `name` or `yes`.
 pub async fn confirm(terminal: &Terminal, answerer: Answerer, name: &str, cancel: &Cancel) -> Result<()> {
-    let input = open(terminal, answerer).ok_or_else(|| {
-        Error::new(Kind::Refused, format!("refusing to restore into {name} without a confirmation"))
-            .hint("there is no terminal to ask at; --confirm restores without a question")
-    })?;
+    let refusal = Error::new(Kind::Refused, format!("refusing to restore into {name} without a confirmation"))
+        .hint("there is no terminal to ask at; --confirm restores without a question");
+    ask(terminal, answerer, name, refusal, cancel).await
+}
+
+/// The same before something is removed for good.
+pub async fn confirm_removal(terminal: &Terminal, answerer: Answerer, what: &str, cancel: &Cancel) -> Result<()> {
+    let refusal = Error::new(Kind::Refused, format!("refusing to remove {what} without a confirmation"))
+        .hint("there is no terminal to ask at; --confirm removes without a question, --dry-run only lists");
+    ask(terminal, answerer, what, refusal, cancel).await
+}
+
+async fn ask(terminal: &Terminal, answerer: Answerer, name: &str, refusal: Error, cancel: &Cancel) -> Result<()> {
+    let input = open(terminal, answerer).ok_or(refusal)?;
     terminal.show(&format!("Type `{name}` or `yes` to go on, anything else to stop:"), true);
     let reading = tokio::task::spawn_blocking(move || read_line(input));
     let answer = cancel

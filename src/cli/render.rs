@@ -18,6 +18,12 @@ use crate::sqlite::Facts;
 use crate::units::{human_bytes, human_count, human_duration};
 use crate::verify::outcome::{FileReport, Verdict, VerifyOutcome};
 
+mod prune;
+mod status;
+
+pub use prune::{kept_copies, prune_plan, pruned};
+pub use status::{drilled, history_run, status};
+
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table

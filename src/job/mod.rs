@@ -5,6 +5,8 @@
 
 mod backup;
 mod context;
+mod drill;
+mod prune;
 mod restore;
 mod stored;
 
@@ -12,5 +14,7 @@ pub use backup::{
     BackupJob, Compress, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Source, SqliteSource,
 };
 pub use context::Context;
+pub use drill::{Check, DrillJob, Sampling};
+pub use prune::{PruneJob, Scope};
 pub use restore::{Adaptation, ArchiveChoice, PostgresTarget, RestoreJob, Selection, TableName};
 pub use stored::{ListJob, VerifyJob};

@@ -280,6 +280,39 @@ pub fn kept_name(database: &str, suffix: &str, stamp: &str) -> Ident {
     Ident::new(format!("{}{hash}{tail}", database.get(..room).unwrap_or_default()))
 }
 
+/// Databases that restores over `database` have kept, with their sizes, oldest first.
+pub async fn kept_copies(admin: &Session, database: &str) -> Result<Vec<(String, u64)>> {
+    const ALL: &str = "SELECT datname::text AS name, CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') \
+                       THEN pg_catalog.pg_database_size(oid) ELSE 0 END AS bytes \
+                       FROM pg_catalog.pg_database WHERE datname ~ '_before_restore_[0-9]{8}_[0-9]{6}(_[0-9]+)?$'";
+    let mut kept = Vec::new();
+    for row in admin.rows(ALL).await? {
+        let name = row.text("name")?;
+        let is_ours = name
+            .rsplit_once("_before_restore_")
+            .is_some_and(|(_, stamp)| kept_name(database, "before_restore", stamp).as_str() == name);
+        if is_ours {
+            kept.push((name, u64::try_from(row.i64("bytes")?).unwrap_or_default()));
+        }
+    }
+    kept.sort_unstable_by(|one, other| stamp_of(&one.0).cmp(stamp_of(&other.0)));
+    Ok(kept)
+}
+
+fn stamp_of(kept: &str) -> &str {
+    kept.rsplit_once("_before_restore_").map_or("", |(_, stamp)| stamp)
+}
+
+/// Drops what a restore has kept. Whoever works in it keeps it: no session is ended.
+pub async fn drop_kept(admin: &Session, name: &str) -> Result<()> {
+    admin.execute(&format!("DROP DATABASE {}", Ident::new(name))).await.map_err(|error| {
+        error
+            .of_kind(Kind::Target)
+            .while_doing(format!("cannot drop database {name}"))
+            .hint("is somebody connected to it, or does it belong to another role?")
+    })
+}
+
 /// Puts `fresh` in the place of `live`, which stays as `kept`. On any failure `live` is open again under its name.
 /// Returns a warning if the exchange is done but the kept database could not be opened again.
 pub async fn swap(admin: &Session, live: &Ident, fresh: &Ident, kept: &Ident) -> Result<Option<String>> {

@@ -18,6 +18,9 @@ pub const META_SUFFIX: &str = ".meta";
 
 const UNPACKED_SUFFIX: &str = ".unpacked";
 
+/// Of a SQLite file's copy before it is packed.
+const COPY_SUFFIX: &str = ".db";
+
 /// `20251129-030000`
 const STAMP_BYTES: usize = 15;
 
@@ -300,6 +303,18 @@ pub fn is_ours(path: &str) -> bool {
         None => return false,
     };
     folder == self::folder(kind, tier)
+}
+
+/// The final name, which it never gets, of an uncompressed copy of a SQLite file; `stem` is its archive's.
+pub fn copy_name(stem: &str) -> String {
+    format!("{stem}{COPY_SUFFIX}")
+}
+
+/// Whether an unfinished file that would get this path can be one of ours.
+pub fn is_ours_unfinished(path: &str) -> bool {
+    let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
+    let copied_from = file.strip_suffix(COPY_SUFFIX);
+    is_ours(path) || copied_from.is_some_and(|stem| ArchiveName::parse(&format!("{stem}.db.gz")).is_some())
 }
 
 fn whole_seconds(now: &Zoned) -> civil::DateTime {

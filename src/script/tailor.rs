@@ -25,6 +25,8 @@ pub enum Part {
     Tablespaces,
     /// What ANALYZE found at the source.
     Statistics,
+    /// Materialized views stay empty: filling one runs its query, which may reach other servers.
+    Refreshes,
 }
 
 impl Part {
@@ -39,6 +41,7 @@ impl Part {
             Part::Subscriptions => "subscriptions",
             Part::Tablespaces => "tablespaces",
             Part::Statistics => "statistics",
+            Part::Refreshes => "refreshes",
         }
     }
 }
@@ -126,7 +129,8 @@ pub fn is_statistics(sql: &[u8]) -> bool {
 
 /// Cheap: of most statements the first word says that nothing here is about them.
 fn may_concern(sql: &[u8]) -> bool {
-    const FIRST: [&str; 9] = ["ALTER", "COMMENT", "CREATE", "DO", "GRANT", "RESET", "REVOKE", "SECURITY", "SET"];
+    const FIRST: [&str; 10] =
+        ["ALTER", "COMMENT", "CREATE", "DO", "GRANT", "REFRESH", "RESET", "REVOKE", "SECURITY", "SET"];
     let start = sql.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let rest = sql.get(start..).unwrap_or_default();
     let word = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
@@ -169,6 +173,7 @@ impl<'a> Judged<'a> {
             () if tokens.are(0, "SECURITY LABEL") => self.note(Part::SecurityLabels),
             () if tokens.is(0, "SET") || tokens.is(0, "RESET") => self.set(),
             () if tokens.is(0, "DO") && is_statistics(tokens.sql()) => self.parts.push(Part::Statistics),
+            () if tokens.are(0, "REFRESH MATERIALIZED VIEW") => self.parts.push(Part::Refreshes),
             () if tokens.are(0, "CREATE PUBLICATION") => self.parts.push(Part::Publications),
             () if tokens.are(0, "CREATE SUBSCRIPTION") => self.parts.push(Part::Subscriptions),
             () if tokens.are(0, "CREATE POLICY") => self.policy(),

@@ -28,16 +28,19 @@
 //!   drops all POSIX locks that this process holds on it, SQLite's too. Side files and sizes are only `stat`ed.
 //! * Paths reach SQLite absolute: `file:` and `:memory:` would mean something else.
 
+mod ask;
 mod busy;
 pub mod copy;
 pub mod holders;
 pub mod inspect;
 pub mod integrity;
+pub mod kept;
 mod open;
 mod replace;
 pub mod restore;
 mod unfinished;
 
+pub use ask::ask;
 pub use copy::{Copied, SqliteSource, Unchecked};
 pub use inspect::{Facts, FileHeader, JournalMode, Table, TableKind};
 pub use integrity::Integrity;

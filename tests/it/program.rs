@@ -110,6 +110,20 @@ impl Running {
         assert!(sent.success(), "cannot send {name}: the run has ended");
     }
 
+    /// Reads standard output until it has this text, then ends the run by SIGTERM; returns what was read.
+    pub fn stop_when_it_says(mut self, text: &str) -> String {
+        use std::io::Read;
+        let mut output = self.child.as_mut().and_then(|child| child.stdout.take()).expect("a pipe");
+        let mut read = Vec::new();
+        let mut byte = [0];
+        while !String::from_utf8_lossy(&read).contains(text) {
+            assert_eq!(output.read(&mut byte).expect("readable"), 1, "it ended without saying `{text}`");
+            read.push(byte[0]);
+        }
+        self.signal("TERM");
+        String::from_utf8_lossy(&read).into_owned()
+    }
+
     pub fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_none_or(|child| matches!(child.try_wait(), Ok(Some(_))))
     }

@@ -1,14 +1,18 @@
 //! `backup`
 
-use super::Run;
+use super::{Run, prune};
 use crate::backup::{self, BackupOutcome, SourceOutcome};
 use crate::cli::args::BackupArgs;
+use crate::cli::json::Rotated;
 use crate::cli::progress::Bar;
 use crate::cli::resolve::{self, Backup};
-use crate::cli::{json, render};
+use crate::cli::{json, record, render};
 use crate::error::Result;
 
 pub async fn run(args: &BackupArgs, run: &mut Run<'_>) -> Result<u8> {
+    if !args.dry_run {
+        run.record("backup");
+    }
     let plan = resolve::backup(args, run.config, &mut run.notes)?;
     run.show_notes();
     if args.dry_run {
@@ -21,14 +25,47 @@ pub async fn run(args: &BackupArgs, run: &mut Run<'_>) -> Result<u8> {
             backup::run(job, run.context).await?
         }
     };
+    let rotated = rotate(&plan, &outcome, run).await;
     outcome.sources.extend(plan.failures.into_iter().map(|failure| {
         let source = failure.label.clone();
         SourceOutcome { label: failure.label, source, goes_along: false, result: Err(failure.error) }
     }));
+    run.items = record::backup(&outcome, plan.job.as_ref());
     let exit_code = outcome.exit_code();
     show(&outcome, run)?;
-    run.terminal.json(&json::backup(&outcome, exit_code, &run.notes)?);
+    show_rotated(&rotated, run)?;
+    run.terminal.json(&json::backup(&outcome, &rotated, exit_code, &run.notes)?);
     Ok(exit_code)
+}
+
+/// Removes what is too old by now, of those databases alone of which there is a new backup. A failure is told, and does not
+/// make a good backup a failed one.
+async fn rotate(plan: &Backup, outcome: &BackupOutcome, run: &Run<'_>) -> Rotated {
+    let mut rotated = Rotated::default();
+    let Some((roots, job)) = resolve::rotation(plan, outcome) else { return rotated };
+    if run.context.cancel.is_cancelled() {
+        return rotated;
+    }
+    for root in roots {
+        match prune::in_tree(&root, &job, run.context).await {
+            Ok(done) => rotated.done.push(done),
+            Err(error) => {
+                rotated.failed = Some(error);
+                break;
+            }
+        }
+    }
+    rotated
+}
+
+fn show_rotated(rotated: &Rotated, run: &Run<'_>) -> Result<()> {
+    for tree in rotated.done.iter().filter(|tree| !tree.removed.is_empty()) {
+        run.terminal.result(&render::pruned(tree))?;
+    }
+    if let Some(error) = &rotated.failed {
+        run.terminal.warning(&format!("old backups were not removed: {}", error.chain()));
+    }
+    Ok(())
 }
 
 fn show_plan(plan: &Backup, run: &Run<'_>) -> Result<u8> {

@@ -1,10 +1,14 @@
 //! One file a command: resolve, call the floor below, show what came of it. No work is done here.
 
 pub mod backup;
+pub mod drill;
 pub mod inspect;
 pub mod list;
+pub mod logs;
+pub mod prune;
 pub mod restore;
 pub mod salvage;
+pub mod status;
 pub mod verify;
 
 use std::time::Duration;
@@ -12,9 +16,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::config::Config;
-use super::resolve::Notes;
+use super::resolve::{self, Notes};
 use super::terminal::Terminal;
+use crate::error::Result;
 use crate::job::Context;
+use crate::state::Recording;
+use crate::state::history::{Item, cannot_record};
 
 /// What every command is given.
 pub struct Run<'a> {
@@ -22,13 +29,40 @@ pub struct Run<'a> {
     pub terminal: &'a Terminal,
     pub context: &'a Context,
     pub notes: Notes,
+    /// What the history will say of this run's databases.
+    pub items: Vec<Item>,
     started: Timestamp,
+    recording: Option<Recording>,
 }
 
 impl<'a> Run<'a> {
     pub fn new(config: &'a Config, terminal: &'a Terminal, context: &'a Context) -> Self {
         let notes = Notes::new(config.warnings.clone());
-        Run { config, terminal, context, notes, started: context.clock.now() }
+        let started = context.clock.now();
+        Run { config, terminal, context, notes, items: Vec::new(), started, recording: None }
+    }
+
+    /// From here on the history knows of this run, also if it is killed. A history that cannot be written is told and
+    /// fails nothing.
+    pub fn record(&mut self, command: &str) {
+        let begun = resolve::state_dir(self.config)
+            .and_then(|folder| Recording::begin(&folder, command, env!("CARGO_PKG_VERSION"), self.started));
+        match begun {
+            Ok(recording) => self.recording = Some(recording),
+            Err(error) => self.terminal.warning(&cannot_record(error).chain()),
+        }
+    }
+
+    /// The last thing that is done, whatever came of the command.
+    pub fn end(self, done: &Result<u8>) {
+        let Some(recording) = self.recording else { return };
+        let (exit_code, error) = match done {
+            Ok(code) => (*code, None),
+            Err(error) => (error.kind().exit_code(), Some(error.chain())),
+        };
+        if let Err(error) = recording.end(exit_code, error, self.items, self.context.clock.now()) {
+            self.terminal.warning(&cannot_record(error).chain());
+        }
     }
 
     pub fn took(&self) -> Duration {

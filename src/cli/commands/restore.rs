@@ -5,12 +5,15 @@ use crate::cli::args::RestoreArgs;
 use crate::cli::progress::Bar;
 use crate::cli::prompt::{self, Answerer};
 use crate::cli::resolve::{self, Hooks, Restore};
-use crate::cli::{hooks, json, render};
+use crate::cli::{hooks, json, record, render};
 use crate::error::Result;
 use crate::job::{ArchiveChoice, RestoreJob};
 use crate::restore::{self, Plan, Preview, RestoreOutcome};
 
 pub async fn run(args: &RestoreArgs, run: &mut Run<'_>) -> Result<u8> {
+    if !args.dry_run {
+        run.record("restore");
+    }
     let plan = resolve::restore(args, run.config, &run.context.clock, &mut run.notes)?;
     run.show_notes();
     if args.dry_run {
@@ -30,6 +33,7 @@ pub async fn run(args: &RestoreArgs, run: &mut Run<'_>) -> Result<u8> {
         ask(&job, &plan.preview, run).await?;
     }
     let outcome = between_hooks(&hooks, plan, &job, run).await?;
+    run.items = record::restore(&outcome);
     run.terminal.result(&render::restored(&outcome))?;
     outcome.left_behind.iter().for_each(|left| run.terminal.warning(&format!("not restored: {left}")));
     outcome.warnings.iter().for_each(|warning| run.terminal.warning(warning));

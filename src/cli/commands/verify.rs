@@ -3,12 +3,28 @@
 use super::Run;
 use crate::cli::args::VerifyArgs;
 use crate::cli::progress::Bar;
-use crate::cli::{json, render, resolve};
+use crate::cli::{json, record, render, resolve};
 use crate::error::{Error, Kind, Result};
+use crate::state::{Verdicts, Verified};
 use crate::verify;
-use crate::verify::outcome::Verdict;
+use crate::verify::outcome::{Severity, Verdict, VerifyOutcome};
+
+/// Rotation and status ask what verification last said. An archive without a `.meta` is no backup, and has no say.
+fn remember(outcome: &VerifyOutcome, run: &Run<'_>) -> Result<()> {
+    let verified = outcome.files.iter().filter(|file| file.verdict != Verdict::Unfinished).map(|file| Verified {
+        at: run.context.clock.now(),
+        path: file.path.canonicalize().unwrap_or_else(|_| file.path.clone()).display().to_string(),
+        sound: file.verdict == Verdict::Sound,
+        why: (file.verdict != Verdict::Sound).then(|| {
+            let first = file.findings.iter().find(|finding| finding.severity == Severity::Damage);
+            first.or(file.findings.first()).map_or_else(String::new, |finding| finding.what.clone())
+        }),
+    });
+    Verdicts::record(&resolve::state_dir(run.config)?, &verified.collect::<Vec<_>>())
+}
 
 pub fn run(args: &VerifyArgs, run: &mut Run<'_>) -> Result<u8> {
+    run.record("verify");
     let job = resolve::verify(args, run.config, &mut run.notes)?;
     run.show_notes();
     let outcome = {
@@ -20,6 +36,8 @@ pub fn run(args: &VerifyArgs, run: &mut Run<'_>) -> Result<u8> {
         return Err(Error::new(Kind::Nothing, format!("no archive to verify in {}", looked.join(", ")))
             .hint("name files or folders, or the tree by --from"));
     }
+    remember(&outcome, run)?;
+    run.items = record::verify(&outcome);
     for file in &outcome.files {
         let shown = render::verified(file);
         match file.verdict {

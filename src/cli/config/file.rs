@@ -35,6 +35,8 @@ pub struct FileConfig {
     pub settings: BTreeMap<String, Setting>,
     pub postgres: Vec<Entry>,
     pub sqlite: Vec<Entry>,
+    /// `[[drill.check]]`
+    pub checks: Vec<Entry>,
 }
 
 pub fn parse(path: &Path, text: &str) -> Result<FileConfig> {
@@ -44,8 +46,13 @@ pub fn parse(path: &Path, text: &str) -> Result<FileConfig> {
         Error::new(Kind::Usage, format!("cannot read {}, line {line}: {what}", path.display()))
     })?;
     let reader = Reader { path, text };
-    let mut file =
-        FileConfig { path: path.to_owned(), settings: BTreeMap::new(), postgres: Vec::new(), sqlite: Vec::new() };
+    let mut file = FileConfig {
+        path: path.to_owned(),
+        settings: BTreeMap::new(),
+        postgres: Vec::new(),
+        sqlite: Vec::new(),
+        checks: Vec::new(),
+    };
     for (key, value) in document.get_ref() {
         let name: &str = key.get_ref();
         let section = Section::ALL.into_iter().find(|section| *section != Section::Top && section.name() == name);
@@ -53,6 +60,10 @@ pub fn parse(path: &Path, text: &str) -> Result<FileConfig> {
             Some(Section::Postgres) => file.postgres = reader.list(Section::Postgres, value)?,
             Some(Section::Sqlite) => file.sqlite = reader.list(Section::Sqlite, value)?,
             Some(section) => {
+                if let (Section::Drill, Some(checks)) = (section, value.get_ref().as_table().and_then(|t| t.get(CHECK)))
+                {
+                    file.checks = reader.list(Section::DrillCheck, checks)?;
+                }
                 for (name, settings) in reader.table(section, value)? {
                     file.settings.extend(settings.into_iter().map(|one| (format!("{}.{name}", section.name()), one)));
                 }
@@ -65,6 +76,9 @@ pub fn parse(path: &Path, text: &str) -> Result<FileConfig> {
     }
     Ok(file)
 }
+
+/// The one list that stands inside of a section.
+const CHECK: &str = "check";
 
 struct Reader<'a> {
     path: &'a Path,
@@ -98,7 +112,8 @@ impl Reader<'_> {
             let what = format!("cannot use `{}`: expected {}, found {found}", section.name(), section.heading());
             return Err(self.fault(value, what));
         };
-        table.iter().map(|(key, value)| self.setting(section, key, value)).collect()
+        let settings = table.iter().filter(|(key, _)| section != Section::Drill || key.get_ref() != CHECK);
+        settings.map(|(key, value)| self.setting(section, key, value)).collect()
     }
 
     /// One setting, or one for each item of a key that takes a list.

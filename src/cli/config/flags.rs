@@ -10,10 +10,13 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
         vec![("zone", "--zone", &args.common.zone), ("state_dir", "--state-dir", &args.common.state_dir)];
     let off = |switch: bool| switch.then(|| "false".to_owned());
     let on = |switch: bool| switch.then(|| "true".to_owned());
-    let (globals, role_passwords, gentle) = match &args.command {
-        Command::Backup(backup) => (off(backup.no_globals), off(backup.no_role_passwords), on(backup.gentle)),
-        _ => (None, None, None),
+    let (globals, role_passwords, gentle, automatic) = match &args.command {
+        Command::Backup(backup) => {
+            (off(backup.no_globals), off(backup.no_role_passwords), on(backup.gentle), off(backup.no_prune))
+        }
+        _ => (None, None, None, None),
     };
+    typed.push(("retention.automatic", "--no-prune", &automatic));
     typed.push(("gentle", "--gentle", &gentle));
     typed.push(("globals", "--no-globals", &globals));
     typed.push(("role_passwords", "--no-role-passwords", &role_passwords));
@@ -42,8 +45,16 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
             ("staging", "--staging", &verify.staging),
             ("threads", "--threads", &verify.threads),
         ]),
+        Command::Prune(prune) => typed
+            .extend([("places.root", "--from", &prune.from), ("retention.keep_last", "--keep-last", &prune.keep_last)]),
+        Command::Drill(drill) => typed.extend([
+            ("places.root", "--from", &drill.from),
+            ("drill.url", "--url", &drill.url),
+            ("staging", "--staging", &drill.staging),
+        ]),
+        Command::Status(status) => typed.push(("places.root", "--from", &status.from)),
         Command::List(list) => typed.push(("places.root", "--from", &list.from)),
-        Command::Inspect(_) | Command::Salvage(_) => {}
+        Command::Inspect(_) | Command::Salvage(_) | Command::Logs(_) => {}
     }
     let setting = |(key, flag, value): (_, _, &Option<String>)| {
         let value = value.clone()?;

@@ -13,10 +13,13 @@ pub enum Section {
     Retention,
     Schedule,
     Restore,
+    Status,
+    Drill,
+    DrillCheck,
 }
 
 impl Section {
-    pub const ALL: [Section; 7] = [
+    pub const ALL: [Section; 10] = [
         Section::Top,
         Section::Postgres,
         Section::Sqlite,
@@ -24,6 +27,9 @@ impl Section {
         Section::Retention,
         Section::Schedule,
         Section::Restore,
+        Section::Status,
+        Section::Drill,
+        Section::DrillCheck,
     ];
 
     /// The table's name in the file; empty for the top level.
@@ -36,6 +42,9 @@ impl Section {
             Section::Retention => "retention",
             Section::Schedule => "schedule",
             Section::Restore => "restore",
+            Section::Status => "status",
+            Section::Drill => "drill",
+            Section::DrillCheck => "drill.check",
         }
     }
 
@@ -50,7 +59,7 @@ impl Section {
 
     /// One table for each source.
     pub fn is_list(self) -> bool {
-        matches!(self, Section::Postgres | Section::Sqlite)
+        matches!(self, Section::Postgres | Section::Sqlite | Section::DrillCheck)
     }
 }
 
@@ -158,9 +167,18 @@ pub const KEYS: &[Key] = &[
     key(Section::Retention, "daily"),
     key(Section::Retention, "weekly"),
     key(Section::Retention, "monthly"),
+    key(Section::Retention, "keep_last"),
+    key(Section::Retention, "automatic"),
     key(Section::Schedule, "at"),
     key(Section::Restore, "before_restore"),
     key(Section::Restore, "after_restore"),
+    key(Section::Status, "min_free"),
+    key(Section::Drill, "url"),
+    key(Section::Drill, "rto"),
+    key(Section::Drill, "rto_all"),
+    key(Section::DrillCheck, "database"),
+    key(Section::DrillCheck, "sql"),
+    key(Section::DrillCheck, "expect"),
 ];
 
 pub fn in_section(section: Section) -> impl Iterator<Item = &'static Key> {

@@ -109,6 +109,10 @@ impl Config {
         self.file.as_ref().map_or(&[], |file| &file.postgres)
     }
 
+    pub fn checks(&self) -> &[Entry] {
+        self.file.as_ref().map_or(&[], |file| &file.checks)
+    }
+
     pub fn sqlite(&self) -> &[Entry] {
         self.file.as_ref().map_or(&[], |file| &file.sqlite)
     }

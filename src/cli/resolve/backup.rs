@@ -1,16 +1,19 @@
 //! `backup`: which sources, into which place, how.
 
 use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, globals, machine, places, sources, values};
-use crate::cli::args::{BackupArgs, What};
+use crate::cli::args::{BackupArgs, FilterArgs, What};
 use crate::cli::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::job::{BackupJob, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Source, SqliteSource};
+use crate::policy::Retention;
 
 pub struct Backup {
     /// `None` if every source failed already.
     pub job: Option<BackupJob>,
     pub failures: Vec<Failure>,
     pub retention: Retention,
+    /// Whether old backups are removed afterwards.
+    pub prunes: bool,
     /// The time of day at which a timer is to start the run.
     pub schedule: Option<String>,
 }
@@ -24,14 +27,6 @@ impl Backup {
             (Some(failure), None) => failure.error.kind().exit_code(),
         }
     }
-}
-
-/// Calendar days in the configured zone.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Retention {
-    pub daily: u32,
-    pub weekly: u32,
-    pub monthly: u32,
 }
 
 pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<Backup> {
@@ -60,13 +55,40 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         staging: config.get("staging").map(|setting| config.path(setting)),
         lock_timeout: values::duration(config, "lock_timeout", LOCK_TIMEOUT)?,
     };
-    let retention = Retention {
-        daily: values::days(config, "retention.daily", 7)?,
-        weekly: values::days(config, "retention.weekly", 28)?,
-        monthly: values::days(config, "retention.monthly", 180)?,
-    };
+    let retention = retention(config)?;
+    let prunes = values::switch(config, "retention.automatic", true)? && matches!(job.place, Place::Tree { .. });
     let schedule = values::time_of_day(config, "schedule.at")?;
-    Ok(Backup { job: (!job.sources.is_empty()).then_some(job), failures, retention, schedule })
+    Ok(Backup { job: (!job.sources.is_empty()).then_some(job), failures, retention, prunes, schedule })
+}
+
+/// Calendar days in the configured zone, and how many stay whatever their age.
+pub fn retention(config: &Config) -> Result<Retention> {
+    let usual = Retention::default();
+    Ok(Retention {
+        daily: values::days(config, "retention.daily", usual.daily)?,
+        weekly: values::days(config, "retention.weekly", usual.weekly)?,
+        monthly: values::days(config, "retention.monthly", usual.monthly)?,
+        keep_last: values::number(config, "retention.keep_last", usual.keep_last)?,
+    })
+}
+
+/// Every source that is configured, as `backup` without arguments finds them.
+pub fn configured(config: &Config, notes: &mut Notes) -> Result<(Vec<Source>, Vec<Failure>)> {
+    let limits = limits(config)?;
+    let postgres = sources::postgres_configured(config, &FilterArgs::default(), notes)?;
+    let (sqlite, failures) = sources::sqlite(config, &[], limits, notes)?;
+    let globals = match values::switch(config, "globals", true)? {
+        true => globals::of_databases(config, &postgres)?,
+        false => Vec::new(),
+    };
+    Found { postgres, globals, sqlite, failures }.into_sources()
+}
+
+fn limits(config: &Config) -> Result<Limits> {
+    Ok(Limits {
+        yield_limit: values::duration(config, "sqlite_yield", SQLITE_YIELD)?,
+        busy_limit: values::duration(config, "sqlite_busy", SQLITE_BUSY)?,
+    })
 }
 
 /// Connections or threads. A gentle backup has one of each unless somebody asks for more threads; more connections would
@@ -123,10 +145,7 @@ struct Found {
 /// `--url` and `--file` name everything that is wanted; without them it is what is configured.
 fn all_sources(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<(Vec<Source>, Vec<Failure>)> {
     let is_named = !args.urls.is_empty() || !args.files.is_empty();
-    let limits = Limits {
-        yield_limit: values::duration(config, "sqlite_yield", SQLITE_YIELD)?,
-        busy_limit: values::duration(config, "sqlite_busy", SQLITE_BUSY)?,
-    };
+    let limits = limits(config)?;
     let postgres = match args.what {
         _ if is_named => sources::postgres_by_url(config, &args.urls, &args.filter, notes)?,
         What::Sqlite => Vec::new(),

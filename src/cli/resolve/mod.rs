@@ -8,20 +8,27 @@ use crate::error::Error;
 use crate::policy::ArchiveKind;
 
 mod backup;
+mod drill;
 mod filter;
 mod globals;
 mod machine;
 mod places;
+mod prune;
 mod restore;
 mod server;
 mod sources;
+mod status;
 mod stored;
 mod values;
 
 pub use backup::{Backup, backup};
-pub use machine::{clock, host_name};
+pub use drill::drill;
+pub use machine::{clock, host_name, state_dir};
+pub use prune::{Prune, prune, rotation};
 pub use restore::{Hooks, Restore, restore};
+pub use status::{Status, status};
 pub use stored::{list, verify};
+pub use values::instant;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const SQLITE_YIELD: Duration = Duration::from_secs(3);

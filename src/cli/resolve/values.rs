@@ -51,6 +51,11 @@ pub fn rate(config: &Config, key: &str) -> Result<Option<NonZeroU64>> {
     rate.map(Some).ok_or_else(|| unusable(origin, "bytes a second such as 20M, 512K or 1G", value))
 }
 
+pub fn bytes(config: &Config, key: &str, default: u64) -> Result<u64> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(default) };
+    parse_bytes(value).ok_or_else(|| unusable(origin, "bytes such as 10G or 500M", value))
+}
+
 /// A number with `K`, `M` or `G`: 1024 of the next smaller each, as in `KiB`; without one it counts bytes.
 fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -103,6 +108,12 @@ pub fn switch(config: &Config, key: &str, default: bool) -> Result<bool> {
 pub fn days(config: &Config, key: &str, default: u32) -> Result<u32> {
     let Some(Setting { value, origin }) = config.get(key) else { return Ok(default) };
     value.parse().ok().filter(|days| *days > 0).ok_or_else(|| unusable(origin, "a number of days above 0", value))
+}
+
+/// How many of something, 0 included.
+pub fn number(config: &Config, key: &str, default: u32) -> Result<u32> {
+    let Some(Setting { value, origin }) = config.get(key) else { return Ok(default) };
+    value.parse().map_err(|_| unusable(origin, "a number", value))
 }
 
 pub fn time_of_day(config: &Config, key: &str) -> Result<Option<String>> {

@@ -1,0 +1,74 @@
+//! `prune`
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::Run;
+use crate::cli::args::PruneArgs;
+use crate::cli::prompt::{self, Answerer};
+use crate::cli::resolve::{self, Prune};
+use crate::cli::{json, record, render};
+use crate::error::{Error, Kind, Result};
+use crate::job::{Context, PruneJob, Source};
+use crate::prune::{self, PruneOutcome, Tree, kept};
+use crate::state::TreeKey;
+use crate::store::LocalStore;
+
+pub async fn run(args: &PruneArgs, run: &mut Run<'_>) -> Result<u8> {
+    if !args.dry_run {
+        run.record("prune");
+    }
+    let plan = resolve::prune(args, run.config, &mut run.notes)?;
+    run.show_notes();
+    match plan {
+        Prune::Backups { root, job } => {
+            if !root.is_dir() {
+                return Err(Error::new(Kind::Nothing, format!("there is no tree of backups in {}", root.display())));
+            }
+            let outcome = in_tree(&root, &job, run.context).await?;
+            run.items = record::prune(&outcome);
+            match job.dry_run {
+                true => run.terminal.answer(&render::prune_plan(&outcome))?,
+                false => run.terminal.result(&render::pruned(&outcome))?,
+            }
+            run.terminal.json(&json::outcome(&outcome, 0, &run.notes)?);
+            Ok(0)
+        }
+        Prune::BeforeRestore(sources) => before_restore(args, &sources, run).await,
+    }
+}
+
+/// Rotates one tree. Deleting blocks, so it has a thread of its own.
+pub async fn in_tree(root: &Path, job: &PruneJob, context: &Context) -> Result<PruneOutcome> {
+    let tree = Tree { store: Box::new(LocalStore::new(root)), key: TreeKey::of_folder(root)? };
+    let (job, context) = (job.clone(), context.clone());
+    tokio::task::spawn_blocking(move || prune::run(&tree, &job, &context))
+        .await
+        .map_err(|cause| Error::new(Kind::Bug, "rotation did not end").because(cause))?
+}
+
+async fn before_restore(args: &PruneArgs, sources: &[Source], run: &mut Run<'_>) -> Result<u8> {
+    let copies = run.context.cancel.guard(kept::find(sources)).await?;
+    if copies.is_empty() {
+        return Err(Error::new(Kind::Nothing, "no restore has kept anything of the configured databases"));
+    }
+    if !args.dry_run {
+        run.terminal.show(&render::kept_copies(&copies), !args.confirm);
+        if !args.confirm {
+            let what = "what restores have kept";
+            prompt::confirm_removal(run.terminal, Answerer::Stdin, what, &run.context.cancel).await?;
+        }
+        run.context.cancel.guard(kept::remove(&copies)).await?;
+        run.terminal.result(&format!("removed {} old copies", copies.len()))?;
+    } else {
+        run.terminal.answer(&render::kept_copies(&copies))?;
+    }
+    run.terminal.json(&json!({
+        "exit_code": 0,
+        "dry_run": args.dry_run,
+        "removed_copies": json::to_value(&copies)?,
+        "configuration_warnings": run.notes.all(),
+    }));
+    Ok(0)
+}

@@ -1,0 +1,55 @@
+//! `status`
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Run;
+use crate::cli::args::StatusArgs;
+use crate::cli::{json, render, resolve};
+use crate::error::{Error, Kind, Result};
+use crate::job::{Context, Source};
+use crate::ops::status::{self, Status, StatusJob};
+use crate::prune::Tree;
+use crate::prune::kept::{self, KeptCopy};
+use crate::state::TreeKey;
+use crate::store::LocalStore;
+
+/// A server that is down must not hold up the word that it is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub async fn run(args: &StatusArgs, run: &mut Run<'_>) -> Result<u8> {
+    let resolve::Status { root, job, sources } = resolve::status(run.config, &mut run.notes)?;
+    run.show_notes();
+    let mut status = of_tree(&root, &job, run.context).await?;
+    if args.copies {
+        status.kept_copies = look_for_copies(&sources, run).await;
+    }
+    run.terminal.answer(&render::status(&status, run.context.clock.now()))?;
+    let exit_code = status.state.exit_code();
+    if run.terminal.wants_json() {
+        run.terminal.json(&json::outcome(&status, exit_code, &run.notes)?);
+    }
+    Ok(exit_code)
+}
+
+pub async fn of_tree(root: &Path, job: &StatusJob, context: &Context) -> Result<Status> {
+    let tree = Tree { store: Box::new(LocalStore::new(root)), key: TreeKey::of_folder(root)? };
+    let (job, context) = (job.clone(), context.clone());
+    tokio::task::spawn_blocking(move || status::run(&tree, &job, &context))
+        .await
+        .map_err(|cause| Error::new(Kind::Bug, "status did not end").because(cause))?
+}
+
+async fn look_for_copies(sources: &[Source], run: &Run<'_>) -> Option<Vec<KeptCopy>> {
+    match tokio::time::timeout(PATIENCE, kept::find(sources)).await {
+        Ok(Ok(copies)) => Some(copies),
+        Ok(Err(error)) => {
+            run.terminal.warning(&format!("what restores have kept is not known: {}", error.chain()));
+            None
+        }
+        Err(_) => {
+            run.terminal.warning("what restores have kept is not known: a server does not answer");
+            None
+        }
+    }
+}

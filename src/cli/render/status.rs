@@ -1,0 +1,112 @@
+//! Status and history for people.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::drill::Drilled;
+use crate::ops::status::outcome::{PlaceStatus, TierStatus};
+use crate::ops::status::{DatabaseStatus, Finding, Status};
+use crate::policy::Tier;
+use crate::state::history::{Item, Run};
+use crate::units::{human_bytes, human_count};
+
+use super::{age, align_right, kept_copies, spent, table};
+
+pub fn status(status: &Status, now: Timestamp) -> String {
+    let headings = ["DATABASE", "STATE", "LAST", "SIZE", "TREND", "DAILY", "WEEKLY", "MONTHLY", "VERIFIED", "DRILL"];
+    let mut rows = table(&headings);
+    status.databases.iter().for_each(|one| _ = rows.add_row(database(one, now)));
+    align_right(&mut rows, &[3, 5, 6, 7]);
+    let mut lines = vec![rows.to_string(), String::new()];
+    let findings =
+        status.databases.iter().flat_map(|one| one.findings.iter().map(|finding| (one.name.as_str(), finding)));
+    let place = status.place.findings.iter().map(|finding| (status.place.place.as_str(), finding));
+    lines.extend(findings.chain(place).map(|(name, finding)| said(name, finding)));
+    lines.push(place_line(&status.place));
+    if let Some(next) = &status.schedule.next_run {
+        lines.push(format!("next run {}", next.zoned().strftime("%Y-%m-%d %H:%M %Z")));
+    }
+    if let Some(copies) = status.kept_copies.as_ref().filter(|copies| !copies.is_empty()) {
+        lines.push(format!("\n{}\n`prune --before-restore` removes them", kept_copies(copies)));
+    }
+    lines.join("\n")
+}
+
+fn database(one: &DatabaseStatus, now: Timestamp) -> [String; 10] {
+    let state = match (one.last.is_some(), one.configured) {
+        (false, _) => "never".to_owned(),
+        (true, true) => one.state.name().to_owned(),
+        (true, false) => "not configured".to_owned(),
+    };
+    let ago = |at: Timestamp| format!("{} ago", age(at, now));
+    let count = |tier: Tier| {
+        let tier = one.tiers.iter().find(|status| status.tier == tier);
+        tier.map_or_else(String::new, |TierStatus { count, .. }| count.to_string())
+    };
+    let verified = one.last_verify.as_ref().map(|last| match last.sound {
+        true => ago(last.at.instant()),
+        false => "FAILED".to_owned(),
+    });
+    let drill = one.last_drill.as_ref().map(|last| match (last.ok, last.restore_seconds) {
+        (true, Some(seconds)) => format!("{}, {}", ago(last.at), spent(seconds)),
+        _ => "FAILED".to_owned(),
+    });
+    let none = || "-".to_owned();
+    [
+        format!("{} ({})", one.name, one.kind),
+        state,
+        one.last.as_ref().map_or_else(none, |last| ago(last.timestamp.instant())),
+        one.last.as_ref().map_or_else(none, |last| human_bytes(last.size_bytes)),
+        one.sparkline.clone(),
+        count(Tier::Daily),
+        count(Tier::Weekly),
+        count(Tier::Monthly),
+        verified.unwrap_or_else(none),
+        drill.unwrap_or_else(none),
+    ]
+}
+
+fn said(name: &str, finding: &Finding) -> String {
+    format!("{}: {name}: {}", finding.level.name(), finding.message)
+}
+
+fn place_line(place: &PlaceStatus) -> String {
+    let free = match (place.free_bytes, place.total_bytes) {
+        (Some(free), Some(total)) => format!(", {} of {} free", human_bytes(free), human_bytes(total)),
+        _ => String::new(),
+    };
+    let (used, later) = (human_bytes(place.used_bytes), human_bytes(place.used_in_30_days_bytes));
+    format!("{}: {used} used{free}, about {later} used in 30 days", place.place)
+}
+
+pub fn drilled(one: &Drilled) -> String {
+    let what = format!("{}: {}", one.name, one.archive);
+    let took = one.restore_seconds.map_or_else(String::new, |seconds| format!(" in {}", spent(seconds)));
+    let (rows, tables) = (human_count(one.rows), human_count(one.tables));
+    format!("{what}\n    restored{took}, {rows} rows in {tables} tables are what was dumped")
+}
+
+/// One run: a line, and one for each database that failed or was saved.
+pub fn history_run(run: &Run, zone: &TimeZone) -> String {
+    let began = run.start.at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
+    let took = run.duration_seconds().map_or_else(String::new, |seconds| format!("  {}", spent(seconds)));
+    let mut text = format!("{began}  {:<8} {:<8}{took}", run.start.command, run.state.name());
+    if let Some(error) = &run.error {
+        text.push_str(&format!("\n    error: {error}"));
+    }
+    for item in &run.items {
+        text.push_str(&format!("\n    {}", history_item(item)));
+    }
+    text
+}
+
+fn history_item(item: &Item) -> String {
+    if let Some(error) = &item.error {
+        return format!("{} failed: {error}", item.name);
+    }
+    let mut parts = vec![item.name.clone()];
+    parts.extend(item.size_bytes.map(human_bytes));
+    parts.extend(item.rows.filter(|rows| *rows > 0).map(|rows| format!("{} rows", human_count(rows))));
+    parts.extend(item.duration_seconds.map(spent));
+    parts.join(", ")
+}

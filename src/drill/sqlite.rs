@@ -1,0 +1,93 @@
+//! One archive of a SQLite file: restored as a new file, checked, asked, removed.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::job::{Adaptation, ArchiveChoice, Check, Content, Context, DrillJob, PostgresTarget, RestoreJob, Selection};
+use crate::listing::Listed;
+use crate::policy::ArchiveKind;
+use crate::restore;
+use crate::sqlite::inspect;
+use crate::store::{LocalStore, Store};
+use crate::units::human_bytes;
+
+use super::checks;
+use super::outcome::Restored;
+
+pub async fn drill(row: &Listed, archive: &Path, job: &DrillJob, context: &Context) -> Result<Restored> {
+    let folder = Scratch::make(job, row)?;
+    let target = folder.0.join("restored.db");
+    let restore_job = restore_job(archive, &target, job, &folder.0);
+    let began = context.clock.now();
+    let plan = context.cancel.guard(restore::plan(&restore_job, context)).await?;
+    let outcome = plan.run(&restore_job, context).await?;
+    let restore_seconds = context.clock.now().duration_since(began).as_secs_f64().max(0.0);
+    let asked: Vec<Check> = job.checks.iter().filter(|check| check.database == row.label).cloned().collect();
+    let looked = tokio::task::spawn_blocking(move || {
+        let facts = inspect::staged(&target)?;
+        let findings = checks::sqlite(&target, &asked.iter().collect::<Vec<_>>());
+        Ok::<_, Error>((facts, findings))
+    });
+    let (facts, findings) = looked.await.map_err(|cause| Error::new(Kind::Bug, "a check died").because(cause))??;
+    Ok(Restored {
+        restore_seconds,
+        tables: facts.tables.len() as u64,
+        rows: facts.tables.iter().filter_map(|table| table.rows).fold(0, u64::saturating_add),
+        findings,
+        warnings: outcome.warnings,
+    })
+}
+
+/// A folder of this drill alone; removed with all that is in it, and by the next drill if this one is killed.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make(job: &DrillJob, row: &Listed) -> Result<Scratch> {
+        let at = job.staging.as_ref().unwrap_or(&job.state_dir);
+        let path = at.join(".miyabi-drill");
+        let doing = || format!("cannot make a folder for the drill in {}", at.display());
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(at).context(Kind::Place, doing)?;
+        if path.exists() {
+            std::fs::remove_dir_all(&path).context(Kind::Place, doing)?;
+        }
+        std::fs::DirBuilder::new().mode(0o700).create(&path).context(Kind::Place, doing)?;
+        let scratch = Scratch(path);
+        // The unpacked copy, and the file that is made of it.
+        let raw = row.meta.as_ref().and_then(|meta| meta.details.as_ref()).map_or(0, |details| details.raw_bytes.0);
+        let needed = raw.saturating_mul(2);
+        match LocalStore::new(&scratch.0).space()? {
+            Some(space) if space.free < needed => {
+                let (free, needed) = (human_bytes(space.free), human_bytes(needed));
+                Err(Error::new(Kind::Place, format!("{}: {free} free, {needed} needed", doing()))
+                    .hint("--staging names another folder"))
+            }
+            _ => Ok(scratch),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is removed by the next drill.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn restore_job(archive: &Path, target: &Path, job: &DrillJob, folder: &Path) -> RestoreJob {
+    let why = "a drill of a SQLite file needs no server".to_owned();
+    RestoreJob {
+        archive: ArchiveChoice::File(archive.to_owned()),
+        kind: Some(ArchiveKind::Sqlite),
+        postgres: PostgresTarget::Unknown { kind: Kind::Usage, why, hint: None },
+        sqlite: Some(target.to_owned()),
+        selection: Selection { tables: Vec::new(), content: Content::All },
+        adaptation: Adaptation::default(),
+        jobs: job.jobs,
+        threads: job.threads,
+        state_dir: job.state_dir.clone(),
+        staging: Some(folder.to_owned()),
+        lock_timeout: job.lock_timeout,
+        busy_limit: job.busy_limit,
+    }
+}

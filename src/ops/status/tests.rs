@@ -1,0 +1,250 @@
+use jiff::{Timestamp, ToSpan};
+
+use super::*;
+use crate::checksum::RowDigest;
+use crate::manifest::meta::{BackupType, Content, Details, Format, Meta, Readback, Source, TableFacts};
+use crate::policy::Tier;
+use crate::state::drills::Drill;
+use crate::state::history::{Item, RunState, Start};
+use crate::state::{TreeKey, Verdicts, Verified};
+use crate::store::Space;
+use crate::units::{RawBytes, StoredBytes};
+
+const NOW: &str = "2026-03-20T05:00:00[UTC]";
+
+fn now() -> Zoned {
+    NOW.parse().unwrap()
+}
+
+fn job() -> StatusJob {
+    StatusJob {
+        expected: vec![(ArchiveKind::Postgres, "shop".to_owned())],
+        rules: Retention::default(),
+        min_free: 10 << 30,
+        schedule: Some(Time::constant(3, 0, 0, 0)),
+        state_dir: PathBuf::new(),
+    }
+}
+
+fn row(tier: Tier, at: Timestamp, size: u64, rows: &[(&str, u64)]) -> Listed {
+    let table = |(name, rows): &(&str, u64)| TableFacts {
+        schema: "public".into(),
+        name: (*name).to_owned(),
+        rows: *rows,
+        raw_bytes: RawBytes(0),
+        digest: RowDigest::default(),
+    };
+    let meta = Meta {
+        timestamp: Moment::from(at),
+        database: "shop".into(),
+        host: "db".into(),
+        port: "5432".into(),
+        backup_type: BackupType::Daily,
+        size_bytes: StoredBytes(size),
+        size_human: String::new(),
+        compression: String::new(),
+        format: Format::Sql,
+        details: Some(Details {
+            format_version: 1,
+            tool_version: String::new(),
+            archive_id: format!("{:032x}", at.as_second()),
+            sha256: "0".repeat(64),
+            raw_bytes: RawBytes(size * 4),
+            label: "shop".into(),
+            source: Source::Postgres { server: "db".into(), port: "5432".into(), database: "shop".into() },
+            server_version: String::new(),
+            duration_seconds: 2.0,
+            snapshot_lsn: None,
+            readback: Readback::Checked,
+            content: Content::All,
+            part: None,
+            without: None,
+            encryption: None,
+            sqlite: None,
+            warnings: Vec::new(),
+            tables: rows.iter().map(table).collect(),
+        }),
+    };
+    Listed {
+        path: format!("postgres/{tier}/postgres-shop-{}.sql.gz", at.strftime("%Y%m%d-%H%M%S")),
+        kind: Some(ArchiveKind::Postgres),
+        label: "shop".into(),
+        tier: Some(tier),
+        timestamp: Moment::from(at),
+        size,
+        state: State::Complete,
+        note: None,
+        encrypted: false,
+        parts: Vec::new(),
+        meta: Some(meta),
+    }
+}
+
+/// A night of each of the last `sizes.len()` days, the last one two hours ago, and the two longer tiers of the first.
+fn nights(sizes: &[u64]) -> Facts {
+    let mut facts = Facts {
+        place: "/tree".into(),
+        key: TreeKey::of_url("/tree"),
+        listing: Default::default(),
+        space: Ok(Some(Space { free: 100 << 30, total: 200 << 30 })),
+        verdicts: Verdicts::default(),
+        history: Vec::new(),
+        drills: Vec::new(),
+    };
+    for (ago, size) in sizes.iter().rev().enumerate() {
+        let at = now().checked_sub((ago as i64).days()).unwrap().checked_sub(2.hours()).unwrap().timestamp();
+        facts.listing.rows.push(row(Tier::Daily, at, *size, &[("users", 5)]));
+    }
+    let first = facts.listing.rows.last().map(|row| (row.timestamp.instant(), row.size));
+    for tier in [Tier::Weekly, Tier::Monthly] {
+        facts.listing.rows.extend(first.map(|(at, size)| row(tier, at, size, &[])));
+    }
+    facts.listing.rows.sort_by_key(|row| std::cmp::Reverse(row.timestamp));
+    facts
+}
+
+fn codes(status: &Status) -> Vec<(Code, Level)> {
+    let databases = status.databases.iter().flat_map(|one| &one.findings);
+    databases.chain(&status.place.findings).map(|finding| (finding.code, finding.level)).collect()
+}
+
+#[test]
+fn good_nights_are_healthy_and_know_the_next() {
+    let status = assess(&nights(&[100, 101, 102, 103]), &job(), &now());
+    assert_eq!((codes(&status), status.state), (Vec::new(), Level::Ok));
+    let shop = &status.databases[0];
+    assert_eq!(shop.last.as_ref().unwrap().age_seconds, 2 * 3600);
+    assert_eq!(shop.tiers.iter().map(|tier| tier.count).collect::<Vec<_>>(), [4, 1, 1]);
+    assert_eq!(status.schedule.next_run.unwrap().to_string(), "2026-03-21T03:00:00+00:00");
+    assert_eq!(status.place.used_bytes, 406, "a backup in three tiers is stored once");
+}
+
+#[test]
+fn never_is_its_own_state_and_late_is_told_by_tier() {
+    let status = assess(&nights(&[]), &job(), &now());
+    assert_eq!((codes(&status), status.state), (vec![(Code::Never, Level::Critical)], Level::Critical));
+
+    let later = |hours: i64| codes(&assess(&nights(&[1, 1]), &job(), &now().checked_add(hours.hours()).unwrap()));
+    assert_eq!(later(24), []);
+    assert_eq!(later(25), [(Code::Stale, Level::Warning)]);
+    assert_eq!(later(47), [(Code::Stale, Level::Critical)]);
+    assert_eq!(later(24 * 8), [(Code::Stale, Level::Critical), (Code::Stale, Level::Warning)]);
+
+    let mut facts = nights(&[1, 1]);
+    facts.listing.rows.iter_mut().for_each(|row| row.timestamp = Moment::from(now().timestamp() + 400.hours()));
+    assert_eq!(codes(&assess(&facts, &job(), &now()))[0].0, Code::Never, "a backup of tomorrow is none of today");
+}
+
+#[test]
+fn what_nobody_configured_is_shown_and_raises_no_alarm() {
+    let facts = nights(&[1, 1]);
+    let job = StatusJob { expected: vec![(ArchiveKind::Sqlite, "app".to_owned())], ..job() };
+    let status = assess(&facts, &job, &now().checked_add((24 * 30).hours()).unwrap());
+    assert_eq!((status.databases[0].name.as_str(), status.databases[0].state), ("app", Level::Critical));
+    assert_eq!((status.databases[1].configured, status.databases[1].state), (false, Level::Ok));
+    let bare = StatusJob { expected: Vec::new(), ..job };
+    assert!(assess(&facts, &bare, &now()).databases[0].configured, "without a configuration all is expected");
+}
+
+#[test]
+fn sizes_and_rows_that_fall_are_remarkable() {
+    let status = assess(&nights(&[100, 100, 100, 100, 40]), &job(), &now());
+    assert_eq!(codes(&status), [(Code::Size, Level::Warning)]);
+    assert!(status.databases[0].findings[0].message.contains("60 % less"), "{:?}", status.databases[0].findings);
+
+    let mut facts = nights(&[100, 100]);
+    let details = |row: &mut Listed, rows: &[(&str, u64)]| {
+        let at = row.timestamp.instant();
+        *row = super::tests::row(Tier::Daily, at, 100, rows);
+    };
+    let dailies: Vec<usize> =
+        (0..facts.listing.rows.len()).filter(|at| facts.listing.rows[*at].tier == Some(Tier::Daily)).collect();
+    details(&mut facts.listing.rows[dailies[0]], &[("users", 0), ("orders", 7), ("new", 0)]);
+    details(&mut facts.listing.rows[dailies[1]], &[("users", 1200), ("orders", 9)]);
+    let status = assess(&facts, &job(), &now());
+    assert_eq!(codes(&status), [(Code::RowsGone, Level::Warning)]);
+    assert!(status.databases[0].findings[0].message.ends_with("public.users (1,200 rows before)"));
+}
+
+#[test]
+fn damage_of_the_newest_is_critical_and_of_an_older_one_a_warning() {
+    let verdict = |facts: &Facts, at: usize, sound| Verified {
+        at: now().timestamp(),
+        path: format!("/tree/{}", facts.listing.rows[at].path),
+        sound,
+        why: Some("a byte is wrong".into()),
+    };
+    let mut facts = nights(&[1, 1, 1]);
+    facts.verdicts = [verdict(&facts, 0, false), verdict(&facts, 1, true)].into_iter().collect();
+    assert_eq!(codes(&assess(&facts, &job(), &now())), [(Code::Damaged, Level::Critical)]);
+    facts.verdicts = [verdict(&facts, 0, true), verdict(&facts, 1, false)].into_iter().collect();
+    assert_eq!(codes(&assess(&facts, &job(), &now())), [(Code::Damaged, Level::Warning)]);
+    facts.verdicts = [verdict(&facts, 0, true), verdict(&facts, 1, true)].into_iter().collect();
+    let status = assess(&facts, &job(), &now());
+    assert_eq!(codes(&status), []);
+    assert!(status.databases[0].last_verify.as_ref().unwrap().sound);
+}
+
+fn run(at: &str, state: RunState, items: Vec<Item>) -> Run {
+    Run {
+        start: Start {
+            run: at.into(),
+            at: at.parse().unwrap(),
+            command: "backup".into(),
+            pid: 1,
+            version: String::new(),
+        },
+        state,
+        ended_at: None,
+        exit_code: None,
+        error: None,
+        items,
+    }
+}
+
+#[test]
+fn a_later_attempt_that_failed_or_vanished_is_told() {
+    let item = |name: &str, ok| Item {
+        name: name.into(),
+        kind: Some("postgres".into()),
+        ok,
+        error: Some("no route".into()),
+        ..Item::default()
+    };
+    let told = |run: Run| {
+        let mut facts = nights(&[1, 1]);
+        facts.history.push(run);
+        codes(&assess(&facts, &job(), &now()))
+    };
+    let later = "2026-03-20T04:00:00Z";
+    assert_eq!(told(run(later, RunState::Failed, vec![item("shop", false)])), [(Code::Failed, Level::Warning)]);
+    assert_eq!(told(run(later, RunState::Partial, vec![item("other", false)])), []);
+    assert_eq!(told(run(later, RunState::Failed, Vec::new())), [(Code::Failed, Level::Warning)]);
+    assert_eq!(told(run(later, RunState::Vanished, Vec::new())), [(Code::Vanished, Level::Warning)]);
+    assert_eq!(told(run("2026-03-20T02:00:00Z", RunState::Vanished, Vec::new())), [], "a good backup came after it");
+}
+
+#[test]
+fn drills_and_space_are_judged() {
+    let mut facts = nights(&[1 << 30, 2 << 30, 3 << 30]);
+    facts.space = Ok(Some(Space { free: 9 << 30, total: 200 << 30 }));
+    facts.drills.push(Drill {
+        at: now().timestamp(),
+        kind: "postgres".into(),
+        name: "shop".into(),
+        archive: String::new(),
+        ok: false,
+        restore_seconds: None,
+        rto_seconds: 900.0,
+        age_seconds: 0.0,
+        tables: 0,
+        rows: 0,
+        findings: vec!["public.users differs".into()],
+    });
+    let status = assess(&facts, &job(), &now());
+    let expected = [(Code::Drill, Level::Critical), (Code::Space, Level::Warning), (Code::Space, Level::Warning)];
+    assert_eq!(codes(&status), expected);
+    // Seven dailies, five weeklies, two monthlies, each 3 GiB and half a month's growth of 1 GiB a night.
+    let expected = 18 * (7 + 4 + 2) * (1u64 << 30);
+    assert_eq!(status.place.used_in_30_days_bytes, expected, "{:?}", status.place);
+}

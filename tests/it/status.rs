@@ -1,0 +1,121 @@
+//! Status and history as their user meets them: real runs, killed runs, damage, a full year is elsewhere.
+
+use std::fs;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::program::Sandbox;
+use crate::sample::fill_slowly_read;
+use crate::util::TestDatabase;
+
+fn configured(sandbox: &Sandbox) {
+    Connection::open(sandbox.path("app.db"))
+        .unwrap()
+        .execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+        .unwrap();
+    fs::write(
+        sandbox.path("miyabi-backup.toml"),
+        "[[sqlite]]\npath = \"app.db\"\n[schedule]\nat = \"03:00\"\n[status]\nmin_free = 0\n",
+    )
+    .unwrap();
+}
+
+fn states(sandbox: &Sandbox) -> Vec<(String, String)> {
+    let logs = sandbox.run(&["logs", "--json"]).expect(0).json();
+    let text = |run: &Value, key: &str| run[key].as_str().unwrap().to_owned();
+    logs["runs"].as_array().unwrap().iter().map(|run| (text(run, "command"), text(run, "state"))).collect()
+}
+
+#[test]
+fn never_then_healthy_then_damaged() {
+    let sandbox = Sandbox::new();
+    configured(&sandbox);
+    sandbox.run(&["status"]).expect(41).says("never").says("there is no backup");
+    sandbox.run(&["backup"]).expect(0);
+    let healthy = sandbox.run(&["status", "--json"]).expect(0).json();
+    assert_eq!((&healthy["status_version"], &healthy["state"]), (&1.into(), &"ok".into()), "{healthy}");
+    let app = &healthy["databases"][0];
+    assert_eq!((app["name"].as_str(), app["kind"].as_str()), (Some("app"), Some("sqlite")));
+    assert!(app["last"]["size_bytes"].as_u64().is_some_and(|size| size > 0));
+    assert_eq!(app["tiers"].as_array().map(Vec::len), Some(3));
+    assert!(healthy["schedule"]["next_run"].as_str().is_some_and(|at| at.contains("T03:00:00")), "{healthy}");
+    assert!(healthy["place"]["free_bytes"].as_u64().is_some_and(|free| free > 0));
+    sandbox.run(&["status"]).expect(0).says("app (sqlite)").says("next run");
+
+    let newest = sandbox.daily("app");
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    sandbox.run(&["verify"]).expect(30);
+    sandbox.run(&["status"]).expect(41).says("did not verify").says("FAILED");
+}
+
+#[test]
+fn an_unconfigured_machine_sees_the_tree_it_is_shown() {
+    let sandbox = Sandbox::new();
+    configured(&sandbox);
+    sandbox.run(&["backup"]).expect(0);
+    fs::remove_file(sandbox.path("miyabi-backup.toml")).unwrap();
+    fs::rename(sandbox.path("backups"), sandbox.path("moved")).unwrap();
+    let status = sandbox.run(&["status", "--from", "moved", "--json"]).json();
+    assert_eq!(status["databases"][0]["name"], "app", "{status}");
+    assert_eq!(status["databases"][0]["state"], "ok", "{status}");
+}
+
+#[test]
+fn every_run_is_in_the_history_with_its_end() {
+    let sandbox = Sandbox::new();
+    configured(&sandbox);
+    sandbox.run(&["logs"]).expect(0).says("no run is noted");
+    sandbox.run(&["backup"]).expect(0);
+    sandbox.run(&["verify"]).expect(0);
+    fs::remove_file(sandbox.path("app.db")).unwrap();
+    sandbox.run(&["backup"]).expect_failure();
+    sandbox.run(&["backup", "--dry-run"]);
+    fs::write(sandbox.path("miyabi-backup.toml"), "jobs = 0\n").unwrap();
+    sandbox.run(&["backup", "--url", "postgres://u@127.0.0.1:1/d"]).expect(2);
+    let names = |(command, state): (&str, &str)| (command.to_owned(), state.to_owned());
+    let expected = [("backup", "ok"), ("verify", "ok"), ("backup", "failed"), ("backup", "failed")].map(names);
+    fs::remove_file(sandbox.path("miyabi-backup.toml")).unwrap();
+    assert_eq!(states(&sandbox), expected);
+    sandbox.run(&["logs"]).expect(0).says("app failed: cannot back up").says("error: cannot use jobs");
+    sandbox.run(&["logs", "-n", "1"]).expect(0).never_says("app failed");
+    sandbox.run(&["logs", "--since", "2099-01-01"]).expect(0).says("no run");
+    sandbox.run(&["logs", "--follow", "--json"]).expect(2);
+}
+
+#[test]
+fn a_killed_run_is_running_first_and_vanished_then() {
+    let sandbox = Sandbox::new();
+    let database = TestDatabase::new(17, "vanish");
+    fill_slowly_read(&database, "slow", 100);
+    let run = sandbox.start(&["backup", "postgres", "--url", &database.url(), "--no-globals", "--limit-rate", "1M"]);
+    let begun = || !sandbox.staging_files().is_empty();
+    while !begun() {
+        std::thread::yield_now();
+    }
+    assert_eq!(states(&sandbox), [("backup".to_owned(), "running".to_owned())]);
+    run.kill().expect_failure();
+    assert_eq!(states(&sandbox), [("backup".to_owned(), "vanished".to_owned())]);
+    fs::write(
+        sandbox.path("miyabi-backup.toml"),
+        format!("globals = false\n[[postgres]]\nurl = \"{}\"\n", database.url()),
+    )
+    .unwrap();
+    sandbox.run(&["status"]).expect(41).says("vanished without an end");
+}
+
+#[test]
+fn a_follower_sees_runs_begin_and_end() {
+    let sandbox = Sandbox::new();
+    configured(&sandbox);
+    sandbox.run(&["backup"]).expect(0);
+    let follower = sandbox.start(&["logs", "--follow", "-n", "0"]);
+    sandbox.run(&["verify"]).expect(0);
+    // The next look comes within a second; the test waits for the line, not for a time.
+    let mut follower = follower.stop_when_it_says("verify   ok");
+    follower.push('\n');
+    assert!(!follower.contains("backup"), "{follower}");
+}
