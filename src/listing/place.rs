@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::policy::naming::{META_SUFFIX, whole_name};
-use crate::store::LocalStore;
+use crate::store::{LocalStore, Store as _};
 
 use super::{Listing, gather};
 

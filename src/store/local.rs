@@ -51,25 +51,6 @@ impl LocalStore {
         self.root.join(name.as_str())
     }
 
-    /// The files in the root itself whose names begin like this; folders are not entered.
-    pub fn list_here(&self, prefix: &str) -> Result<Vec<Entry>> {
-        let cannot = |cause| error::place(format!("cannot list {}", self.root.display()), cause);
-        let root = self.open_root().map_err(cannot)?;
-        let mut entries = Vec::new();
-        for leaf in root.names().map_err(cannot)? {
-            if leaf.to_str().is_some_and(|name| name.starts_with(prefix))
-                && let Some(found) = root.stat(&leaf).map_err(cannot)?
-            {
-                entries.push(entry(leaf.to_string_lossy().into_owned(), &leaf, &found));
-            }
-        }
-        Ok(entries)
-    }
-
-    fn shown(&self, name: &Name) -> String {
-        self.path_of(name).display().to_string()
-    }
-
     fn open_root(&self) -> io::Result<Folder> {
         Folder::open(&self.root, self.fuse.clone())
     }
@@ -156,6 +137,24 @@ impl Store for LocalStore {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    fn list_here(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let cannot = |cause| error::place(format!("cannot list {}", self.root.display()), cause);
+        let root = self.open_root().map_err(cannot)?;
+        let mut entries = Vec::new();
+        for leaf in root.names().map_err(cannot)? {
+            if leaf.to_str().is_some_and(|name| name.starts_with(prefix))
+                && let Some(found) = root.stat(&leaf).map_err(cannot)?
+            {
+                entries.push(entry(leaf.to_string_lossy().into_owned(), &leaf, &found));
+            }
+        }
+        Ok(entries)
+    }
+
+    fn shown(&self, name: &Name) -> String {
+        self.path_of(name).display().to_string()
     }
 
     fn link(&self, from: &Name, to: &Name) -> Result<()> {

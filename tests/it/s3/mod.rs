@@ -1,0 +1,4 @@
+//! Buckets of a real S3 server.
+
+mod server;
+mod store;
