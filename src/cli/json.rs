@@ -95,6 +95,7 @@ fn backup_job(job: &BackupJob) -> Value {
         "sources": job.sources.iter().map(source).collect::<Vec<_>>(),
         "place": place,
         "copies": job.copies,
+        "retain": job.retain.map(|retain| format!("{:?}", retain.lock).to_lowercase()),
         "compress": job.compress.to_string(),
         "jobs": job.jobs,
         "limit_rate": job.limit_rate,

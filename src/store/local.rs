@@ -77,7 +77,7 @@ impl LocalStore {
     }
 
     fn stage(&self, name: &Name) -> Result<StagedFile> {
-        let shown = self.shown(name);
+        let shown = self.shown(name.as_str());
         let folder = self
             .make_folder(name.folder())
             .map_err(|cause| error::place(format!("cannot make the folder of {shown}"), cause))?;
@@ -85,7 +85,7 @@ impl LocalStore {
     }
 
     fn open_bytes(&self, name: &Name) -> Result<FileBytes<File>> {
-        let shown = self.shown(name);
+        let shown = self.shown(name.as_str());
         let opened = self.open_folder(name.folder()).and_then(|folder| match folder {
             Some(folder) => folder.open_file(OsStr::new(name.file_name())),
             None => Err(io::ErrorKind::NotFound.into()),
@@ -153,12 +153,12 @@ impl Store for LocalStore {
         Ok(entries)
     }
 
-    fn shown(&self, name: &Name) -> String {
-        self.path_of(name).display().to_string()
+    fn shown(&self, path: &str) -> String {
+        self.root.join(path).display().to_string()
     }
 
     fn link(&self, from: &Name, to: &Name) -> Result<()> {
-        let (source, target) = (self.shown(from), self.shown(to));
+        let (source, target) = (self.shown(from.as_str()), self.shown(to.as_str()));
         let cannot = |cause| error::place(format!("cannot link {source} to {target}"), cause);
         let Some(from_folder) = self.open_folder(from.folder()).map_err(cannot)? else {
             return Err(Error::new(Kind::Nothing, format!("{source} does not exist")));
@@ -185,7 +185,7 @@ impl Store for LocalStore {
     }
 
     fn delete(&self, name: &Name) -> Result<()> {
-        let cannot = |cause| error::place(format!("cannot remove {}", self.shown(name)), cause);
+        let cannot = |cause| error::place(format!("cannot remove {}", self.shown(name.as_str())), cause);
         let Some(folder) = self.open_folder(name.folder()).map_err(cannot)? else { return Ok(()) };
         if folder.unlink(OsStr::new(name.file_name())).map_err(cannot)? {
             folder.sync().map_err(cannot)?;

@@ -19,6 +19,7 @@ mod places;
 pub mod s3;
 mod staging;
 mod sys;
+mod tee;
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod contract;
@@ -31,17 +32,18 @@ use std::io;
 
 use jiff::Timestamp;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// A stored file.
 pub use crate::read_at::ReadAt as Bytes;
 
-pub use error::explain;
+pub use error::{explain, is_denied};
 pub use leftovers::Leftovers;
 pub use local::LocalStore;
 pub use name::Name;
 pub use output::{Existing, Output};
 pub use places::Places;
+pub use tee::{Lanes, Tee};
 
 pub trait Store: Send + Sync {
     /// The place as people write it: `/srv/backups`, `s3://bucket/prefix`.
@@ -69,13 +71,20 @@ pub trait Store: Send + Sync {
         Ok(entries)
     }
 
-    /// Where this name stands, as people write it.
-    fn shown(&self, name: &Name) -> String {
-        format!("{}/{name}", self.describe())
+    /// Where a file of this path stands, as people write it.
+    fn shown(&self, path: &str) -> String {
+        format!("{}/{path}", self.describe())
     }
 
     /// Publishes a second name for the same bytes, without sending them again where the place can.
     fn link(&self, from: &Name, to: &Name) -> Result<()>;
+
+    /// Forbids to remove or to change a file until then, also to whoever wrote it.
+    fn retain(&self, name: &Name, lock: Lock, until: Timestamp) -> Result<()> {
+        let _ = (lock, until);
+        let what = format!("cannot lock {}: only objects of a bucket can be locked", self.shown(name.as_str()));
+        Err(Error::new(Kind::Usage, what))
+    }
 
     /// Removes one name. One that is not there is already removed.
     fn delete(&self, name: &Name) -> Result<()>;
@@ -138,6 +147,15 @@ pub enum EntryKind {
     Link,
     /// A device, a pipe, a name that is not UTF-8, a folder that may not be read.
     Other,
+}
+
+/// Who may take a lock off again before its time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lock {
+    /// Keys with a special right.
+    Governance,
+    /// Nobody.
+    Compliance,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

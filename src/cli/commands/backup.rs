@@ -1,12 +1,12 @@
 //! `backup`
 
 use super::Run;
-use crate::backup::{self, BackupOutcome, SourceOutcome};
+use crate::backup::{self, BackupOutcome, PlaceFailure, SourceOutcome};
 use crate::cli::args::BackupArgs;
 use crate::cli::progress::Bar;
 use crate::cli::resolve::{self, Backup};
 use crate::cli::{json, render};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 pub async fn run(args: &BackupArgs, run: &mut Run<'_>) -> Result<u8> {
     let plan = resolve::backup(args, run.config, &mut run.notes)?;
@@ -39,6 +39,14 @@ fn show_plan(plan: &Backup, run: &Run<'_>) -> Result<u8> {
     Ok(plan.exit_code())
 }
 
+/// A place that has no backup of a source that others have.
+fn missed(source: &str, failure: &PlaceFailure) -> Error {
+    let PlaceFailure { place, error, hint, notes } = failure;
+    let what = format!("cannot back up {source} into {}: {error}", place.display());
+    let error = notes.iter().fold(Error::new(Kind::Place, what), |error, note| error.note(note));
+    hint.iter().fold(error, |error, hint| error.hint(hint))
+}
+
 fn show(outcome: &BackupOutcome, run: &Run<'_>) -> Result<()> {
     for name in &outcome.swept {
         run.terminal.note(&format!("removed {name}, left by a run that died"));
@@ -47,6 +55,7 @@ fn show(outcome: &BackupOutcome, run: &Run<'_>) -> Result<()> {
         match &source.result {
             Ok(done) => {
                 run.terminal.result(&render::backed_up(&source.label, done))?;
+                done.failed.iter().for_each(|failure| run.terminal.error(&missed(&source.source, failure)));
                 done.warnings.iter().for_each(|warning| run.terminal.warning(&format!("{}: {warning}", source.label)));
             }
             Err(error) => run.terminal.error(error),

@@ -9,7 +9,7 @@ use crate::verify;
 use crate::verify::outcome::Verdict;
 
 pub fn run(args: &VerifyArgs, run: &mut Run<'_>) -> Result<u8> {
-    let job = resolve::verify(args, run.config, &mut run.notes)?;
+    let job = resolve::verify(args, run.config)?;
     run.show_notes();
     let outcome = {
         let _bar = Bar::start(run.terminal, &run.context.progress);

@@ -1,10 +1,10 @@
 //! `backup`: which sources, into which place, how.
 
-use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, globals, machine, places, sources, values};
+use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, globals, machine, places, s3, sources, values};
 use crate::cli::args::{BackupArgs, What};
 use crate::cli::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::job::{BackupJob, Content, GlobalsSource, Limits, Place, PostgresSource, Source, SqliteSource};
+use crate::job::{BackupJob, Content, GlobalsSource, Limits, Place, PostgresSource, Retain, Source, SqliteSource};
 
 pub struct Backup {
     /// `None` if every source failed already.
@@ -46,10 +46,20 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         let what = format!("--output takes one source, and there are {}: {}", labels.len(), labels.join(", "));
         return Err(Error::new(Kind::Usage, what).hint("choose one by --name, --url or --file, or give --to"));
     }
+    let retention = Retention {
+        daily: values::days(config, "retention.daily", 7)?,
+        weekly: values::days(config, "retention.weekly", 28)?,
+        monthly: values::days(config, "retention.monthly", 180)?,
+    };
+    let retain = s3::lock(config)?.map(|lock| {
+        let Retention { daily, weekly, monthly } = retention;
+        Retain { lock, daily, weekly, monthly }
+    });
     let job = BackupJob {
         sources,
         place,
         copies,
+        retain,
         compress: values::compress(config)?,
         jobs: at_once(config, "jobs")?,
         limit_rate: values::rate(config, "limit_rate")?,
@@ -58,11 +68,6 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         state_dir: machine::state_dir(config)?,
         staging: config.get("staging").map(|setting| config.path(setting)),
         lock_timeout: values::duration(config, "lock_timeout", LOCK_TIMEOUT)?,
-    };
-    let retention = Retention {
-        daily: values::days(config, "retention.daily", 7)?,
-        weekly: values::days(config, "retention.weekly", 28)?,
-        monthly: values::days(config, "retention.monthly", 180)?,
     };
     let schedule = values::time_of_day(config, "schedule.at")?;
     Ok(Backup { job: (!job.sources.is_empty()).then_some(job), failures, retention, schedule })

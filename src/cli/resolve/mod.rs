@@ -13,14 +13,16 @@ mod globals;
 mod machine;
 mod places;
 mod restore;
+mod s3;
 mod server;
 mod sources;
 mod stored;
 mod values;
 
 pub use backup::{Backup, backup};
-pub use machine::{clock, host_name};
+pub use machine::{clock, host_name, scratch};
 pub use restore::{Hooks, Restore, restore};
+pub use s3::settings as s3_settings;
 pub use stored::{list, verify};
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);

@@ -52,6 +52,10 @@ pub fn rate(config: &Config, key: &str) -> Result<Option<NonZeroU64>> {
 }
 
 /// A number with `K`, `M` or `G`: 1024 of the next smaller each, as in `KiB`; without one it counts bytes.
+pub fn bytes(text: &str) -> Option<u64> {
+    parse_bytes(text)
+}
+
 fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderMap, Method, Request};
@@ -73,6 +74,11 @@ impl Body {
 
     pub(super) fn len(&self) -> u64 {
         self.bytes.len() as u64
+    }
+
+    /// As `x-amz-checksum-sha256` has it, which requests about locked objects must have.
+    pub(super) fn checksum(&self) -> String {
+        BASE64_STANDARD.encode(self.sha256)
     }
 }
 

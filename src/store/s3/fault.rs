@@ -97,7 +97,7 @@ type Cause = Arc<dyn StdError + Send + Sync>;
 
 /// One request that did not do what it should.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
+pub(in crate::store) struct Fault {
     pub(super) class: Class,
     /// `None` if there was no answer.
     pub(super) status: Option<u16>,
@@ -123,6 +123,10 @@ impl Fault {
             cause: None,
             attempts: 1,
         }
+    }
+
+    pub(in crate::store) fn is_denied(&self) -> bool {
+        self.class == Class::Denied
     }
 
     /// Of our own side.

@@ -10,6 +10,7 @@ mod copy;
 mod discard;
 mod fault;
 mod list;
+mod lock;
 mod login;
 mod place;
 mod plan;
@@ -19,15 +20,19 @@ mod upload;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::cancel::Cancel;
 use crate::checksum::hex;
 use crate::error::{Context as _, Error, Kind, Result};
 
-use super::{Bytes, Entry, Leftovers, Name, Space, Store, Upload, error};
+use super::{Bytes, Entry, Leftovers, Lock, Name, Space, Store, Upload, error, is_denied};
 
 pub use settings::{Encryption, Location, Login, MEMORY, PARTS_MAX, Patience, Settings};
 
-use fault::{Class, Fault};
+pub(super) use fault::Fault;
+
+use fault::Class;
 use place::Place;
 use read::{Objects, Read};
 use upload::BucketUpload;
@@ -130,10 +135,15 @@ impl Store for BucketStore {
         copy::link(&self.place, from, to)
     }
 
+    fn retain(&self, name: &Name, lock: Lock, until: Timestamp) -> Result<()> {
+        lock::retain(&self.place, name, lock, until)
+    }
+
     fn delete(&self, name: &Name) -> Result<()> {
         let (place, key) = (Arc::clone(&self.place), self.place.key(name.as_str()));
         let shown = self.place.shown(name.as_str());
-        self.wait(|| format!("cannot remove {shown}"), async move {
+        let doing = || format!("cannot remove {shown}");
+        let removed = self.wait(doing, async move {
             let version = match place.head(&key).await {
                 Ok(standing) => standing.version,
                 Err(fault) if fault.class == Class::NoKey => return Ok(()),
@@ -142,6 +152,10 @@ impl Store for BucketStore {
                 Err(fault) => return Err(fault),
             };
             place.client.send(&discard::removal(&key, version.as_deref())).await.map(drop)
+        });
+        removed.map_err(|error| match is_denied(&error) {
+            true => lock::explained(&self.place, name, error),
+            false => error,
         })
     }
 

@@ -88,7 +88,7 @@ impl Place {
     /// A small object in one request, under a name that must be free.
     pub(super) async fn put(&self, key: &str, body: Body, token: &str) -> Result<Option<String>, Fault> {
         let size = body.len();
-        let call = self.client.making(Call::new(Method::PUT, key).header(TOKEN, token).body(body));
+        let call = self.client.making(Call::new(Method::PUT, key).header(TOKEN, token).header("x-amz-checksum-sha256", body.checksum()).body(body));
         let conditional = call.clone().header("if-none-match", "*");
         match self.client.send(&conditional).await {
             Ok(answer) => Ok(version_of(&answer)),
