@@ -9,7 +9,7 @@ help: ## this text
 demo: ## back up, verify and restore a throwaway PostgreSQL and SQLite, from nothing
 	@scripts/demo.sh
 
-test: setup servers ## install what tests need, start PostgreSQL 13 to 18, run every test
+test: setup servers ## install what tests need, start PostgreSQL 13 to 18 and an S3 server, run every test
 	@scripts/test.sh
 
 lint: ## format, clippy and documentation, warnings are errors
@@ -38,8 +38,10 @@ fidelity: setup servers ## restored databases compared with their sources by sto
 setup: ## install what building and testing need
 	@scripts/setup.sh test
 
-servers: ## start the test servers, PostgreSQL 13 to 18
+servers: ## start the test servers: PostgreSQL 13 to 18, and S3
 	@scripts/servers.sh start
+	@scripts/s3.sh start
 
 clean-servers: ## stop the test servers, delete their data and binaries
+	@scripts/s3.sh remove
 	@scripts/servers.sh remove

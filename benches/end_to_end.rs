@@ -22,6 +22,8 @@ use miyabi_backup::job::{
 use miyabi_backup::pg::connect::Server;
 use miyabi_backup::pg::filter::Filter;
 use miyabi_backup::progress::Progress;
+use miyabi_backup::store::Places;
+use miyabi_backup::store::s3::Settings;
 use miyabi_backup::{backup, restore};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -96,7 +98,16 @@ fn cores() -> usize {
 
 fn context() -> Context {
     let clock = Clock::new(TimeZone::UTC, Timestamp::now);
-    Context { clock, cancel: Cancel::new(), progress: Progress::new(), host: "bench".to_owned() }
+    let cancel = Cancel::new();
+    let places = Places::new(Settings::usual(), &cancel);
+    Context {
+        clock,
+        cancel,
+        progress: Progress::new(),
+        host: "bench".to_owned(),
+        places,
+        scratch: std::env::temp_dir(),
+    }
 }
 
 fn backup_job(server: Server, archive: &Path, compress: Compress) -> BackupJob {
@@ -108,6 +119,7 @@ fn backup_job(server: Server, archive: &Path, compress: Compress) -> BackupJob {
         }))],
         place: Place::File { path: archive.to_owned(), force: true },
         copies: Vec::new(),
+        retain: None,
         compress,
         compress_pages: compress,
         jobs: cores(),

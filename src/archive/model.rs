@@ -1,5 +1,7 @@
 //! The values that an archive holds: streams, members, the table of contents.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use crate::checksum::RowDigest;
@@ -90,6 +92,13 @@ pub struct MemberEntry {
     pub crc32: u32,
     /// CRC-32 of the whole member as stored.
     pub stored_crc32: u32,
+}
+
+impl MemberEntry {
+    /// Where it lies in the archive.
+    pub fn span(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.stored)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

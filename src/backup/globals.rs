@@ -24,13 +24,14 @@ pub async fn back_up(source: &GlobalsSource, job: &BackupJob, context: &Context)
     let reading = cancel.guard(globals::read(&source.server, source.passwords)).await?;
     let script = script(&reading.globals, &reading.passwords, reading.codec)?;
 
-    let shelf = Shelf::find(job, ArchiveKind::Globals, &source.label, &started)?;
+    let mut shelf = Shelf::open(job, ArchiveKind::Globals, &source.label, &started, context).await?;
     let described = describe(source, &reading, job);
     let packing = Packing { compress: job.compress, threads: 1 };
     let statements =
         StreamSpec { kind: StreamKind::PreData, schema: String::new(), name: String::new(), columns: Vec::new() };
     let header = header(source, &reading, context)?;
-    let recorder = Recorder::start(shelf.begin()?, &header, vec![statements], packing, &cancel, &context.progress)?;
+    let upload = shelf.begin(None).await?;
+    let recorder = Recorder::start(upload, &header, vec![statements], packing, &cancel, &context.progress)?;
     let recorded = match record(&script, &reading, &recorder).await {
         Ok(trailer) => recorder.finish(trailer).await?,
         Err(error) => return Err(recorder.abandon(error).await),

@@ -41,13 +41,13 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
     };
     let capture = open(source.server.clone(), options, cancel.clone()).await?;
 
-    let shelf = Shelf::find(job, ArchiveKind::Postgres, &source.label, &started)?;
+    let mut shelf = Shelf::open(job, ArchiveKind::Postgres, &source.label, &started, context).await?;
     let header = header(capture.facts(), source, job, context)?;
     let described = describe(source, &capture, job);
     let packing = Packing { compress: job.compress, threads: job.threads };
     context.progress.stage(format!("postgres {}", source.label), estimate(capture.script(), job.content));
-    let recorder =
-        Recorder::start(shelf.begin()?, &header, streams(capture.script()), packing, &cancel, &context.progress)?;
+    let upload = shelf.begin(Some(estimate(capture.script(), job.content))).await?;
+    let recorder = Recorder::start(upload, &header, streams(capture.script()), packing, &cancel, &context.progress)?;
 
     let recorded = match record(capture, job, &recorder, &cancel).await {
         Ok(trailer) => recorder.finish(trailer).await?,

@@ -1,31 +1,28 @@
-//! From a staged archive to a backup: read back, name, `.meta`, tiers, copies — always in this order.
+//! From a staged archive to a backup: read back, name, `.meta`, tiers — always in this order, in every tree.
 //!
 //! A backup exists when its `.meta` exists. A tier that falls due gets a second name for the same bytes and a
 //! `.meta` of its own; the source is never read twice.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use jiff::{Timestamp, Zoned};
 
 use crate::archive::{Archive, Stream, StreamKind, Summary};
-use crate::checksum::HashingWriter;
-use crate::error::{Context as _, Error, Kind, Result};
-use crate::job::{BackupJob, Context, Place};
-use crate::listing::Listing;
+use crate::error::{Error, Kind, Result};
+use crate::job::{BackupJob, Context, Place, Retain};
 use crate::manifest::meta::{
     BackupType, Content, Details, FORMAT_VERSION, Format, Meta, Readback, Source, SqliteFacts, TableFacts,
 };
 use crate::manifest::moment::Moment;
-use crate::policy::naming::meta_name;
-use crate::policy::tiers::due;
-use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Tier};
-use crate::store::{Bytes, Existing, LocalStore, Name, Output, Published, Store, Upload, explain};
+use crate::pipeline::joined;
+use crate::policy::{ArchiveKind, ArchiveName, Compression, Label};
+use crate::store::{Bytes, Existing, Lanes, Output, Published, Tee, Upload};
 use crate::units::{StoredBytes, human_bytes};
 
 use super::TOOL_VERSION;
-use super::outcome::BackedUp;
+use super::outcome::{BackedUp, PlaceFailure};
 use super::recorder::Recorded;
+use super::trees::{Filing, Tree};
 
 /// What `.meta` says of the source, beyond what the archive itself knows.
 #[derive(Clone, Debug)]
@@ -47,66 +44,151 @@ pub struct Described {
 pub struct Shelf {
     spot: Spot,
     started: Zoned,
+    retain: Option<Retain>,
 }
 
 enum Spot {
-    Tree { store: LocalStore, listing: Listing, name: ArchiveName, copies: Vec<PathBuf> },
+    /// A tree that could not be opened is kept as its error; there is always one that could.
+    Trees {
+        name: ArchiveName,
+        trees: Vec<(PathBuf, Result<Tree>)>,
+        lanes: Option<Lanes>,
+    },
     File(Output),
 }
 
 impl Shelf {
-    pub fn find(job: &BackupJob, kind: ArchiveKind, label: &str, started: &Zoned) -> Result<Self> {
+    /// Looks into every tree of the job.
+    pub async fn open(
+        job: &BackupJob,
+        kind: ArchiveKind,
+        label: &str,
+        started: &Zoned,
+        context: &Context,
+    ) -> Result<Self> {
+        let (job, label, started, context) = (job.clone(), label.to_owned(), started.clone(), context.clone());
+        joined(tokio::task::spawn_blocking(move || Shelf::find(&job, kind, &label, &started, &context)).await)
+    }
+
+    fn find(job: &BackupJob, kind: ArchiveKind, label: &str, started: &Zoned, context: &Context) -> Result<Self> {
         let spot = match &job.place {
             Place::File { path, force } => {
                 let existing = if *force { Existing::Replace } else { Existing::Refuse };
                 Spot::File(Output::new(path, existing)?)
             }
             Place::Tree { root } => {
-                let store = LocalStore::new(root);
-                let listing = Listing::of(&store, started.time_zone())?;
-                let mut listings = vec![&listing];
-                let copies = job.copies.iter().map(|root| Listing::of(&LocalStore::new(root), started.time_zone()));
-                let copies: Vec<Listing> = copies.collect::<Result<_>>()?;
-                listings.extend(&copies);
-                let name = free_name(&listings, kind, label, started, job.compress.suffix())?;
-                Spot::Tree { store, listing, name, copies: job.copies.clone() }
+                let roots = std::iter::once(root).chain(&job.copies);
+                let trees = roots.map(|root| (root.clone(), Tree::open(root, started, context)));
+                let trees = one_at_least(trees.collect())?;
+                let open: Vec<&Tree> = trees.iter().filter_map(|(_, tree)| tree.as_ref().ok()).collect();
+                let name = free_name(&open, kind, label, started, job.compress.suffix())?;
+                Spot::Trees { name, trees, lanes: None }
             }
         };
-        Ok(Shelf { spot, started: started.clone() })
+        Ok(Shelf { spot, started: started.clone(), retain: job.retain })
     }
 
-    pub fn begin(&self) -> Result<Box<dyn Upload>> {
-        match &self.spot {
-            Spot::File(output) => output.begin(),
-            Spot::Tree { store, name, .. } => store.begin(&Name::new(name.path(Tier::Daily))?),
-        }
+    /// For an archive of about so many bytes.
+    pub async fn begin(&mut self, expected: Option<u64>) -> Result<Box<dyn Upload>> {
+        let (name, trees, lanes) = match &mut self.spot {
+            Spot::File(output) => return output.begin(),
+            Spot::Trees { name, trees, lanes } => (name.clone(), trees, lanes),
+        };
+        // Those that are not open have their errors already.
+        let open: Vec<Tree> = trees.iter().filter_map(|(_, tree)| tree.as_ref().ok().cloned()).collect();
+        let is_one = trees.len() == 1;
+        let begun = tokio::task::spawn_blocking(move || {
+            let mut begun: Vec<_> = open.iter().map(|tree| tree.begin(&name, expected)).collect();
+            match (is_one, begun.pop()) {
+                (true, Some(only)) => only.map(|upload| (upload, None)),
+                (_, last) => {
+                    begun.extend(last);
+                    let (tee, outcomes) = Tee::new(begun)?;
+                    Ok((Box::new(tee) as Box<dyn Upload>, Some(outcomes)))
+                }
+            }
+        });
+        let (upload, outcomes) = joined(begun.await)?;
+        *lanes = outcomes;
+        Ok(upload)
     }
 
-    /// Blocks on the disk; the archive gets its name, its `.meta`, and the tiers that are due.
+    /// Blocks on the place; the archive gets its name, its `.meta`, and the tiers that are due.
     pub fn publish(self, recorded: Recorded, described: Described, context: &Context) -> Result<BackedUp> {
         let Recorded { upload, summary, sha256, bytes } = recorded;
         let published = upload.publish(&mut |stored| read_back(stored, &summary))?;
         let finished = context.clock.now();
-        let meta = Facts { summary: &summary, sha256: &sha256, bytes, started: &self.started, finished, published }
-            .meta(described);
-        let (path, tiers, copies) = match self.spot {
+        let facts = Facts { summary: &summary, sha256: &sha256, bytes, started: &self.started, finished };
+        match self.spot {
             Spot::File(output) => {
+                let meta = facts.meta(described, published);
                 output.put_meta(&meta.with_type(BackupType::Manual).to_json())?;
-                (output.path().to_owned(), Vec::new(), Vec::new())
+                Ok(BackedUp::new(output.path().to_owned(), Vec::new(), &meta))
             }
-            Spot::Tree { store, listing, name, copies } => {
-                let tiers = publish_tiers(&store, &listing, &name, &meta, &self.started)?;
-                let copies = copy_to(&copies, &store, &name, &meta, &self.started)?;
-                (store.path_of(&Name::new(name.path(Tier::Daily))?), tiers, copies)
+            Spot::Trees { name, trees, lanes } => {
+                let filing = Filing { started: &self.started, retain: self.retain.as_ref() };
+                let outcomes = lanes.map_or_else(|| vec![Ok(published)], |lanes| lanes.take());
+                file_in_all(&name, trees, outcomes, &filing, &|published| facts.meta(described.clone(), published))
             }
-        };
-        Ok(BackedUp::new(path, tiers, copies, &meta))
+        }
     }
+}
+
+/// `outcomes` are those of the trees that could be opened.
+fn file_in_all(
+    name: &ArchiveName,
+    trees: Vec<(PathBuf, Result<Tree>)>,
+    outcomes: Vec<Result<Published>>,
+    filing: &Filing<'_>,
+    meta_of: &dyn Fn(Published) -> Meta,
+) -> Result<BackedUp> {
+    let mut outcomes = outcomes.into_iter();
+    let mut done: Option<BackedUp> = None;
+    let mut failed: Vec<(PathBuf, Error)> = Vec::new();
+    for (root, tree) in trees {
+        let filed = tree.and_then(|tree| {
+            let lost = || Err(Error::new(Kind::Bug, "a tree was forgotten"));
+            let published = outcomes.next().unwrap_or_else(lost)?;
+            let meta = meta_of(published);
+            tree.file(name, published, &meta, filing).map(|filed| (filed, meta))
+        });
+        match (filed, &mut done) {
+            (Ok((filed, _)), Some(done)) => {
+                done.copies.push(filed.path);
+                done.warnings.extend(filed.warnings);
+            }
+            (Ok((filed, meta)), None) => {
+                let mut first = BackedUp::new(filed.path, filed.tiers, &meta);
+                first.warnings.extend(filed.warnings);
+                done = Some(first);
+            }
+            (Err(error), _) => failed.push((root, error)),
+        }
+    }
+    match done {
+        Some(done) => Ok(BackedUp { failed: failed.into_iter().map(PlaceFailure::from).collect(), ..done }),
+        None => Err(all_failed(failed)),
+    }
+}
+
+fn one_at_least(trees: Vec<(PathBuf, Result<Tree>)>) -> Result<Vec<(PathBuf, Result<Tree>)>> {
+    if trees.iter().any(|(_, tree)| tree.is_ok()) {
+        return Ok(trees);
+    }
+    Err(all_failed(trees.into_iter().filter_map(|(root, tree)| Some((root, tree.err()?))).collect()))
+}
+
+/// The first error; the others are told with it.
+fn all_failed(failed: Vec<(PathBuf, Error)>) -> Error {
+    let mut failed = failed.into_iter();
+    let first =
+        failed.next().map_or_else(|| Error::new(Kind::Bug, "there is no place to write to"), |(_, error)| error);
+    failed.fold(first, |first, (root, error)| first.note(format!("{}: {}", root.display(), error.chain())))
 }
 
 /// The first name from `started` on that stands in no tier, not even as an orphan.
 fn free_name(
-    listings: &[&Listing],
+    trees: &[&Tree],
     kind: ArchiveKind,
     label: &str,
     started: &Zoned,
@@ -115,7 +197,7 @@ fn free_name(
     let encoded = Label::encode(label)
         .ok_or_else(|| Error::new(Kind::Usage, format!("`{label}` cannot be the name of a backup")))?;
     ArchiveName::new(kind, encoded, started, compression, false)
-        .first_free(|stem| listings.iter().any(|listing| listing.is_taken(stem)))
+        .first_free(|stem| trees.iter().any(|tree| tree.is_taken(stem)))
         .ok_or_else(|| Error::new(Kind::Place, format!("no free name for {label} is left today")))
 }
 
@@ -129,28 +211,6 @@ fn read_back(stored: &dyn Bytes, summary: &Summary) -> Result<()> {
     }
 }
 
-/// `.meta` of the daily one, then link and `.meta` of each further tier that is due.
-fn publish_tiers(
-    store: &LocalStore,
-    listing: &Listing,
-    name: &ArchiveName,
-    meta: &Meta,
-    now: &Zoned,
-) -> Result<Vec<Tier>> {
-    let due = match meta.is_regular() {
-        true => due(now, &listing.tiers_of(&meta.source(), meta.part())),
-        false => vec![Tier::Daily],
-    };
-    for &tier in &due {
-        let archive = name.path(tier);
-        if tier != Tier::Daily {
-            store.link(&Name::new(name.path(Tier::Daily))?, &Name::new(archive.as_str())?)?;
-        }
-        store.put_new(&Name::new(meta_name(&archive))?, &meta.with_type(backup_type(tier)).to_json())?;
-    }
-    Ok(due)
-}
-
 /// Everything that `.meta` says of an archive itself.
 struct Facts<'a> {
     summary: &'a Summary,
@@ -158,11 +218,10 @@ struct Facts<'a> {
     bytes: u64,
     started: &'a Zoned,
     finished: Timestamp,
-    published: Published,
 }
 
 impl Facts<'_> {
-    fn meta(&self, described: Described) -> Meta {
+    fn meta(&self, described: Described, published: Published) -> Meta {
         let (database, host, port, format) = match &described.source {
             Source::Sqlite { host, .. } => (described.label.clone(), host.clone(), String::new(), Format::Sqlite),
             Source::Postgres { server, port, database } => {
@@ -180,11 +239,11 @@ impl Facts<'_> {
             size_human: human_bytes(self.bytes),
             compression: described.compression.clone(),
             format,
-            details: Some(self.details(described)),
+            details: Some(self.details(described, published)),
         }
     }
 
-    fn details(&self, described: Described) -> Details {
+    fn details(&self, described: Described, published: Published) -> Details {
         let duration = self.finished.duration_since(self.started.timestamp());
         Details {
             format_version: FORMAT_VERSION,
@@ -197,11 +256,12 @@ impl Facts<'_> {
             server_version: described.server_version,
             duration_seconds: duration.as_secs_f64().max(0.0),
             snapshot_lsn: described.snapshot_lsn,
-            readback: if self.published.read_back { Readback::Checked } else { Readback::Denied },
+            readback: if published.read_back { Readback::Checked } else { Readback::Denied },
             content: described.content,
             part: described.part,
             without: described.without,
             encryption: None,
+            files: (published.further > 0).then(|| published.further.saturating_add(1)),
             sqlite: described.sqlite,
             warnings: described.warnings,
             tables: tables(self.summary),
@@ -223,49 +283,3 @@ fn table(stream: &Stream) -> TableFacts {
         digest: stream.digest,
     }
 }
-
-fn backup_type(tier: Tier) -> BackupType {
-    match tier {
-        Tier::Daily => BackupType::Daily,
-        Tier::Weekly => BackupType::Weekly,
-        Tier::Monthly => BackupType::Monthly,
-    }
-}
-
-/// The published archive into further trees, each with its own tiers and `.meta`. The bytes are compared by their
-/// digest before the copy gets its name.
-fn copy_to(roots: &[PathBuf], from: &LocalStore, name: &ArchiveName, meta: &Meta, now: &Zoned) -> Result<Vec<PathBuf>> {
-    let mut copies = Vec::new();
-    for root in roots {
-        let store = LocalStore::new(root);
-        let path = Name::new(name.path(Tier::Daily))?;
-        let upload = pour(from.open(&path)?.as_ref(), store.begin(&path)?, meta)?;
-        upload.publish(&mut |copy| Archive::open(copy).map(drop))?;
-        let listing = Listing::of(&store, now.time_zone())?;
-        publish_tiers(&store, &listing, name, meta, now)?;
-        copies.push(store.path_of(&path));
-    }
-    Ok(copies)
-}
-
-/// Copies stored bytes and compares their digest with the one that `.meta` has.
-fn pour(from: &dyn Bytes, upload: Box<dyn Upload>, meta: &Meta) -> Result<Box<dyn Upload>> {
-    let mut writer = HashingWriter::new(upload);
-    let mut piece = vec![0; PIECE_BYTES];
-    let mut at = 0;
-    while at < from.len() {
-        let take = usize::try_from(from.len() - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
-        let piece = piece.get_mut(..take).unwrap_or_default();
-        from.read_at(at, piece)
-            .context(Kind::Place, || "cannot read the archive that was just published".to_owned())?;
-        writer.write_all(piece).context(Kind::Place, || "cannot write the copy".to_owned()).map_err(explain)?;
-        at += take as u64;
-    }
-    let (upload, _, sha256) = writer.finish();
-    match meta.details.as_ref().is_some_and(|details| details.sha256 == sha256) {
-        true => Ok(upload),
-        false => Err(Error::new(Kind::Damaged, "the archive that was just published reads back differently")),
-    }
-}
-
-const PIECE_BYTES: usize = 1 << 20;

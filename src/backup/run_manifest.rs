@@ -1,11 +1,13 @@
 //! `manifest-*.json`: the SQLite files of one run, written after the last `.meta`.
 
-use crate::error::Result;
+use std::path::Path;
+
+use crate::error::{Error, Result};
 use crate::job::{BackupJob, Context, Place, SqliteSource};
 use crate::manifest::moment::Moment;
 use crate::manifest::run::{FileResult, RunFile, RunManifest};
 use crate::policy::{ArchiveKind, ManifestName, Tier, naming};
-use crate::store::{LocalStore, Name, Store};
+use crate::store::{Name, is_denied};
 
 use super::TOOL_VERSION;
 use super::sqlite::Done;
@@ -56,7 +58,7 @@ impl RunFiles {
     }
 
     /// Into every tier of the run; nothing if the run had no SQLite file, or writes into no tree.
-    pub fn publish(mut self, job: &BackupJob) -> Result<()> {
+    pub fn publish(mut self, job: &BackupJob, context: &Context) -> Result<()> {
         let Place::Tree { root } = &job.place else { return Ok(()) };
         if self.manifest.files.is_empty() {
             return Ok(());
@@ -64,16 +66,30 @@ impl RunFiles {
         if self.tiers.is_empty() {
             self.tiers.push(Tier::Daily);
         }
+        let mut failed: Option<Error> = None;
         for root in std::iter::once(root).chain(&job.copies) {
-            let store = LocalStore::new(root);
-            for &tier in &self.tiers {
-                let taken = store.list(&naming::folder(ArchiveKind::Sqlite, tier))?;
-                let name = self
-                    .name
-                    .first_free(|stem| taken.iter().any(|entry| entry.name.file_name() == format!("{stem}.json")));
-                let name = name.unwrap_or(self.name);
-                store.put_new(&Name::new(name.path(tier))?, &self.manifest.to_json())?;
+            if let Err(error) = self.put(root, context) {
+                failed = Some(match failed {
+                    None => error,
+                    Some(first) => first.note(error.chain()),
+                });
             }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn put(&self, root: &Path, context: &Context) -> Result<()> {
+        let store = context.places.open(root)?;
+        for &tier in &self.tiers {
+            let taken = match store.list(&naming::folder(ArchiveKind::Sqlite, tier)) {
+                // A name that stands is refused all the same.
+                Err(error) if is_denied(&error) => Vec::new(),
+                listed => listed?,
+            };
+            let name =
+                self.name.first_free(|stem| taken.iter().any(|entry| entry.name.file_name() == format!("{stem}.json")));
+            let name = name.unwrap_or(self.name);
+            store.put_new(&Name::new(name.path(tier))?, &self.manifest.to_json())?;
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::pipeline::{BLOCK_BYTES, FeedSender, joined};
 use crate::policy::naming::{copy_name, folder};
 use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Tier};
 use crate::sqlite::{self, Copied, Unchecked, copy};
+use crate::store::Places;
 
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
@@ -37,7 +38,7 @@ pub struct Done {
 pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) -> Result<Done> {
     let cancel = context.cancel.child();
     let started = context.clock.zoned();
-    let shelf = Shelf::find(job, ArchiveKind::Sqlite, &source.label, &started)?;
+    let mut shelf = Shelf::open(job, ArchiveKind::Sqlite, &source.label, &started, context).await?;
     let staged = Staged::name(source, job, &started)?;
     let copy = stage(source, &staged, context, &cancel).await?;
 
@@ -50,7 +51,8 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
         columns: Vec::new(),
     }];
     let header = header(source, &copy, context)?;
-    let recorder = Recorder::start(shelf.begin()?, &header, streams, packing, &cancel, &context.progress)?;
+    let upload = shelf.begin(Some(copy.bytes)).await?;
+    let recorder = Recorder::start(upload, &header, streams, packing, &cancel, &context.progress)?;
     let copied = match pack_and_check(&staged, copy, &recorder, &cancel).await {
         Ok(copied) => copied,
         Err(error) => return Err(recorder.abandon(error).await),
@@ -67,9 +69,12 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
 struct Staged(PathBuf);
 
 impl Staged {
-    /// Beside the destination unless `--staging` names a folder.
+    /// Beside the destination, which for a bucket is beside the source, unless `--staging` names a folder.
     fn name(source: &SqliteSource, job: &BackupJob, started: &Zoned) -> Result<Self> {
         let beside = match &job.place {
+            Place::Tree { root } if Places::bucket(root).is_some() => {
+                source.path.parent().unwrap_or(Path::new("")).to_owned()
+            }
             Place::Tree { root } => root.join(folder(ArchiveKind::Sqlite, Tier::Daily)),
             Place::File { path, .. } => path.parent().unwrap_or(Path::new("")).to_owned(),
         };

@@ -59,6 +59,8 @@ pub struct Common {
     /// Time zone of file names, weeks and months, such as Asia/Tokyo [default: the system's]
     #[arg(long, global = true, value_name = "ZONE")]
     pub zone: Option<String>,
+    #[command(flatten)]
+    pub s3: S3Args,
     /// One JSON object on standard output, also for errors
     #[arg(long, global = true)]
     pub json: bool,
@@ -68,6 +70,39 @@ pub struct Common {
     /// Log what is being done to standard error; -vv logs more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// How buckets are reached, and what objects are made like.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Buckets")]
+pub struct S3Args {
+    /// Where the store is, such as https://s3.example.org [default: Amazon's, by region]
+    #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
+    pub s3_endpoint: Option<String>,
+    /// Region of the buckets [default: as AWS tools find it, else us-east-1]
+    #[arg(long, global = true, value_name = "REGION", hide_short_help = true)]
+    pub s3_region: Option<String>,
+    /// true: ENDPOINT/BUCKET/KEY, false: BUCKET.ENDPOINT/KEY [default: true with an endpoint]
+    #[arg(long, global = true, value_name = "BOOL", hide_short_help = true)]
+    pub s3_path_style: Option<String>,
+    /// Certificates (PEM) that are trusted beside the system's
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub s3_ca: Option<String>,
+    /// Parts that one object may have; then the archive goes on in .001, .002, … [default: 10000]
+    #[arg(long, global = true, value_name = "N", hide_short_help = true)]
+    pub s3_max_parts: Option<String>,
+    /// Memory for the parts of an upload, such as 64M or 256M [default: 64M]
+    #[arg(long, global = true, value_name = "BYTES", hide_short_help = true)]
+    pub s3_memory: Option<String>,
+    /// Storage class of new objects, such as STANDARD_IA [default: the bucket's]
+    #[arg(long, global = true, value_name = "CLASS", hide_short_help = true)]
+    pub s3_storage_class: Option<String>,
+    /// Encryption by the store: AES256, aws:kms, or aws:kms:KEY [default: the bucket's]
+    #[arg(long, global = true, value_name = "HOW", hide_short_help = true)]
+    pub s3_sse: Option<String>,
+    /// Lock new objects for the days that their tier is kept: governance or compliance
+    #[arg(long, global = true, value_name = "MODE", hide_short_help = true)]
+    pub s3_retain: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -111,6 +146,8 @@ EXAMPLES
         miyabi-backup backup
     One database of a server, into another tree; the password comes from ~/.pgpass or PGPASSWORD:
         miyabi-backup backup postgres --url postgres://backup@db.internal:5432/shop --to /srv/backups
+    Into a folder and a bucket, read once and written at the same time:
+        miyabi-backup backup --to /srv/backups --to s3://vault/miyabi
     One SQLite file into exactly this file, with app.db.gz.meta beside it:
         miyabi-backup backup sqlite --file /var/lib/app/app.db --output app.db.gz
     Roles with their passwords, tablespaces and parameter privileges of a server, and nothing else:
@@ -132,7 +169,7 @@ pub struct BackupArgs {
     /// Only the configured source of this name; with one --url or --file: the name of its backups
     #[arg(long = "name", value_name = "NAME")]
     pub names: Vec<String>,
-    /// Root of the tree to write into; may be repeated [default: ./backups]
+    /// Tree to write into: a folder or s3://BUCKET/PREFIX; may be repeated: all in one pass [default: ./backups]
     #[arg(long = "to", value_name = "PLACE", conflicts_with = "output")]
     pub to: Vec<String>,
     /// Write exactly this file, and FILE.meta beside it; takes one database, or the globals of one server
@@ -204,6 +241,8 @@ EXAMPLES
         miyabi-backup restore --file 'before:2026-11-21 20:00' --name shop --database shop
     To another server, from a pipe:
         ssh vault cat shop.sql.gz | miyabi-backup restore --file - --url postgres://postgres@db2/shop --confirm
+    From a bucket, without a local copy:
+        miyabi-backup restore --file latest --from s3://vault/miyabi --name shop --database shop
     One table, into a database of its own:
         miyabi-backup restore --file shop.sql.gz --database shop_rescued --table public.orders
     The roles and tablespaces of a lost server into a new one, before its databases:
@@ -215,7 +254,7 @@ EXAMPLES
     A SQLite file, into the live file; the old content stays as app.db.before-restore-<time>:
         miyabi-backup restore --file latest --type sqlite --name app --database /var/lib/app/app.db")]
 pub struct RestoreArgs {
-    /// The archive: a file, - for standard input, latest, or before:TIME
+    /// The archive: a file, s3://BUCKET/KEY, - for standard input, latest, or before:TIME
     #[arg(long, value_name = "F")]
     pub file: String,
     /// What it holds [default: as the archive's header says]
@@ -230,7 +269,7 @@ pub struct RestoreArgs {
     /// With latest and before:TIME: whose backup
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// With latest and before:TIME: the tree to choose from [default: ./backups]
+    /// With latest and before:TIME: the tree to choose from, or s3://BUCKET/PREFIX [default: ./backups]
     #[arg(long, value_name = "PLACE")]
     pub from: Option<String>,
     /// Do not ask
@@ -305,7 +344,7 @@ EXAMPLES
     Some files and a folder, for a program:
         miyabi-backup verify shop.sql.gz /mnt/offsite/postgres/weekly --json")]
 pub struct VerifyArgs {
-    /// Archives and folders of archives [default: the configured tree]
+    /// Archives and folders of archives, also in buckets (s3://BUCKET/KEY) [default: the configured places]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// The tree to verify, in place of the configured one
@@ -325,6 +364,7 @@ pub struct VerifyArgs {
 EXAMPLES
     miyabi-backup list
     miyabi-backup list --name shop --from /mnt/offsite
+    miyabi-backup list --from s3://vault/miyabi
     miyabi-backup list --json | jq -r '.backups[].path'")]
 pub struct ListArgs {
     /// The tree [default: ./backups]

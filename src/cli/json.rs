@@ -105,6 +105,7 @@ fn backup_job(job: &BackupJob) -> Value {
         "sources": job.sources.iter().map(source).collect::<Vec<_>>(),
         "place": place,
         "copies": job.copies,
+        "retain": job.retain.map(|retain| format!("{:?}", retain.lock).to_lowercase()),
         "compress": job.compress.to_string(),
         "compress_pages": job.compress_pages.to_string(),
         "jobs": job.jobs,

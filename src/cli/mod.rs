@@ -36,6 +36,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::job::Context;
 use crate::progress::Progress;
+use crate::store::Places;
 
 /// Runs one command line. The only way in, and every way out.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
@@ -64,8 +65,14 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
     let cancel = Cancel::new();
     let done = runtime.block_on(async {
         signals::watch(&cancel, terminal)?;
-        let context =
-            Context { clock: resolve::clock(&config)?, cancel, progress: Progress::new(), host: resolve::host_name() };
+        let context = Context {
+            clock: resolve::clock(&config)?,
+            progress: Progress::new(),
+            host: resolve::host_name(),
+            places: Places::new(resolve::s3_settings(&config)?, &cancel),
+            scratch: resolve::scratch(&config),
+            cancel,
+        };
         let mut run = Run::new(&config, terminal, &context);
         let done = match &args.command {
             Command::Backup(args) => commands::backup::run(args, &mut run).await,

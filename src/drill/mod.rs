@@ -13,6 +13,8 @@ mod role;
 mod scratch;
 mod sqlite;
 
+use std::path::PathBuf;
+
 use crate::error::{Error, Kind, Result};
 use crate::job::{Context, DrillJob};
 use crate::listing::{Listed, at_path};
@@ -24,12 +26,12 @@ pub use outcome::{DrillOutcome, Drilled};
 /// Drills one archive after the other; each has a line in the state folder. An error is returned only if nothing
 /// could be begun, or the run is stopped.
 pub async fn run(job: &DrillJob, context: &Context) -> Result<DrillOutcome> {
-    let (store, listing) = at_path(&job.root, context.clock.zone())?;
+    let (store, listing) = at_path(&job.root, &context.places, context.clock.zone())?;
     let chosen = choose::choose(&listing, job)?;
     let mut outcome = DrillOutcome::default();
     for row in chosen {
         context.cancel.check()?;
-        let path = store.root().join(&row.path);
+        let path = PathBuf::from(store.shown(&row.path));
         let done = match row.kind {
             Some(ArchiveKind::Sqlite) => sqlite::drill(row, &path, job, context).await,
             _ => postgres::drill(row, &path, job, context).await,

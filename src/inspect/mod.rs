@@ -18,6 +18,7 @@ use crate::listing::{Listed, State, at_path};
 use crate::pg::properties::Properties;
 use crate::read_at::Sequential;
 use crate::sqlite::{self, Facts};
+use crate::store::Places;
 use crate::units::StoredBytes;
 use crate::verify::unpacked::Unpacked;
 use crate::verify::{foreign, script, stored};
@@ -39,20 +40,26 @@ pub struct Options {
 
 /// Blocks. `Kind::Nothing` if there is no such file, `Kind::Usage` if it is a folder.
 pub fn run(path: &Path, options: &Options, context: &Context) -> Result<Inspected> {
+    let is_folder = || {
+        Error::new(Kind::Usage, format!("{} is a folder, not a file", path.display()))
+            .hint("`list` shows what is in it")
+    };
     if path.is_dir() {
-        return Err(Error::new(Kind::Usage, format!("{} is a folder, not a file", path.display()))
-            .hint("`list` shows what is in it"));
+        return Err(is_folder());
     }
     let doing = |error: Error| error.while_doing(format!("cannot inspect {}", path.display()));
-    let (store, listing) = at_path(path, context.clock.zone()).map_err(doing)?;
+    let (store, listing) = at_path(path, &context.places, context.clock.zone()).map_err(doing)?;
+    if !listing.is_file {
+        return Err(is_folder());
+    }
     let row = listing.rows.into_iter().next().ok_or_else(|| Error::new(Kind::Nothing, "nothing to inspect"))?;
     let mut inspected = begin(path, &row);
     if let (State::Damaged, Some(note)) = (row.state, &row.note) {
         inspected.trouble(Kind::Damaged, note);
     }
-    let bytes = stored::open(&store, &row).map_err(doing)?;
+    let bytes = stored::open(store.as_ref(), &row).map_err(doing)?;
     let source = stored::Stoppable::new(bytes.as_ref(), &context.cancel);
-    let look = Look { path: store.root().join(&row.path), options, context };
+    let look = Look { path: PathBuf::from(store.shown(&row.path)), options, context };
     let looked = look.at(&source, &mut inspected);
     context.cancel.check()?;
     looked.map_err(doing)?;
@@ -100,6 +107,11 @@ impl Look<'_> {
         source.read_at(0, &mut first).context(Kind::Place, || "its first bytes cannot be read".to_owned())?;
         match sniff(&first) {
             Sniff::PlainSql => self.script(Sequential::new(source), into),
+            Sniff::PlainSqlite if Places::bucket(&self.path).is_some() => {
+                (into.what, into.foreign) = (What::Database, true);
+                into.trouble(Kind::Unsupported, "a plain SQLite file is looked at on a disk only");
+                Ok(())
+            }
             Sniff::PlainSqlite => {
                 (into.what, into.foreign) = (What::Database, true);
                 into.sqlite = Some(sqlite::inspect::run(&self.path, BUSY_LIMIT, &self.context.cancel)?);
@@ -188,7 +200,9 @@ impl Look<'_> {
         self.context.progress.stage("unpacking", 0);
         (into.what, into.foreign) = (What::Database, true);
         let needed = u64::from(foreign::inflated_size(source).unwrap_or(0));
-        let mut copy = Unpacked::begin(&self.path, self.options.staging.as_deref(), needed)?;
+        let is_far = Places::bucket(&self.path).is_some();
+        let staging = self.options.staging.as_deref().or(is_far.then_some(self.context.scratch.as_path()));
+        let mut copy = Unpacked::begin(&self.path, staging, needed)?;
         let looked = copy.fill(inflated, &self.context.cancel).and_then(|_| sqlite::inspect::staged(copy.path()));
         match looked {
             Ok(facts) => into.sqlite = Some(facts),

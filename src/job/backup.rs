@@ -8,15 +8,18 @@ use std::time::Duration;
 use crate::pg::connect::Server;
 use crate::pg::filter::Filter;
 use crate::pg::globals::PasswordPolicy;
-use crate::policy::Compression;
+use crate::policy::{Compression, Tier};
+use crate::store::Lock;
 
 #[derive(Clone, Debug)]
 pub struct BackupJob {
     /// Never empty; labels are unique within each kind.
     pub sources: Vec<Source>,
     pub place: Place,
-    /// Roots of further trees, each of which gets what was published in `place`. Empty unless `place` is a tree.
+    /// Roots of further trees, written in the same pass. Empty unless `place` is a tree.
     pub copies: Vec<PathBuf>,
+    /// How long objects of a bucket are locked; `None` leaves it to the bucket.
+    pub retain: Option<Retain>,
     pub compress: Compress,
     /// For SQLite.
     pub compress_pages: Compress,
@@ -95,7 +98,7 @@ pub struct Limits {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Place {
-    /// Our naming scheme below this folder.
+    /// Our naming scheme below this folder, or in `s3://bucket/prefix`.
     Tree { root: PathBuf },
     /// Exactly this file, with its `.meta` beside it; `force` replaces both.
     File { path: PathBuf, force: bool },
@@ -106,6 +109,26 @@ impl Place {
     pub fn describe(&self) -> String {
         match self {
             Place::Tree { root: path } | Place::File { path, .. } => path.display().to_string(),
+        }
+    }
+}
+
+/// Locks that end when the backup's tier may lose it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Retain {
+    pub lock: Lock,
+    /// Calendar days.
+    pub daily: u32,
+    pub weekly: u32,
+    pub monthly: u32,
+}
+
+impl Retain {
+    pub const fn days(&self, tier: Tier) -> u32 {
+        match tier {
+            Tier::Daily => self.daily,
+            Tier::Weekly => self.weekly,
+            Tier::Monthly => self.monthly,
         }
     }
 }

@@ -11,7 +11,8 @@ mod restore;
 mod stored;
 
 pub use backup::{
-    BackupJob, Compress, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Source, SqliteSource,
+    BackupJob, Compress, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Retain, Source,
+    SqliteSource,
 };
 pub use context::Context;
 pub use drill::{Check, DrillJob, Sampling};

@@ -43,6 +43,9 @@ pub struct Listing {
     pub manifests: Vec<String>,
     /// What is there and could not be looked at, so that nobody takes it for absent.
     pub skipped: Vec<Skipped>,
+    /// Of one file that was named, not of a folder.
+    #[serde(skip)]
+    pub is_file: bool,
     #[serde(skip)]
     taken: BTreeSet<String>,
 }

@@ -1,18 +1,23 @@
-//! A file or folder that the user named, as a store and what lies in it.
+//! A file, folder or place in a bucket that the user named, as a store and what lies in it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::policy::naming::{META_SUFFIX, whole_name};
-use crate::store::LocalStore;
+use crate::store::s3::Location;
+use crate::store::{Places, Store};
 
 use super::{Listing, gather};
 
 /// A folder is listed with everything below; a file is one row, whatever its name. A `.meta` stands for its
 /// archive. Links are followed here, because the user wrote them; below a folder they are not.
-pub fn at_path(path: &Path, zone: &TimeZone) -> Result<(LocalStore, Listing)> {
+pub fn at_path(path: &Path, places: &Places, zone: &TimeZone) -> Result<(Arc<dyn Store>, Listing)> {
+    if let Some(location) = Places::bucket(path) {
+        return in_bucket(location?, places, zone);
+    }
     let shown = path.display();
     let real = match path.canonicalize() {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
@@ -21,15 +26,39 @@ pub fn at_path(path: &Path, zone: &TimeZone) -> Result<(LocalStore, Listing)> {
         real => real.context(Kind::Place, || format!("cannot open {shown}"))?,
     };
     if real.is_dir() {
-        let store = LocalStore::new(&real);
-        let listing = Listing::of(&store, zone)?;
+        let store = places.open(&real)?;
+        let listing = Listing::of(store.as_ref(), zone)?;
         return Ok((store, listing));
     }
     let unusable = || Error::new(Kind::Refused, format!("{shown} is not a name that can be read"));
     let file = real.file_name().and_then(|file| file.to_str()).ok_or_else(unusable)?;
-    let store = LocalStore::new(real.parent().ok_or_else(unusable)?);
+    let store = places.open(real.parent().ok_or_else(unusable)?)?;
+    match one_file(store.as_ref(), file, zone)? {
+        Some(listing) => Ok((store, listing)),
+        None => Err(Error::new(Kind::Nothing, format!("{shown} has no archive beside it"))),
+    }
+}
+
+/// A bucket has no folders: what a file begins with is one. An object of exactly this name goes before.
+fn in_bucket(location: Location, places: &Places, zone: &TimeZone) -> Result<(Arc<dyn Store>, Listing)> {
+    if let Some((folder, file)) = location.split() {
+        let store = places.open_bucket(folder)?;
+        if let Some(listing) = one_file(store.as_ref(), file, zone)? {
+            return Ok((store, listing));
+        }
+    }
+    let shown = location.to_string();
+    let store = places.open_bucket(location)?;
+    let entries = store.list("")?;
+    if entries.is_empty() {
+        return Err(Error::new(Kind::Nothing, format!("{shown} does not exist: no object begins like this")));
+    }
+    let listing = gather::gather(store.as_ref(), entries, zone)?;
+    Ok((store, listing))
+}
+
+fn one_file(store: &dyn Store, file: &str, zone: &TimeZone) -> Result<Option<Listing>> {
     let archive = whole_name(file.strip_suffix(META_SUFFIX).unwrap_or(file));
-    let row = gather::single(&store, store.list_here(archive)?, archive, zone)?
-        .ok_or_else(|| Error::new(Kind::Nothing, format!("{shown} has no archive beside it")))?;
-    Ok((store, Listing { rows: vec![row], ..Listing::default() }))
+    let row = gather::single(store, store.list_here(archive)?, archive, zone)?;
+    Ok(row.map(|row| Listing { rows: vec![row], is_file: true, ..Listing::default() }))
 }

@@ -10,14 +10,20 @@ use flate2::write::GzEncoder;
 use super::select::{before, latest};
 use super::*;
 use crate::archive::testkit::Sample;
+use crate::cancel::Cancel;
 use crate::checksum::RowDigest;
 use crate::error::{Error, Kind};
 use crate::manifest::meta::Content;
 use crate::manifest::{BackupType, Details, Format, Meta, Readback, TableFacts, meta};
 use crate::policy::ArchiveKind;
 use crate::store::memory::MemoryStore;
-use crate::store::{LocalStore, Name};
+use crate::store::s3::Settings;
+use crate::store::{LocalStore, Name, Places};
 use crate::units::{RawBytes, StoredBytes};
+
+fn places() -> Places {
+    Places::new(Settings::usual(), &Cancel::new())
+}
 
 fn put(store: &dyn Store, path: &str, bytes: &[u8]) {
     store.put_new(&Name::new(path).unwrap(), bytes).unwrap();
@@ -50,6 +56,7 @@ fn meta_of(label: &str, timestamp: &str, kind: BackupType, size: usize) -> Meta 
             part: None,
             without: None,
             encryption: None,
+            files: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: Vec::new(),
@@ -268,7 +275,7 @@ fn a_path_may_be_a_folder_a_file_a_meta_or_a_link() {
     backup(&store, "sub/two.sql.gz", "web", "2025-11-27T03:00:00Z", b"1");
     put(&store, "one.more", b"not this");
     std::os::unix::fs::symlink("sub/two.sql.gz", folder.path().join("link")).unwrap();
-    let list = |path: &str| at_path(&folder.path().join(path), &TimeZone::UTC).map(|(_, listing)| listing);
+    let list = |path: &str| at_path(&folder.path().join(path), &places(), &TimeZone::UTC).map(|(_, listing)| listing);
 
     assert_eq!(states(&list("one").unwrap()), [("one", State::Complete)]);
     assert_eq!(states(&list("one.meta").unwrap()), [("one", State::Complete)]);

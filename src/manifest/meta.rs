@@ -69,6 +69,9 @@ pub struct Details {
     pub without: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// Files that the archive is in, if it is in several: `NAME`, `NAME.001` and on, read as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlite: Option<SqliteFacts>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -24,6 +24,8 @@ pub fn unpack_members<R: ReadAt>(
     runtime: &Handle,
     cancel: &Cancel,
 ) -> Result<()> {
+    let ranges: Vec<_> = members.iter().map(MemberEntry::span).collect();
+    archive.source().expect(&ranges);
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.clamp(1, members.len().max(1)))

@@ -266,6 +266,14 @@ pub fn tier_of(path: &str) -> Option<Tier> {
     folders.next()?.parse().ok()
 }
 
+/// An archive's own name for 0, and those of the files that it goes on in: `.001` for the first of them.
+pub fn further_name(archive: &str, number: u16) -> String {
+    match number {
+        0 => archive.to_owned(),
+        number => format!("{archive}.{number:03}"),
+    }
+}
+
 /// The name of the `.meta` that belongs to an archive; parts of one archive share one.
 pub fn meta_name(archive: &str) -> String {
     format!("{}{META_SUFFIX}", whole_name(archive))

@@ -10,20 +10,34 @@ mod manifests;
 pub mod outcome;
 mod remove;
 
+use std::path::Path;
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 use crate::job::{Context, PruneJob};
 use crate::listing::Listing;
 use crate::policy::naming;
 use crate::state::{RunLock, TreeKey, Verdicts};
-use crate::store::Store;
+use crate::store::{Places, Store};
 
 pub use outcome::{PruneOutcome, Pruned};
 
 /// A tree of backups, by whatever it is stored in.
 pub struct Tree {
-    pub store: Box<dyn Store>,
+    pub store: Arc<dyn Store>,
     /// Names the tree in the state folder.
     pub key: TreeKey,
+}
+
+impl Tree {
+    /// A folder that is there, or a prefix in a bucket.
+    pub fn open(root: &Path, places: &Places) -> Result<Self> {
+        let key = match Places::bucket(root) {
+            Some(location) => TreeKey::of_url(&location?.to_string()),
+            None => TreeKey::of_folder(root)?,
+        };
+        Ok(Tree { store: places.open(root)?, key })
+    }
 }
 
 /// Judges every backup of the tree and, unless this is a dry run, removes those that may go. Blocks.

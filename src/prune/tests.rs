@@ -10,8 +10,9 @@ use crate::manifest::{FileResult, Moment, RunFile, RunManifest};
 use crate::policy::Retention;
 use crate::progress::Progress;
 use crate::state::Verified;
-use crate::store::Name;
 use crate::store::memory::MemoryStore;
+use crate::store::s3::Settings;
+use crate::store::{Name, Places};
 use crate::units::{RawBytes, StoredBytes};
 
 const BYTES: &[u8] = b"an archive";
@@ -25,7 +26,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let store = MemoryStore::new();
-        let tree = Tree { store: Box::new(store.clone()), key: TreeKey::of_url("memory://tree") };
+        let tree = Tree { store: Arc::new(store.clone()), key: TreeKey::of_url("memory://tree") };
         Place { tree, store, state: tempfile::tempdir().unwrap() }
     }
 
@@ -63,6 +64,8 @@ impl Place {
             cancel: Cancel::new(),
             progress: Progress::new(),
             host: "here".to_owned(),
+            places: Places::new(Settings::usual(), &Cancel::new()),
+            scratch: std::env::temp_dir(),
         };
         run(&self.tree, job, &context).unwrap()
     }
@@ -97,6 +100,7 @@ fn meta(label: &str, at: &str) -> Meta {
             part: None,
             without: None,
             encryption: None,
+            files: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: Vec::new(),

@@ -15,7 +15,7 @@ use crate::listing::at_path;
 use crate::listing::select::{Wanted, select};
 use crate::policy::{ArchiveKind, ArchiveName};
 use crate::read_at::Sequential;
-use crate::store::{Bytes, LocalStore, Name, Store};
+use crate::store::{Bytes, Places};
 use crate::verify;
 
 /// Bytes that are only read from front to back.
@@ -67,7 +67,7 @@ impl Opened {
 /// Opens what the job names; blocks.
 pub fn open(job: &RestoreJob, context: &Context) -> Result<Found> {
     let found = match &job.archive {
-        ArchiveChoice::File(path) => open_file(path)?,
+        ArchiveChoice::File(path) => open_file(path, context)?,
         ArchiveChoice::Pipe => open_pipe()?,
         ArchiveChoice::Newest { root, label, before } => {
             let wanted = Wanted { kind: job.kind, name: label.as_deref(), before: *before };
@@ -84,9 +84,9 @@ pub fn open(job: &RestoreJob, context: &Context) -> Result<Found> {
     }
 }
 
-fn open_file(path: &Path) -> Result<Found> {
+fn open_file(path: &Path, context: &Context) -> Result<Found> {
     let shown = path.display().to_string();
-    let bytes = open_bytes(path)?;
+    let bytes = open_bytes(path, context)?;
     let size = Some(bytes.len());
     let mut first = vec![0; SNIFF_BYTES.min(usize::try_from(bytes.len()).unwrap_or(SNIFF_BYTES))];
     bytes.read_at(0, &mut first).context(Kind::Place, || format!("cannot read {shown}"))?;
@@ -103,17 +103,18 @@ fn open_file(path: &Path) -> Result<Found> {
     Ok(Found { opened, named: shown, size, passed_over: Vec::new(), label })
 }
 
-fn open_bytes(path: &Path) -> Result<Box<dyn Bytes>> {
+/// All files of an archive that goes on in further ones.
+fn open_bytes(path: &Path, context: &Context) -> Result<Box<dyn Bytes>> {
     let shown = path.display();
-    if !path.exists() {
+    if Places::bucket(path).is_none() && !path.exists() {
         return Err(Error::new(Kind::Nothing, format!("{shown} does not exist"))
             .hint("`miyabi-backup list` shows the backups that are there"));
     }
-    let real = path.canonicalize().context(Kind::Place, || format!("cannot open {shown}"))?;
-    let (Some(folder), Some(name)) = (real.parent(), real.file_name().and_then(|name| name.to_str())) else {
-        return Err(Error::new(Kind::Place, format!("{shown} is not a file that can be opened")));
-    };
-    LocalStore::new(folder).open(&Name::new(name)?)
+    let (store, listing) = at_path(path, &context.places, context.clock.zone())?;
+    match listing.rows.first().filter(|_| listing.is_file) {
+        Some(row) => verify::stored::open(store.as_ref(), row),
+        None => Err(Error::new(Kind::Place, format!("{shown} is not a file that can be opened"))),
+    }
 }
 
 /// Standard input is sniffed and then read on from its first byte.
@@ -171,12 +172,12 @@ fn open_foreign(seen: Sniff, input: Input, named: &str) -> Result<Opened> {
 }
 
 fn open_newest(root: &Path, wanted: &Wanted<'_>, context: &Context) -> Result<Found> {
-    let (store, listing) = at_path(root, context.clock.zone())?;
+    let (store, listing) = at_path(root, &context.places, context.clock.zone())?;
     let choice = select(&listing, wanted, &mut |row| {
         context.cancel.check()?;
-        verify::judge(&store, row, context)
+        verify::judge(store.as_ref(), row, context)
     })?;
     let passed_over = choice.passed_over.iter().map(|one| format!("{}: {}", one.path, one.why)).collect();
-    let path: PathBuf = store.path_of(&Name::new(choice.chosen.path.as_str())?);
-    Ok(Found { passed_over, ..open_file(&path)? })
+    let path = PathBuf::from(store.shown(&choice.chosen.path));
+    Ok(Found { passed_over, ..open_file(&path, context)? })
 }

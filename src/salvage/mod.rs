@@ -88,9 +88,9 @@ fn open(from: &Path, context: &Context) -> Result<(Listed, Box<dyn Bytes>)> {
     if from.is_dir() {
         return Err(Error::new(Kind::Usage, "it is a folder").hint("name one archive"));
     }
-    let (store, listing) = at_path(from, context.clock.zone())?;
+    let (store, listing) = at_path(from, &context.places, context.clock.zone())?;
     let row = listing.rows.into_iter().next().ok_or_else(|| Error::new(Kind::Nothing, "there is no such file"))?;
-    let bytes = stored::open(&store, &row)?;
+    let bytes = stored::open(store.as_ref(), &row)?;
     Ok((row, bytes))
 }
 
@@ -198,6 +198,7 @@ impl Origin<'_> {
             part: old.and_then(|old| old.part.clone()).or_else(|| self.fact(archive::PART)),
             without: old.and_then(|old| old.without.clone()).or_else(|| self.fact(archive::WITHOUT)),
             encryption: None,
+            files: None,
             sqlite: old.and_then(|old| old.sqlite.clone()),
             warnings: written.warnings.to_vec(),
             tables: rows.map(table).collect(),

@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::units::human_bytes;
 
 use super::Space;
+use super::s3::Fault;
 
 /// An error on this place; `doing` names file and place.
 pub(super) fn place(doing: String, cause: io::Error) -> Error {
@@ -89,6 +90,18 @@ pub fn explain(error: Error) -> Error {
         }
         _ => error,
     }
+}
+
+/// Whether the place let us know that this key or user may not do that.
+pub fn is_denied(error: &Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(layer) = next {
+        if layer.downcast_ref::<Fault>().is_some_and(Fault::is_denied) {
+            return true;
+        }
+        next = layer.source();
+    }
+    false
 }
 
 pub(super) fn compared(read: io::Result<()>, same: bool) -> Result<()> {

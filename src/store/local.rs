@@ -51,25 +51,6 @@ impl LocalStore {
         self.root.join(name.as_str())
     }
 
-    /// The files in the root itself whose names begin like this; folders are not entered.
-    pub fn list_here(&self, prefix: &str) -> Result<Vec<Entry>> {
-        let cannot = |cause| error::place(format!("cannot list {}", self.root.display()), cause);
-        let root = self.open_root().map_err(cannot)?;
-        let mut entries = Vec::new();
-        for leaf in root.names().map_err(cannot)? {
-            if leaf.to_str().is_some_and(|name| name.starts_with(prefix))
-                && let Some(found) = root.stat(&leaf).map_err(cannot)?
-            {
-                entries.push(entry(leaf.to_string_lossy().into_owned(), &leaf, &found));
-            }
-        }
-        Ok(entries)
-    }
-
-    fn shown(&self, name: &Name) -> String {
-        self.path_of(name).display().to_string()
-    }
-
     fn open_root(&self) -> io::Result<Folder> {
         Folder::open(&self.root, self.fuse.clone())
     }
@@ -96,7 +77,7 @@ impl LocalStore {
     }
 
     fn stage(&self, name: &Name) -> Result<StagedFile> {
-        let shown = self.shown(name);
+        let shown = self.shown(name.as_str());
         let folder = self
             .make_folder(name.folder())
             .map_err(|cause| error::place(format!("cannot make the folder of {shown}"), cause))?;
@@ -104,7 +85,7 @@ impl LocalStore {
     }
 
     fn open_bytes(&self, name: &Name) -> Result<FileBytes<File>> {
-        let shown = self.shown(name);
+        let shown = self.shown(name.as_str());
         let opened = self.open_folder(name.folder()).and_then(|folder| match folder {
             Some(folder) => folder.open_file(OsStr::new(name.file_name())),
             None => Err(io::ErrorKind::NotFound.into()),
@@ -158,8 +139,26 @@ impl Store for LocalStore {
         Ok(entries)
     }
 
+    fn list_here(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let cannot = |cause| error::place(format!("cannot list {}", self.root.display()), cause);
+        let root = self.open_root().map_err(cannot)?;
+        let mut entries = Vec::new();
+        for leaf in root.names().map_err(cannot)? {
+            if leaf.to_str().is_some_and(|name| name.starts_with(prefix))
+                && let Some(found) = root.stat(&leaf).map_err(cannot)?
+            {
+                entries.push(entry(leaf.to_string_lossy().into_owned(), &leaf, &found));
+            }
+        }
+        Ok(entries)
+    }
+
+    fn shown(&self, path: &str) -> String {
+        self.root.join(path).display().to_string()
+    }
+
     fn link(&self, from: &Name, to: &Name) -> Result<()> {
-        let (source, target) = (self.shown(from), self.shown(to));
+        let (source, target) = (self.shown(from.as_str()), self.shown(to.as_str()));
         let cannot = |cause| error::place(format!("cannot link {source} to {target}"), cause);
         let Some(from_folder) = self.open_folder(from.folder()).map_err(cannot)? else {
             return Err(Error::new(Kind::Nothing, format!("{source} does not exist")));
@@ -186,7 +185,7 @@ impl Store for LocalStore {
     }
 
     fn delete(&self, name: &Name) -> Result<()> {
-        let cannot = |cause| error::place(format!("cannot remove {}", self.shown(name)), cause);
+        let cannot = |cause| error::place(format!("cannot remove {}", self.shown(name.as_str())), cause);
         let Some(folder) = self.open_folder(name.folder()).map_err(cannot)? else { return Ok(()) };
         if folder.unlink(OsStr::new(name.file_name())).map_err(cannot)? {
             folder.sync().map_err(cannot)?;

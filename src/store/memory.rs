@@ -56,7 +56,7 @@ impl Upload for MemoryUpload {
             return Err(error::exists(self.name.as_str()));
         }
         content.files.insert(self.name.clone(), bytes);
-        Ok(Published { size, read_back: true })
+        Ok(Published::whole(size))
     }
 
     fn abort(self: Box<Self>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Places that hold files by name: a folder, later a bucket. A store does not know what an archive is.
+//! Places that hold files by name: a folder or a bucket. A store does not know what an archive is.
 //!
 //! The contract, which `contract.rs` holds every store to:
 //! * A name shows up whole or not at all: [`Upload::publish`] makes it visible after its bytes are safe and
@@ -11,14 +11,18 @@
 
 mod direct;
 mod error;
+mod leftovers;
 pub mod local;
 mod name;
 pub mod output;
+mod places;
+pub mod s3;
 mod staging;
 mod sys;
+mod tee;
 
-#[cfg(test)]
-mod contract;
+#[cfg(any(test, feature = "testkit"))]
+pub mod contract;
 #[cfg(any(test, feature = "testkit"))]
 pub mod fault;
 #[cfg(any(test, feature = "testkit"))]
@@ -28,15 +32,18 @@ use std::io;
 
 use jiff::Timestamp;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// A stored file.
 pub use crate::read_at::ReadAt as Bytes;
 
-pub use error::explain;
+pub use error::{explain, is_denied};
+pub use leftovers::Leftovers;
 pub use local::LocalStore;
 pub use name::Name;
 pub use output::{Existing, Output};
+pub use places::Places;
+pub use tee::{Lanes, Tee};
 
 pub trait Store: Send + Sync {
     /// The place as people write it: `/srv/backups`, `s3://bucket/prefix`.
@@ -45,14 +52,39 @@ pub trait Store: Send + Sync {
     /// Starts writing a new file. Refuses a name that stands or that a live run is writing.
     fn begin(&self, name: &Name) -> Result<Box<dyn Upload>>;
 
+    /// The same for a file of about so many bytes, which a place may want to know. The estimate may be wrong.
+    fn begin_sized(&self, name: &Name, expected: Option<u64>) -> Result<Box<dyn Upload>> {
+        let _ = expected;
+        self.begin(name)
+    }
+
     /// Opens a published file; `Kind::Nothing` if there is none.
     fn open(&self, name: &Name) -> Result<Box<dyn Bytes>>;
 
     /// Everything published in this folder and below, by name. `""` is the root; a folder that is not there is empty.
     fn list(&self, folder: &str) -> Result<Vec<Entry>>;
 
+    /// The files in the root itself whose names begin like this; folders are not entered.
+    fn list_here(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let mut entries = self.list("")?;
+        entries.retain(|entry| entry.name.folder().is_empty() && entry.name.as_str().starts_with(prefix));
+        Ok(entries)
+    }
+
+    /// Where a file of this path stands, as people write it.
+    fn shown(&self, path: &str) -> String {
+        format!("{}/{path}", self.describe())
+    }
+
     /// Publishes a second name for the same bytes, without sending them again where the place can.
     fn link(&self, from: &Name, to: &Name) -> Result<()>;
+
+    /// Forbids to remove or to change a file until then, also to whoever wrote it.
+    fn retain(&self, name: &Name, lock: Lock, until: Timestamp) -> Result<()> {
+        let _ = (lock, until);
+        let what = format!("cannot lock {}: only objects of a bucket can be locked", self.shown(name.as_str()));
+        Err(Error::new(Kind::Usage, what))
+    }
 
     /// Removes one name. One that is not there is already removed.
     fn delete(&self, name: &Name) -> Result<()>;
@@ -89,6 +121,15 @@ pub struct Published {
     pub size: u64,
     /// Whether the check ran: a place may let us write but not read.
     pub read_back: bool,
+    /// Files `NAME.001` and on that the bytes go on in, where one file has a limit: all of them are one stream.
+    pub further: u16,
+}
+
+impl Published {
+    /// In one file, read again.
+    pub const fn whole(size: u64) -> Self {
+        Published { size, read_back: true, further: 0 }
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -106,6 +147,15 @@ pub enum EntryKind {
     Link,
     /// A device, a pipe, a name that is not UTF-8, a folder that may not be read.
     Other,
+}
+
+/// Who may take a lock off again before its time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lock {
+    /// Keys with a special right.
+    Governance,
+    /// Nobody.
+    Compliance,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -195,7 +195,7 @@ impl Upload for StagedFile {
         // The file stands under its name, whole and durable. A staging name that stays is the next run's to
         // sweep: failing here would tell the caller that there is no backup.
         let _ = self.remove_staging();
-        Ok(Published { size: self.written, read_back: true })
+        Ok(Published::whole(self.written))
     }
 
     fn abort(mut self: Box<Self>) -> Result<()> {

@@ -1,6 +1,6 @@
 //! One file: what it is, whether it is whole, and whether it is what its `.meta` says.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::archive::{self, Archive, ReadAt, SNIFF_BYTES, Sniff, SourceKind, StreamKind, sniff};
 use crate::error::{Context as _, Error, Kind, Result};
@@ -9,7 +9,7 @@ use crate::listing::{Listed, State};
 use crate::manifest::{Format, Meta, meta::META_BYTES_MAX};
 use crate::policy::naming::meta_name;
 use crate::read_at::Sequential;
-use crate::store::{LocalStore, Name, Store};
+use crate::store::{Name, Places, Store};
 use crate::units::{RawBytes, StoredBytes};
 
 use super::against_meta::{Stored, compare};
@@ -30,14 +30,16 @@ pub enum Origin {
 
 /// Everything about one row of a listing. An error is returned only if the run is stopped.
 pub fn check(
-    store: &LocalStore,
+    store: &dyn Store,
     row: &Listed,
     origin: Origin,
     staging: Option<&Path>,
     context: &Context,
 ) -> Result<FileReport> {
     context.cancel.check()?;
-    let path = store.root().join(&row.path);
+    let path = PathBuf::from(store.shown(&row.path));
+    let is_far = Places::bucket(&path).is_some();
+    let staging = staging.or(is_far.then_some(context.scratch.as_path()));
     let mut seen = Seen::default();
     look(store, row, origin, Site { path: &path, staging, cancel: &context.cancel }, context, &mut seen)?;
     Ok(FileReport {
@@ -53,7 +55,7 @@ pub fn check(
 }
 
 fn look(
-    store: &LocalStore,
+    store: &dyn Store,
     row: &Listed,
     origin: Origin,
     site: Site<'_>,
@@ -95,7 +97,7 @@ fn look(
 }
 
 /// What the listing has found already. False if there is nothing more to read.
-fn state_allows_a_look(store: &LocalStore, row: &Listed, origin: Origin, seen: &mut Seen) -> bool {
+fn state_allows_a_look(store: &dyn Store, row: &Listed, origin: Origin, seen: &mut Seen) -> bool {
     match (row.state, origin) {
         (State::NoMeta, Origin::Folder) => {
             seen.unfinished("not published: it has no .meta, so its run did not finish; it is no backup");
@@ -121,7 +123,7 @@ fn state_allows_a_look(store: &LocalStore, row: &Listed, origin: Origin, seen: &
 }
 
 /// The listing keeps only what was wrong with it, not of which kind that was.
-fn read_meta(store: &LocalStore, row: &Listed) -> Result<Option<Meta>> {
+fn read_meta(store: &dyn Store, row: &Listed) -> Result<Option<Meta>> {
     let name = Name::new(meta_name(&row.path))?;
     let reading = || format!("cannot read {name}");
     let bytes = match store.open(&name) {
@@ -146,6 +148,10 @@ fn contents(watched: &Watched<'_>, site: Site<'_>, seen: &mut Seen) -> Result<()
     match sniff(&first) {
         kind @ (Sniff::Ours | Sniff::ForeignGzip | Sniff::Zstd | Sniff::Unknown) => archive(watched, kind, site, seen),
         Sniff::PlainSql => foreign::script(Sequential::new(watched), false, site.cancel, seen),
+        Sniff::PlainSqlite if Places::bucket(site.path).is_some() => {
+            seen.not_ours("a plain SQLite file is checked on a disk only");
+            Ok(())
+        }
         Sniff::PlainSqlite => foreign::plain_database(site.path, watched.len(), site.cancel, seen),
         Sniff::Age => seen.failed(foreign::closed(Sniff::Age)),
     }

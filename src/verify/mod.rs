@@ -14,7 +14,7 @@ mod file;
 mod seen;
 mod sqlite;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -23,7 +23,7 @@ use crate::error::{Error, Kind, Result, first_cause};
 use crate::job::{Context, VerifyJob};
 use crate::listing::{Listed, Listing, Skipped, at_path};
 use crate::manifest::{RunManifest, meta::META_BYTES_MAX};
-use crate::store::{LocalStore, Name, Store};
+use crate::store::{Name, Store};
 use crate::units::{RawBytes, StoredBytes};
 
 use file::Origin;
@@ -46,7 +46,7 @@ pub fn run(job: &VerifyJob, context: &Context) -> Result<VerifyOutcome> {
 }
 
 /// Whether this backup is sound, checked in full; the error says why it is not. What `latest` asks.
-pub fn judge(store: &LocalStore, row: &Listed, context: &Context) -> Result<()> {
+pub fn judge(store: &dyn Store, row: &Listed, context: &Context) -> Result<()> {
     context.progress.stage(format!("verifying {}", row.path), row.size);
     let report = file::check(store, row, Origin::Folder, None, context)?;
     let Some(kind) = report.verdict.kind() else { return Ok(()) };
@@ -60,7 +60,7 @@ pub fn judge(store: &LocalStore, row: &Listed, context: &Context) -> Result<()> 
 }
 
 struct File {
-    store: Arc<LocalStore>,
+    store: Arc<dyn Store>,
     row: Listed,
     origin: Origin,
 }
@@ -75,7 +75,7 @@ struct Found {
 
 impl Found {
     fn gather(&mut self, path: &Path, context: &Context) {
-        let (store, listing) = match at_path(path, context.clock.zone()) {
+        let (store, listing) = match at_path(path, &context.places, context.clock.zone()) {
             Ok(found) => found,
             Err(error) if error.kind() == Kind::Nothing => {
                 self.nothing.push(Nothing { path: path.to_owned(), why: error.chain() });
@@ -86,22 +86,21 @@ impl Found {
                 return;
             }
         };
-        let origin = if path.is_dir() { Origin::Folder } else { Origin::Named };
+        let origin = if listing.is_file { Origin::Named } else { Origin::Folder };
         let Listing { rows, manifests, skipped, .. } = listing;
         if rows.is_empty() && skipped.is_empty() {
             self.nothing.push(Nothing { path: path.to_owned(), why: "no backup lies in it or below".to_owned() });
         }
         for Skipped { path, why } in skipped {
-            let path = store.root().join(path);
+            let path = PathBuf::from(store.shown(&path));
             self.reports.push(bad(&path, Verdict::Unreadable, Finding::note(why)));
         }
         for manifest in manifests {
-            if let Err(error) = read_manifest(&store, &manifest) {
-                let path = store.root().join(manifest);
+            if let Err(error) = read_manifest(store.as_ref(), &manifest) {
+                let path = PathBuf::from(store.shown(&manifest));
                 self.reports.push(bad(&path, Verdict::Damaged, Finding::damage(error.chain())));
             }
         }
-        let store = Arc::new(store);
         self.files.extend(rows.into_iter().map(|row| File { store: Arc::clone(&store), row, origin }));
     }
 }
@@ -121,7 +120,7 @@ fn bad(path: &Path, verdict: Verdict, finding: Finding) -> FileReport {
 }
 
 /// No restore needs a run manifest; one that cannot be read shows all the same that the place loses bytes.
-fn read_manifest(store: &LocalStore, path: &str) -> Result<()> {
+fn read_manifest(store: &dyn Store, path: &str) -> Result<()> {
     let bytes = store.open(&Name::new(path)?)?;
     let len = usize::try_from(bytes.len()).unwrap_or(usize::MAX).min(META_BYTES_MAX + 1);
     let mut json = vec![0; len];
@@ -139,7 +138,7 @@ fn check_all(files: &[File], job: &VerifyJob, context: &Context) -> Result<Vec<F
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(File { store, row, origin }) = files.get(at) else { return Ok(done) };
-            done.push((at, file::check(store, row, *origin, job.staging.as_deref(), context)?));
+            done.push((at, file::check(store.as_ref(), row, *origin, job.staging.as_deref(), context)?));
         }
     };
     let mut reports = thread::scope(|scope| {

@@ -1,6 +1,7 @@
 //! Stored bytes on their way to the checks: opened by name, hashed once while they are read, stoppable.
 
 use std::io;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
@@ -11,12 +12,12 @@ use crate::error::Result;
 use crate::listing::Listed;
 use crate::progress::Progress;
 use crate::read_at::ReadAt;
-use crate::store::{Bytes, LocalStore, Name, Store};
+use crate::store::{Bytes, Name, Store};
 
 const PIECE_BYTES: u64 = 1 << 20;
 
 /// Opens the archive of a row, all of its parts as one.
-pub fn open(store: &LocalStore, row: &Listed) -> Result<Box<dyn Bytes>> {
+pub fn open(store: &dyn Store, row: &Listed) -> Result<Box<dyn Bytes>> {
     let mut files = Vec::new();
     for file in row.files() {
         files.push(store.open(&Name::new(file)?)?);
@@ -49,6 +50,22 @@ impl ReadAt for Joined {
         }
         if rest.is_empty() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
+
+    fn expect(&self, ranges: &[Range<u64>]) {
+        let mut base = 0;
+        for part in &self.0 {
+            let end = base + part.len();
+            let inside = ranges.iter().map(|range| range.start.max(base)..range.end.min(end));
+            let here: Vec<_> = inside
+                .filter(|range| range.start < range.end)
+                .map(|range| range.start - base..range.end - base)
+                .collect();
+            if !here.is_empty() {
+                part.expect(&here);
+            }
+            base = end;
+        }
+    }
 }
 
 /// Bytes that can be read until the run is asked to stop.
@@ -73,6 +90,10 @@ impl ReadAt for Stoppable<'_> {
             return Err(io::Error::other("stopped"));
         }
         self.bytes.read_at(offset, buf)
+    }
+
+    fn expect(&self, ranges: &[Range<u64>]) {
+        self.bytes.expect(ranges);
     }
 }
 
@@ -123,6 +144,10 @@ impl ReadAt for Watched<'_> {
         let fresh = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).take(offset, buf);
         self.progress.add_raw(fresh, 0);
         Ok(())
+    }
+
+    fn expect(&self, ranges: &[Range<u64>]) {
+        self.bytes.expect(ranges);
     }
 }
 

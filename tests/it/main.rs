@@ -22,6 +22,7 @@ mod pg_leaf;
 mod pg_locks;
 mod pg_queries;
 mod pg_ranges;
+mod s3;
 mod salvage;
 mod scale;
 mod servers;

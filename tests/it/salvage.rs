@@ -146,7 +146,7 @@ fn a_salvaged_part_is_never_the_latest_backup() {
     bytes[good.len() / 2] ^= 1;
     let damaged = Damaged::new(&bytes, Some(&meta_of(&good)));
     damaged.salvage();
-    let (_, listing) = listing::at_path(&damaged.to, context().clock.zone()).unwrap();
+    let (_, listing) = listing::at_path(&damaged.to, &context().places, context().clock.zone()).unwrap();
     let error = select::select(&listing, &select::Wanted::default(), &mut |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), Kind::Nothing);
 }

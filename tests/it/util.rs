@@ -8,19 +8,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Every major that we support; `make test` starts one server of each.
 pub const MAJORS: [u32; 6] = [13, 14, 15, 16, 17, 18];
 
-/// One line that `scripts/servers.sh start` left about the test server of this major.
-fn fact(major: u32, name: &str) -> String {
+/// One line that a script left about the test server `server`.
+pub fn fact_of(server: &str, name: &str, started_by: &str) -> String {
     let folder = std::env::var_os("MIYABI_TEST_SERVERS")
         .filter(|folder| !folder.is_empty())
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".servers"), PathBuf::from);
-    let file = folder.join(major.to_string()).join(name);
+    let file = folder.join(server).join(name);
     match std::fs::read_to_string(&file) {
         Ok(text) => text.trim().to_owned(),
         Err(cause) => panic!(
-            "no PostgreSQL {major} to test with ({}: {cause}); run `make test`, or `scripts/servers.sh start` once",
+            "no server {server} to test with ({}: {cause}); run `make test`, or `{started_by}` once",
             file.display()
         ),
     }
+}
+
+fn fact(major: u32, name: &str) -> String {
+    fact_of(&major.to_string(), name, "scripts/servers.sh start")
 }
 
 /// `postgres://postgres@127.0.0.1:PORT` of the test server of this major, without a database.

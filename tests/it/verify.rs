@@ -18,6 +18,8 @@ use miyabi_backup::job::{Context, VerifyJob};
 use miyabi_backup::listing;
 use miyabi_backup::manifest::{BackupType, Details, Format, Meta, Readback, Source, TableFacts, meta};
 use miyabi_backup::progress::Progress;
+use miyabi_backup::store::Places;
+use miyabi_backup::store::s3::Settings;
 use miyabi_backup::units::StoredBytes;
 use miyabi_backup::verify;
 use miyabi_backup::verify::outcome::{FileReport, Severity, Verdict, VerifyOutcome};
@@ -28,6 +30,8 @@ pub fn context() -> Context {
         cancel: Cancel::new(),
         progress: Progress::new(),
         host: "web1".to_owned(),
+        places: Places::new(Settings::usual(), &Cancel::new()),
+        scratch: std::env::temp_dir(),
     }
 }
 
@@ -90,6 +94,7 @@ pub fn meta_of(archive: &[u8]) -> Meta {
             part: None,
             without: None,
             encryption: None,
+            files: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: tables.collect(),
@@ -506,8 +511,8 @@ fn the_newest_sound_backup_is_judged_in_full() {
     bad[good.len() / 2] ^= 1;
     tree.backup(&POSTGRES.replace("29-03", "29-05"), &bad, &meta_of(&good));
     tree.backup(&POSTGRES.replace("29-03", "29-04"), &good, &Meta { port: "1".to_owned(), ..meta_of(&good) });
-    let (store, listing) = listing::at_path(tree.path(), context().clock.zone()).unwrap();
-    let judged: Vec<_> = listing.rows.iter().map(|row| verify::judge(&store, row, &context())).collect();
+    let (store, listing) = listing::at_path(tree.path(), &context().places, context().clock.zone()).unwrap();
+    let judged: Vec<_> = listing.rows.iter().map(|row| verify::judge(store.as_ref(), row, &context())).collect();
     let damage = judged.iter().filter_map(|judged| judged.as_ref().err()).collect::<Vec<_>>();
     assert_eq!((judged.len(), damage.len(), damage[0].kind()), (2, 1, Kind::Damaged));
     assert!(damage[0].to_string().ends_with("more findings"), "{damage:?}");

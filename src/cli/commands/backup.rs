@@ -1,13 +1,13 @@
 //! `backup`
 
 use super::{Run, prune};
-use crate::backup::{self, BackupOutcome, SourceOutcome};
+use crate::backup::{self, BackupOutcome, PlaceFailure, SourceOutcome};
 use crate::cli::args::BackupArgs;
 use crate::cli::json::Rotated;
 use crate::cli::progress::Bar;
 use crate::cli::resolve::{self, Backup};
 use crate::cli::{json, record, render};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 pub async fn run(args: &BackupArgs, run: &mut Run<'_>) -> Result<u8> {
     if !args.dry_run {
@@ -76,6 +76,14 @@ fn show_plan(plan: &Backup, run: &Run<'_>) -> Result<u8> {
     Ok(plan.exit_code())
 }
 
+/// A place that has no backup of a source that others have.
+fn missed(source: &str, failure: &PlaceFailure) -> Error {
+    let PlaceFailure { place, error, hint, notes } = failure;
+    let what = format!("cannot back up {source} into {}: {error}", place.display());
+    let error = notes.iter().fold(Error::new(Kind::Place, what), |error, note| error.note(note));
+    hint.iter().fold(error, |error, hint| error.hint(hint))
+}
+
 fn show(outcome: &BackupOutcome, run: &Run<'_>) -> Result<()> {
     for name in &outcome.swept {
         run.terminal.note(&format!("removed {name}, left by a run that died"));
@@ -84,6 +92,7 @@ fn show(outcome: &BackupOutcome, run: &Run<'_>) -> Result<()> {
         match &source.result {
             Ok(done) => {
                 run.terminal.result(&render::backed_up(&source.label, done))?;
+                done.failed.iter().for_each(|failure| run.terminal.error(&missed(&source.source, failure)));
                 done.warnings.iter().for_each(|warning| run.terminal.warning(&format!("{}: {warning}", source.label)));
             }
             Err(error) => run.terminal.error(error),

@@ -9,9 +9,9 @@ use crate::error::{Error, Kind, Result};
 use crate::listing::{self, Listed};
 
 pub fn run(args: &ListArgs, run: &mut Run<'_>) -> Result<u8> {
-    let job = resolve::list(args, run.config, &mut run.notes)?;
+    let job = resolve::list(args, run.config)?;
     run.show_notes();
-    let (_, listing) = listing::at_path(&job.root, run.context.clock.zone())?;
+    let (_, listing) = listing::at_path(&job.root, &run.context.places, run.context.clock.zone())?;
     let wanted = |row: &&Listed| {
         job.label.as_ref().is_none_or(|label| *label == row.label) && job.kind.is_none_or(|kind| row.kind == Some(kind))
     };

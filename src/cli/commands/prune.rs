@@ -12,8 +12,7 @@ use crate::cli::{json, record, render};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Context, PruneJob, Source};
 use crate::prune::{self, PruneOutcome, Tree, kept};
-use crate::state::TreeKey;
-use crate::store::LocalStore;
+use crate::store::Places;
 
 pub async fn run(args: &PruneArgs, run: &mut Run<'_>) -> Result<u8> {
     if !args.dry_run {
@@ -23,7 +22,7 @@ pub async fn run(args: &PruneArgs, run: &mut Run<'_>) -> Result<u8> {
     run.show_notes();
     match plan {
         Prune::Backups { root, job } => {
-            if !root.is_dir() {
+            if Places::bucket(&root).is_none() && !root.is_dir() {
                 return Err(Error::new(Kind::Nothing, format!("there is no tree of backups in {}", root.display())));
             }
             let outcome = in_tree(&root, &job, run.context).await?;
@@ -41,9 +40,8 @@ pub async fn run(args: &PruneArgs, run: &mut Run<'_>) -> Result<u8> {
 
 /// Rotates one tree. Deleting blocks, so it has a thread of its own.
 pub async fn in_tree(root: &Path, job: &PruneJob, context: &Context) -> Result<PruneOutcome> {
-    let tree = Tree { store: Box::new(LocalStore::new(root)), key: TreeKey::of_folder(root)? };
-    let (job, context) = (job.clone(), context.clone());
-    tokio::task::spawn_blocking(move || prune::run(&tree, &job, &context))
+    let (root, job, context) = (root.to_owned(), job.clone(), context.clone());
+    tokio::task::spawn_blocking(move || prune::run(&Tree::open(&root, &context.places)?, &job, &context))
         .await
         .map_err(|cause| Error::new(Kind::Bug, "rotation did not end").because(cause))?
 }

@@ -11,8 +11,6 @@ use crate::job::{Context, Source};
 use crate::ops::status::{self, Status, StatusJob};
 use crate::prune::Tree;
 use crate::prune::kept::{self, KeptCopy};
-use crate::state::TreeKey;
-use crate::store::LocalStore;
 
 /// A server that is down must not hold up the word that it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,9 +31,8 @@ pub async fn run(args: &StatusArgs, run: &mut Run<'_>) -> Result<u8> {
 }
 
 pub async fn of_tree(root: &Path, job: &StatusJob, context: &Context) -> Result<Status> {
-    let tree = Tree { store: Box::new(LocalStore::new(root)), key: TreeKey::of_folder(root)? };
-    let (job, context) = (job.clone(), context.clone());
-    tokio::task::spawn_blocking(move || status::run(&tree, &job, &context))
+    let (root, job, context) = (root.to_owned(), job.clone(), context.clone());
+    tokio::task::spawn_blocking(move || status::run(&Tree::open(&root, &context.places)?, &job, &context))
         .await
         .map_err(|cause| Error::new(Kind::Bug, "status did not end").because(cause))?
 }

@@ -25,7 +25,7 @@ fn remember(outcome: &VerifyOutcome, run: &Run<'_>) -> Result<()> {
 
 pub fn run(args: &VerifyArgs, run: &mut Run<'_>) -> Result<u8> {
     run.record("verify");
-    let job = resolve::verify(args, run.config, &mut run.notes)?;
+    let job = resolve::verify(args, run.config)?;
     run.show_notes();
     let outcome = {
         let _bar = Bar::start(run.terminal, &run.context.progress);

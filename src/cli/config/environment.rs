@@ -73,8 +73,9 @@ impl Variables {
 
     /// Says so when others may read a file that holds a password.
     pub fn exposed_secret(&self, path: &Path) -> Option<String> {
-        let secret =
-            ["DATABASE_PASSWORD", "PGPASSWORD", "DATABASE_URL"].iter().find(|name| self.get(name).is_some())?;
+        let secret = ["DATABASE_PASSWORD", "PGPASSWORD", "DATABASE_URL", "AWS_SECRET_ACCESS_KEY"]
+            .iter()
+            .find(|name| self.get(name).is_some())?;
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
         let shown = path.display();
         (mode & 0o004 != 0)
@@ -93,7 +94,8 @@ fn concerns_us(name: &str) -> bool {
     name.starts_with("DATABASE_")
         || name.starts_with("PG")
         || name.starts_with(keys::PREFIX)
-        || matches!(name, "SQLITE_DATABASES" | "AWS_S3_BACKUP_BUCKET" | "HOME")
+        || name.starts_with("AWS_")
+        || matches!(name, "SQLITE_DATABASES" | "HOME")
 }
 
 #[cfg(test)]

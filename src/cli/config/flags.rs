@@ -8,6 +8,18 @@ use crate::cli::args::{Args, Command};
 pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
     let mut typed: Vec<(&'static str, &'static str, &Option<String>)> =
         vec![("zone", "--zone", &args.common.zone), ("state_dir", "--state-dir", &args.common.state_dir)];
+    let s3 = &args.common.s3;
+    typed.extend([
+        ("places.s3_endpoint", "--s3-endpoint", &s3.s3_endpoint),
+        ("places.s3_region", "--s3-region", &s3.s3_region),
+        ("places.s3_path_style", "--s3-path-style", &s3.s3_path_style),
+        ("places.s3_ca", "--s3-ca", &s3.s3_ca),
+        ("places.s3_max_parts", "--s3-max-parts", &s3.s3_max_parts),
+        ("places.s3_memory", "--s3-memory", &s3.s3_memory),
+        ("places.s3_storage_class", "--s3-storage-class", &s3.s3_storage_class),
+        ("places.s3_sse", "--s3-sse", &s3.s3_sse),
+        ("places.s3_retain", "--s3-retain", &s3.s3_retain),
+    ]);
     let off = |switch: bool| switch.then(|| "false".to_owned());
     let on = |switch: bool| switch.then(|| "true".to_owned());
     let (globals, role_passwords, gentle, automatic) = match &args.command {

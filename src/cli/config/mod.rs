@@ -90,6 +90,11 @@ impl Config {
         self.levels.first().and_then(|level| level.get(name)).map(|setting| setting.value.as_str())
     }
 
+    /// A variable of the environment or of the `.env` file that is no setting of ours.
+    pub fn any_variable(&self, name: &str) -> Option<&str> {
+        self.levels.iter().find_map(|level| level.get(name)).map(|setting| setting.value.as_str())
+    }
+
     /// A setting as a path. Relative ones of the configuration file count from its folder, all others from the working
     /// directory; `~/` is the home folder wherever no shell has seen the value.
     pub fn path(&self, setting: &Setting) -> PathBuf {

@@ -1,10 +1,12 @@
 //! `backup`: which sources, into which place, how.
 
-use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, globals, machine, places, sources, values};
+use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, globals, machine, places, s3, sources, values};
 use crate::cli::args::{BackupArgs, FilterArgs, What};
 use crate::cli::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::job::{BackupJob, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Source, SqliteSource};
+use crate::job::{
+    BackupJob, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Retain, Source, SqliteSource,
+};
 use crate::policy::Retention;
 
 pub struct Backup {
@@ -41,10 +43,16 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         let what = format!("--output takes one source, and there are {}: {}", labels.len(), labels.join(", "));
         return Err(Error::new(Kind::Usage, what).hint("choose one by --name, --url or --file, or give --to"));
     }
+    let retention = retention(config)?;
+    let retain = s3::lock(config)?.map(|lock| {
+        let Retention { daily, weekly, monthly, .. } = retention;
+        Retain { lock, daily, weekly, monthly }
+    });
     let job = BackupJob {
         sources,
         place,
         copies,
+        retain,
         compress: values::compress(config, GzipEngine::level)?,
         compress_pages: values::compress(config, GzipEngine::level_of_pages)?,
         jobs: at_once(config, "jobs")?,
@@ -55,7 +63,6 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         staging: config.get("staging").map(|setting| config.path(setting)),
         lock_timeout: values::duration(config, "lock_timeout", LOCK_TIMEOUT)?,
     };
-    let retention = retention(config)?;
     let prunes = values::switch(config, "retention.automatic", true)? && matches!(job.place, Place::Tree { .. });
     let schedule = values::time_of_day(config, "schedule.at")?;
     Ok(Backup { job: (!job.sources.is_empty()).then_some(job), failures, retention, prunes, schedule })

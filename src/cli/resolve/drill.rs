@@ -24,7 +24,7 @@ pub fn drill(args: &DrillArgs, config: &Config, notes: &mut Notes) -> Result<Dri
     let servers: BTreeMap<String, Server> =
         configured.into_iter().map(|source| (source.label, source.server)).collect();
     Ok(DrillJob {
-        root: places::to_read(config, notes)?,
+        root: places::to_read(config)?,
         names: args.names.clone(),
         kind: args.kind.map(archive_kind),
         sampling,

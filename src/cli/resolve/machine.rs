@@ -52,6 +52,11 @@ pub fn clock(config: &Config) -> Result<Clock> {
     Ok(Clock::new(zone, Timestamp::now))
 }
 
+/// Where a SQLite file out of a bucket is unpacked if no folder is named for that.
+pub fn scratch(config: &Config) -> PathBuf {
+    PathBuf::from(config.variable("TMPDIR").unwrap_or("/tmp"))
+}
+
 pub fn state_dir(config: &Config) -> Result<PathBuf> {
     if let Some(setting) = config.get("state_dir") {
         return Ok(config.path(setting));

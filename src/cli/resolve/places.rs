@@ -1,61 +1,131 @@
 //! Where backups are, or go to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Notes;
+use super::values::unusable;
 use crate::cli::args::BackupArgs;
 use crate::cli::config::{Config, Origin, Setting};
 use crate::error::{Error, Kind, Result};
 use crate::job::Place;
+use crate::store::s3::Location;
 
 const ROOT: &str = "backups";
+/// Of the bucket that `places.s3` names alone.
+const PREFIX: &str = "miyabi";
 
-/// The first place and the roots that get a copy.
+/// The first place, and the others that are written in the same pass.
 pub fn to_write(args: &BackupArgs, config: &Config) -> Result<(Place, Vec<PathBuf>)> {
     if let Some(path) = &args.output {
+        if Location::is_one(&path.to_string_lossy()) {
+            return Err(Error::new(Kind::Usage, "--output names a file of this machine")
+                .hint("--to s3://bucket/prefix writes into a bucket, under the names of a tree"));
+        }
         return Ok((Place::File { path: path.clone(), force: args.force }, Vec::new()));
     }
     let flags = args.to.iter().map(|value| Setting { value: value.clone(), origin: Origin::Flag("--to") });
-    let mut roots = flags.map(|setting| folder(config, &setting)).collect::<Result<Vec<_>>>()?.into_iter();
-    if let Some(root) = roots.next() {
-        let mut copies = Vec::new();
-        for copy in roots {
-            if copy != root && !copies.contains(&copy) {
-                copies.push(copy);
-            }
+    let mut named = flags.map(|setting| tree(config, &setting)).collect::<Result<Vec<_>>>()?;
+    if named.is_empty() {
+        named = configured(config)?;
+    }
+    let mut roots: Vec<PathBuf> = Vec::new();
+    for root in named {
+        if !roots.contains(&root) {
+            roots.push(root);
         }
-        return Ok((Place::Tree { root }, copies));
     }
-    if let Some(bucket) = config.get("places.s3") {
-        return Err(no_s3(&bucket.origin));
-    }
-    Ok((Place::Tree { root: root(config)? }, Vec::new()))
+    let mut roots = roots.into_iter();
+    let root = roots.next().unwrap_or_else(|| PathBuf::from(ROOT));
+    Ok((Place::Tree { root }, roots.collect()))
 }
 
-/// The tree that is read. A bucket that is configured is not looked into, and that is said.
-pub fn to_read(config: &Config, notes: &mut Notes) -> Result<PathBuf> {
-    let is_flag = config.get("places.root").is_some_and(|setting| matches!(setting.origin, Origin::Flag(_)));
-    if let Some(bucket) = config.get("places.s3").filter(|_| !is_flag) {
-        notes.warn(format!("the bucket of {} is not looked into: S3 is not supported by this version", bucket.origin));
+/// The tree that is read. Without one on this machine it is the bucket: after a disaster nothing else is left.
+pub fn to_read(config: &Config) -> Result<PathBuf> {
+    let folder = folder(config)?;
+    let is_meant = config.get("places.root").is_some() || folder.exists();
+    match bucket(config)? {
+        Some(bucket) if !is_meant => Ok(bucket),
+        _ => Ok(folder),
     }
-    root(config)
 }
 
-fn root(config: &Config) -> Result<PathBuf> {
-    config.get("places.root").map_or_else(|| Ok(PathBuf::from(ROOT)), |setting| folder(config, setting))
+/// All that are configured; a folder that nobody named and that is not there is none.
+pub fn to_verify(config: &Config) -> Result<Vec<PathBuf>> {
+    let read = to_read(config)?;
+    let bucket = bucket(config)?.filter(|bucket| *bucket != read);
+    Ok(std::iter::once(read).chain(bucket).collect())
 }
 
-fn folder(config: &Config, setting: &Setting) -> Result<PathBuf> {
-    if setting.value.starts_with("s3:") {
-        return Err(no_s3(&setting.origin));
+/// The folder and, if one is named, the bucket.
+pub fn configured(config: &Config) -> Result<Vec<PathBuf>> {
+    Ok(std::iter::once(folder(config)?).chain(bucket(config)?).collect())
+}
+
+fn folder(config: &Config) -> Result<PathBuf> {
+    config.get("places.root").map_or_else(|| Ok(PathBuf::from(ROOT)), |setting| tree(config, setting))
+}
+
+fn bucket(config: &Config) -> Result<Option<PathBuf>> {
+    let Some(Setting { value, origin }) = config.get("places.s3") else { return Ok(None) };
+    let place = match Location::is_one(value) {
+        true => value.clone(),
+        false => {
+            let prefix = config.get("places.s3_prefix").map_or(PREFIX, |setting| setting.value.as_str());
+            format!("s3://{}/{}", value.trim_matches('/'), prefix.trim_matches('/'))
+        }
+    };
+    location(&place, origin).map(Some)
+}
+
+/// A folder, or `s3://bucket/prefix`.
+fn tree(config: &Config, setting: &Setting) -> Result<PathBuf> {
+    if Location::is_one(&setting.value) {
+        return location(&setting.value, &setting.origin);
     }
-    if setting.value.is_empty() || setting.value.contains("://") {
-        return Err(super::values::unusable(&setting.origin, "a folder", &setting.value));
+    if setting.value.is_empty() || setting.value.contains("://") || setting.value.starts_with("s3:") {
+        return Err(unusable(&setting.origin, "a folder or s3://bucket/prefix", &setting.value));
     }
     Ok(config.path(setting))
 }
 
-fn no_s3(origin: &Origin) -> Error {
-    Error::new(Kind::Usage, format!("cannot use {origin}: backing up to S3 is not supported by this version"))
-        .hint("give a folder by --to, or unset it")
+fn location(text: &str, origin: &Origin) -> Result<PathBuf> {
+    let place = Location::parse(text).map_err(|error| error.while_doing(format!("cannot use {origin}")))?;
+    Ok(Path::new(&place.to_string()).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Command;
+    use crate::cli::config::testing::config;
+
+    fn written(arguments: &[&str], environment: &[(&str, &str)], toml: &str) -> Result<Vec<String>> {
+        let (args, config) = config(arguments, environment, "", toml);
+        let Command::Backup(args) = &args.command else { panic!("not a backup") };
+        let (place, copies) = to_write(args, &config)?;
+        Ok(std::iter::once(place.describe()).chain(copies.iter().map(|copy| copy.display().to_string())).collect())
+    }
+
+    #[test]
+    fn a_bucket_is_written_beside_the_folder() {
+        let bucket = [("AWS_S3_BACKUP_BUCKET", "vault")];
+        assert_eq!(written(&["backup"], &bucket, "").unwrap(), ["backups", "s3://vault/miyabi"]);
+        let prefixed = [("AWS_S3_BACKUP_BUCKET", "vault"), ("AWS_S3_PREFIX", "/a/b/")];
+        assert_eq!(written(&["backup"], &prefixed, "").unwrap(), ["backups", "s3://vault/a/b"]);
+        let root = "[places]\nroot = \"s3://vault/x\"\n";
+        assert_eq!(written(&["backup"], &[], root).unwrap(), ["s3://vault/x"]);
+        let both = "[places]\nroot = \"/srv\"\ns3 = \"s3://vault/x\"\n";
+        assert_eq!(written(&["backup"], &[], both).unwrap(), ["/srv", "s3://vault/x"]);
+    }
+
+    #[test]
+    fn flags_name_all_places() {
+        let bucket = [("AWS_S3_BACKUP_BUCKET", "vault")];
+        let named = ["backup", "--to", "s3://a-b/c/", "--to", "/srv", "--to", "s3://a-b/c"];
+        assert_eq!(written(&named, &bucket, "").unwrap(), ["s3://a-b/c", "/srv"]);
+        for wrong in ["s3:/vault", "s3://", "https://vault/x", "s3://vault/../x"] {
+            assert_eq!(written(&["backup", "--to", wrong], &[], "").unwrap_err().kind(), Kind::Usage, "{wrong}");
+        }
+        let output = written(&["backup", "--output", "s3://vault/x.gz"], &[], "");
+        assert_eq!(output.unwrap_err().kind(), Kind::Usage);
+    }
 }

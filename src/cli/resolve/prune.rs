@@ -33,7 +33,7 @@ pub fn prune(args: &PruneArgs, config: &Config, notes: &mut Notes) -> Result<Pru
         dry_run: args.dry_run,
         state_dir: machine::state_dir(config)?,
     };
-    Ok(Prune::Backups { root: places::to_read(config, notes)?, job })
+    Ok(Prune::Backups { root: places::to_read(config)?, job })
 }
 
 /// What follows a backup: in each tree that it wrote, the series of which it made a new one. `None` if there is nothing

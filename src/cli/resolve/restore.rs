@@ -30,7 +30,7 @@ pub fn restore(args: &RestoreArgs, config: &Config, clock: &Clock, notes: &mut N
     check_flags(args)?;
     let tables = args.tables.iter().map(|text| values::table_name(text)).collect::<Result<Vec<_>>>()?;
     let job = RestoreJob {
-        archive: archive(args, config, clock, notes)?,
+        archive: archive(args, config, clock)?,
         kind: args.kind.map(archive_kind),
         postgres: postgres(args, config, notes)?,
         sqlite: args.database.clone().map(PathBuf::from),
@@ -89,7 +89,7 @@ fn check_flags(args: &RestoreArgs) -> Result<()> {
     }
 }
 
-fn archive(args: &RestoreArgs, config: &Config, clock: &Clock, notes: &mut Notes) -> Result<ArchiveChoice> {
+fn archive(args: &RestoreArgs, config: &Config, clock: &Clock) -> Result<ArchiveChoice> {
     let before = match args.file.as_str() {
         "-" => return Ok(ArchiveChoice::Pipe),
         "latest" => None,
@@ -98,7 +98,7 @@ fn archive(args: &RestoreArgs, config: &Config, clock: &Clock, notes: &mut Notes
             None => return Ok(ArchiveChoice::File(PathBuf::from(file))),
         },
     };
-    Ok(ArchiveChoice::Newest { root: places::to_read(config, notes)?, label: args.name.clone(), before })
+    Ok(ArchiveChoice::Newest { root: places::to_read(config)?, label: args.name.clone(), before })
 }
 
 /// What stands in the way of a PostgreSQL target matters only if the archive turns out to need one.

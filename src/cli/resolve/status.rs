@@ -37,7 +37,7 @@ pub fn status(config: &Config, notes: &mut Notes) -> Result<Status> {
         schedule: schedule(config)?,
         state_dir: machine::state_dir(config)?,
     };
-    Ok(Status { root: places::to_read(config, notes)?, job, sources })
+    Ok(Status { root: places::to_read(config)?, job, sources })
 }
 
 pub fn schedule(config: &Config) -> Result<Option<Time>> {

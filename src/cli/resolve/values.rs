@@ -57,7 +57,7 @@ pub fn bytes(config: &Config, key: &str, default: u64) -> Result<u64> {
 }
 
 /// A number with `K`, `M` or `G`: 1024 of the next smaller each, as in `KiB`; without one it counts bytes.
-fn parse_bytes(text: &str) -> Option<u64> {
+pub fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
     let unit: u64 = match unit.trim() {

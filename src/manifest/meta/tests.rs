@@ -31,6 +31,7 @@ fn sample() -> Meta {
             part: None,
             without: None,
             encryption: None,
+            files: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: vec![TableFacts {

@@ -60,6 +60,7 @@ fn row(tier: Tier, at: Timestamp, size: u64, rows: &[(&str, u64)]) -> Listed {
             part: None,
             without: None,
             encryption: None,
+            files: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: rows.iter().map(table).collect(),

@@ -1,0 +1,128 @@
+//! A second name for the same bytes: copied by the store itself, whatever their size.
+//!
+//! One path for all sizes: an upload whose parts are ranges of the source. A plain copy request ends at 5 GB and, in
+//! most stores, overwrites; the completion of an upload does neither.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::error::{Error, Kind, Result};
+use crate::store::{Name, error};
+
+use super::answer::{self, CopiedPart};
+use super::client::{Body, Call, encoded_key};
+use super::fault::{Class, Fault};
+use super::place::{Finished, Place, Standing};
+
+/// A part of a copy may have 5 GiB; smaller ones go side by side.
+const PART_BYTES: u64 = 512 << 20;
+const SIDE_BY_SIDE: usize = 4;
+
+pub(super) fn link(place: &Arc<Place>, from: &Name, to: &Name) -> Result<()> {
+    let (source, target) = (place.shown(from.as_str()), place.shown(to.as_str()));
+    let cannot = |fault: Fault| match fault.class {
+        Class::NoKey => Error::new(Kind::Nothing, format!("{source} does not exist")),
+        Class::Stands => error::exists(&target),
+        _ => fault.into_error(format!("cannot copy {source} to {target}")),
+    };
+    let (at, from_key, to_key) = (Arc::clone(place), place.key(from.as_str()), place.key(to.as_str()));
+    let token = super::token()?;
+    let copied = place.io.wait(async move {
+        let standing = at.head(&from_key).await?;
+        match at.head(&to_key).await {
+            Ok(_) => return Err(Fault::local(Class::Stands, "")),
+            Err(fault) if fault.class == Class::NoKey => {}
+            Err(fault) => return Err(fault),
+        }
+        if standing.size == 0 {
+            return at.put(&to_key, Body::of(Vec::new()), &token).await.map(drop);
+        }
+        let upload = at.create(&to_key, &token).await?;
+        let done = by_parts(&at, &from_key, &standing, &to_key, &upload, &token).await;
+        if let Err(fault) = done {
+            return Err(match at.undo(&to_key, &upload, &token, standing.size).await {
+                Ok(()) => fault,
+                Err(left) => {
+                    at.left.add(vec![format!("the upload {upload} of {to_key} could not be aborted: {left}")]);
+                    fault
+                }
+            });
+        }
+        Ok(())
+    });
+    match copied {
+        Some(Ok(())) => Ok(()),
+        Some(Err(fault)) => Err(cannot(fault)),
+        None => Err(place.io.cancel().error()),
+    }
+}
+
+async fn by_parts(
+    place: &Arc<Place>,
+    from: &str,
+    standing: &Standing,
+    to: &str,
+    upload: &str,
+    token: &str,
+) -> Result<(), Fault> {
+    let ranges = ranges(standing.size);
+    let mut etags = Vec::with_capacity(ranges.len());
+    for side_by_side in ranges.chunks(SIDE_BY_SIDE) {
+        let copies = side_by_side.iter().enumerate().map(|(at, range)| {
+            let number = etags.len() + at + 1;
+            copy_part(place, from, standing, to, upload, number, range.clone())
+        });
+        for copied in futures_util::future::join_all(copies).await {
+            etags.push(copied?);
+        }
+    }
+    place.complete(&Finished { key: to, upload, etags: &etags, token, size: standing.size }).await.map(drop)
+}
+
+async fn copy_part(
+    place: &Place,
+    from: &str,
+    standing: &Standing,
+    to: &str,
+    upload: &str,
+    number: usize,
+    range: std::ops::Range<u64>,
+) -> Result<String, Fault> {
+    let source = format!("{}/{}", place.client.bucket(), encoded_key(from));
+    let mut call = Call::new(Method::PUT, to)
+        .query("partNumber", number.to_string())
+        .query("uploadId", upload)
+        .header("x-amz-copy-source", source)
+        .header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
+    if let Some(etag) = &standing.etag {
+        call = call.header("x-amz-copy-source-if-match", etag.clone());
+    }
+    let answer = place.client.send(&call).await?;
+    answer::parse::<CopiedPart>(&answer.body).map(|copied| copied.etag)
+}
+
+/// Equal but for the last.
+fn ranges(size: u64) -> Vec<std::ops::Range<u64>> {
+    let count = size.div_ceil(PART_BYTES).max(1);
+    let part = size.div_ceil(count);
+    (0..count).map(|at| at * part..((at + 1) * part).min(size)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_size_is_covered_once() {
+        assert_eq!(ranges(1), [0..1]);
+        assert_eq!(ranges(PART_BYTES), [0..PART_BYTES]);
+        for size in [PART_BYTES + 1, 5_000_000_001, 6 << 30, 5 << 40] {
+            let ranges = ranges(size);
+            assert!(ranges.len() <= 10_240 && ranges.iter().all(|range| range.end - range.start <= 5 << 30));
+            assert_eq!(ranges.first().unwrap().start, 0);
+            assert_eq!(ranges.last().unwrap().end, size);
+            assert!(ranges.windows(2).all(|two| two[0].end == two[1].start));
+        }
+    }
+}

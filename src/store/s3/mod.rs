@@ -1,0 +1,212 @@
+//! A bucket of an S3-compatible store, with the same tree as a folder.
+//!
+//! What differs from a disk: an upload gets its name before it can be read again, so one that reads back wrong is
+//! removed; there are no locks, so two machines may write one name, and the second to finish is refused; a key may be
+//! let to write and not to read, delete or list.
+
+mod answer;
+mod client;
+mod copy;
+mod discard;
+mod fault;
+mod list;
+mod lock;
+mod login;
+mod place;
+mod plan;
+mod read;
+mod settings;
+mod upload;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::cancel::Cancel;
+use crate::checksum::hex;
+use crate::error::{Context as _, Error, Kind, Result};
+
+use super::{Bytes, Entry, Leftovers, Lock, Name, Space, Store, Upload, error, is_denied};
+
+pub use settings::{Encryption, Location, Login, MEMORY, PARTS_MAX, Patience, Settings};
+
+pub(super) use fault::Fault;
+
+use fault::Class;
+use place::Place;
+use read::{Objects, Read};
+use upload::BucketUpload;
+
+pub struct BucketStore {
+    place: Arc<Place>,
+}
+
+impl BucketStore {
+    /// Finds credentials and region; asks the store nothing yet. Requests end early when `cancel` is pulled.
+    pub fn open(location: Location, settings: Settings, cancel: &Cancel, left: &Leftovers) -> Result<Self> {
+        Place::open(location, settings, cancel, left).map(|place| BucketStore { place: Arc::new(place) })
+    }
+
+    fn wait<T: Send + 'static>(
+        &self,
+        doing: impl FnOnce() -> String,
+        work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T> {
+        match self.place.io.wait(work) {
+            Some(done) => done.map_err(|fault| fault.into_error(doing())),
+            None => Err(self.place.io.cancel().error()),
+        }
+    }
+
+    /// Refuses a name that stands, as far as this key may look.
+    fn refuse_standing(&self, name: &Name) -> Result<()> {
+        let (place, key) = (Arc::clone(&self.place), self.place.key(name.as_str()));
+        let shown = self.place.shown(name.as_str());
+        match self.place.io.wait(async move { place.head(&key).await }) {
+            Some(Ok(_)) => Err(error::exists(&shown)),
+            Some(Err(fault)) if matches!(fault.class, Class::NoKey | Class::Denied) => Ok(()),
+            Some(Err(fault)) => Err(fault.into_error(format!("cannot look for {shown}"))),
+            None => Err(self.place.io.cancel().error()),
+        }
+    }
+}
+
+impl Store for BucketStore {
+    fn describe(&self) -> String {
+        self.place.location.to_string()
+    }
+
+    fn begin(&self, name: &Name) -> Result<Box<dyn Upload>> {
+        self.begin_sized(name, None)
+    }
+
+    fn begin_sized(&self, name: &Name, expected: Option<u64>) -> Result<Box<dyn Upload>> {
+        self.refuse_standing(name)?;
+        if !self.place.claim(name) {
+            let shown = self.place.shown(name.as_str());
+            return Err(Error::new(Kind::Refused, format!("{shown} is being written by another process")));
+        }
+        match BucketUpload::begin(Arc::clone(&self.place), name, expected) {
+            Ok(upload) => Ok(Box::new(upload)),
+            Err(error) => {
+                self.place.release(name);
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self, name: &Name) -> Result<Box<dyn Bytes>> {
+        let shown = self.place.shown(name.as_str());
+        match Objects::open(&self.place, vec![self.place.key(name.as_str())]) {
+            Ok(objects) => Ok(Box::new(Read::new(Arc::clone(&self.place), objects, shown))),
+            Err(_) if self.place.io.cancel().is_cancelled() => Err(self.place.io.cancel().error()),
+            Err(fault) if fault.class == Class::NoKey => {
+                Err(Error::new(Kind::Nothing, format!("{shown} does not exist")))
+            }
+            Err(fault) => Err(fault.into_error(format!("cannot open {shown}"))),
+        }
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        let folder = folder.trim_matches('/');
+        let prefix = match self.place.key(folder) {
+            prefix if prefix.is_empty() => prefix,
+            prefix => format!("{prefix}/"),
+        };
+        let (place, shown) = (Arc::clone(&self.place), self.place.shown(folder));
+        self.wait(
+            || format!("cannot list {}", shown.trim_end_matches('/')),
+            async move { place.objects(&prefix).await },
+        )
+    }
+
+    fn list_here(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let (place, shown) = (Arc::clone(&self.place), self.describe());
+        let key = match (self.place.location.prefix.as_str(), prefix) {
+            ("", prefix) => prefix.to_owned(),
+            (folder, prefix) => format!("{folder}/{prefix}"),
+        };
+        let mut entries = self.wait(|| format!("cannot list {shown}"), async move { place.objects(&key).await })?;
+        entries.retain(|entry| entry.name.folder().is_empty());
+        Ok(entries)
+    }
+
+    fn link(&self, from: &Name, to: &Name) -> Result<()> {
+        copy::link(&self.place, from, to)
+    }
+
+    fn retain(&self, name: &Name, lock: Lock, until: Timestamp) -> Result<()> {
+        lock::retain(&self.place, name, lock, until)
+    }
+
+    fn delete(&self, name: &Name) -> Result<()> {
+        let (place, key) = (Arc::clone(&self.place), self.place.key(name.as_str()));
+        let shown = self.place.shown(name.as_str());
+        let doing = || format!("cannot remove {shown}");
+        let removed = self.wait(doing, async move {
+            let version = match place.head(&key).await {
+                Ok(standing) => standing.version,
+                Err(fault) if fault.class == Class::NoKey => return Ok(()),
+                // Who may delete and not look removes what a marker can hide.
+                Err(fault) if fault.class == Class::Denied => None,
+                Err(fault) => return Err(fault),
+            };
+            place.client.send(&discard::removal(&key, version.as_deref())).await.map(drop)
+        });
+        removed.map_err(|error| match is_denied(&error) {
+            true => lock::explained(&self.place, name, error),
+            false => error,
+        })
+    }
+
+    fn sweep(&self, is_ours: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
+        let doing = || format!("cannot look for unfinished uploads in {}", self.place.location);
+        let (place, prefix) = (Arc::clone(&self.place), self.place.key(""));
+        let (begun, now) = match self.place.io.wait(async move { place.uploads(&prefix).await }) {
+            Some(Ok(found)) => found,
+            // Whoever may not list cannot sweep; another key's `prune` does it.
+            Some(Err(fault)) if matches!(fault.class, Class::Denied | Class::Unsupported) => return Ok(Vec::new()),
+            Some(Err(fault)) => return Err(fault.into_error(doing())),
+            None => return Err(self.place.io.cancel().error()),
+        };
+        let ours: Vec<_> = begun
+            .into_iter()
+            .filter(|begun| self.place.location.path(&begun.key).is_some_and(|path| self.is_dead(path, is_ours)))
+            .collect();
+        let (place, age) = (Arc::clone(&self.place), self.place.settings.stale_after);
+        self.wait(doing, async move {
+            let mut stale = Vec::new();
+            for begun in ours {
+                if place.is_stale(&begun, now.unwrap_or(begun.initiated), age).await? {
+                    stale.push(begun);
+                }
+            }
+            place.sweep(&stale).await
+        })
+    }
+
+    fn space(&self) -> Result<Option<Space>> {
+        Ok(None)
+    }
+}
+
+impl BucketStore {
+    /// Of ours, and not one that this process is writing.
+    fn is_dead(&self, path: &str, is_ours: &dyn Fn(&str) -> bool) -> bool {
+        let live = self.place.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_live = live.iter().any(|name| path.strip_prefix(name.as_str()).is_some_and(|rest| is_further(rest)));
+        !is_live && is_ours(path)
+    }
+}
+
+/// What follows an archive's name in the name of one of its files.
+fn is_further(rest: &str) -> bool {
+    rest.is_empty() || rest.strip_prefix('.').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What tells one upload from any other of the same name.
+fn token() -> Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).context(Kind::Bug, || "cannot draw random bytes".to_owned())?;
+    Ok(hex(&random))
+}
