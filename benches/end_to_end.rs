@@ -107,6 +107,7 @@ fn context() -> Context {
         host: "bench".to_owned(),
         places,
         scratch: std::env::temp_dir(),
+        keys: Default::default(),
     }
 }
 
@@ -121,6 +122,7 @@ fn backup_job(server: Server, archive: &Path, compress: Compress) -> BackupJob {
         copies: Vec::new(),
         retain: None,
         compress,
+        recipients: None,
         compress_pages: compress,
         jobs: cores(),
         limit_rate: None,

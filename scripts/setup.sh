@@ -34,6 +34,7 @@ if [ "$purpose" = test ]; then
   needs c++ g++ # libFuzzer
   needs zstd zstd
   needs age age
+  needs ssh-keygen openssh-client
   needs node nodejs
   needs npm npm
 fi

@@ -71,20 +71,37 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Bytes that are written, and then hashed, at once: while they are near the processor.
 pub const PIECE_BYTES: usize = 64 << 10;
 
+/// As many bytes of the end are kept as tell one file from another.
+const TAIL_BYTES: usize = 4 << 10;
+
 /// Passes bytes through and hashes exactly those that the inner writer took.
 pub struct HashingWriter<W> {
     inner: W,
     sha256: Sha256,
     written: u64,
+    tail: Vec<u8>,
 }
 
 impl<W: Write> HashingWriter<W> {
     pub fn new(inner: W) -> Self {
-        HashingWriter { inner, sha256: Sha256::new(), written: 0 }
+        HashingWriter { inner, sha256: Sha256::new(), written: 0, tail: Vec::new() }
     }
 
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// The last bytes that were written, 4 KiB of them or all.
+    pub fn tail(&self) -> &[u8] {
+        self.tail.get(self.tail.len().saturating_sub(TAIL_BYTES)..).unwrap_or_default()
+    }
+
+    fn keep_tail(&mut self, bytes: &[u8]) {
+        if bytes.len() >= TAIL_BYTES || self.tail.len() > 2 * TAIL_BYTES {
+            let kept = self.tail().len().min(TAIL_BYTES.saturating_sub(bytes.len()));
+            self.tail.drain(..self.tail.len() - kept);
+        }
+        self.tail.extend_from_slice(bytes.get(bytes.len().saturating_sub(TAIL_BYTES)..).unwrap_or_default());
     }
 
     /// The inner writer, the number of bytes it took, and their SHA-256 in hex.
@@ -96,7 +113,9 @@ impl<W: Write> HashingWriter<W> {
 impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let taken = self.inner.write(buf.get(..PIECE_BYTES).unwrap_or(buf))?;
-        self.sha256.update(buf.get(..taken).unwrap_or_default());
+        let accepted = buf.get(..taken).unwrap_or_default();
+        self.sha256.update(accepted);
+        self.keep_tail(accepted);
         self.written += taken as u64;
         Ok(taken)
     }
@@ -120,6 +139,20 @@ mod tests {
         parts.merge(rest);
         assert_eq!(whole, parts);
         assert_ne!(whole, RowDigest::default());
+    }
+
+    #[test]
+    fn the_tail_is_the_end_of_what_was_written() {
+        let bytes: Vec<u8> = (0..30_000u32).map(|at| (at % 251) as u8).collect();
+        for step in [1, 7, 1000, TAIL_BYTES - 1, TAIL_BYTES, TAIL_BYTES + 1, 30_000] {
+            let mut writer = HashingWriter::new(Vec::new());
+            let mut end = 0;
+            for piece in bytes.chunks(step) {
+                writer.write_all(piece).unwrap();
+                end += piece.len();
+                assert!(writer.tail() == &bytes[end.saturating_sub(TAIL_BYTES)..end], "{step} {end}");
+            }
+        }
     }
 
     #[test]

@@ -91,6 +91,8 @@ impl Flaw {
 
     pub fn kind(&self) -> Kind {
         match self {
+            // What decrypts says so of bytes that are not what was encrypted.
+            Flaw::Read(cause) if cause.kind() == io::ErrorKind::InvalidData => Kind::Damaged,
             Flaw::Read(_) => Kind::Place,
             Flaw::NotOurs(_) | Flaw::Newer { .. } | Flaw::UnknownSource => Kind::Unsupported,
             _ => Kind::Damaged,

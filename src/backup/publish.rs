@@ -8,14 +8,15 @@ use std::path::PathBuf;
 use jiff::{Timestamp, Zoned};
 
 use crate::archive::{Archive, Stream, StreamKind, Summary};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::{BackupJob, Context, Place, Retain};
 use crate::manifest::meta::{
-    BackupType, Content, Details, FORMAT_VERSION, Format, Meta, Readback, Source, SqliteFacts, TableFacts,
+    BackupType, Content, Details, Encryption, FORMAT_VERSION, Format, Meta, Readback, Source, SqliteFacts, TableFacts,
 };
 use crate::manifest::moment::Moment;
 use crate::pipeline::joined;
 use crate::policy::{ArchiveKind, ArchiveName, Compression, Label};
+use crate::seal;
 use crate::store::{Bytes, Existing, Lanes, Output, Published, Tee, Upload};
 use crate::units::{StoredBytes, human_bytes};
 
@@ -45,6 +46,14 @@ pub struct Shelf {
     spot: Spot,
     started: Zoned,
     retain: Option<Retain>,
+    encryption: Option<Encryption>,
+}
+
+/// What the suffixes of a name tell.
+#[derive(Clone, Copy)]
+struct Form {
+    compression: Compression,
+    encrypted: bool,
 }
 
 enum Spot {
@@ -81,11 +90,16 @@ impl Shelf {
                 let trees = roots.map(|root| (root.clone(), Tree::open(root, started, context)));
                 let trees = one_at_least(trees.collect())?;
                 let open: Vec<&Tree> = trees.iter().filter_map(|(_, tree)| tree.as_ref().ok()).collect();
-                let name = free_name(&open, kind, label, started, job.compress.suffix())?;
+                let form = Form { compression: job.compress.suffix(), encrypted: job.recipients.is_some() };
+                let name = free_name(&open, kind, label, started, form)?;
                 Spot::Trees { name, trees, lanes: None }
             }
         };
-        Ok(Shelf { spot, started: started.clone(), retain: job.retain })
+        let encryption = job
+            .recipients
+            .as_deref()
+            .map(|recipients| Encryption { method: seal::METHOD.to_owned(), recipients: recipients.shown() });
+        Ok(Shelf { spot, started: started.clone(), retain: job.retain, encryption })
     }
 
     /// For an archive of about so many bytes.
@@ -115,10 +129,14 @@ impl Shelf {
 
     /// Blocks on the place; the archive gets its name, its `.meta`, and the tiers that are due.
     pub fn publish(self, recorded: Recorded, described: Described, context: &Context) -> Result<BackedUp> {
-        let Recorded { upload, summary, sha256, bytes } = recorded;
-        let published = upload.publish(&mut |stored| read_back(stored, &summary))?;
+        let Recorded { upload, summary, sha256, bytes, sealed_tail } = recorded;
+        let published = upload.publish(&mut |stored| match &sealed_tail {
+            None => read_back(stored, &summary),
+            Some(tail) => read_back_sealed(stored, bytes, tail),
+        })?;
         let finished = context.clock.now();
-        let facts = Facts { summary: &summary, sha256: &sha256, bytes, started: &self.started, finished };
+        let (started, encryption) = (&self.started, self.encryption.as_ref());
+        let facts = Facts { summary: &summary, sha256: &sha256, bytes, started, finished, encryption };
         match self.spot {
             Spot::File(output) => {
                 let meta = facts.meta(described, published);
@@ -187,16 +205,10 @@ fn all_failed(failed: Vec<(PathBuf, Error)>) -> Error {
 }
 
 /// The first name from `started` on that stands in no tier, not even as an orphan.
-fn free_name(
-    trees: &[&Tree],
-    kind: ArchiveKind,
-    label: &str,
-    started: &Zoned,
-    compression: Compression,
-) -> Result<ArchiveName> {
+fn free_name(trees: &[&Tree], kind: ArchiveKind, label: &str, started: &Zoned, form: Form) -> Result<ArchiveName> {
     let encoded = Label::encode(label)
         .ok_or_else(|| Error::new(Kind::Usage, format!("`{label}` cannot be the name of a backup")))?;
-    ArchiveName::new(kind, encoded, started, compression, false)
+    ArchiveName::new(kind, encoded, started, form.compression, form.encrypted)
         .first_free(|stem| trees.iter().any(|tree| tree.is_taken(stem)))
         .ok_or_else(|| Error::new(Kind::Place, format!("no free name for {label} is left today")))
 }
@@ -211,6 +223,17 @@ fn read_back(stored: &dyn Bytes, summary: &Summary) -> Result<()> {
     }
 }
 
+/// Nobody here can open it: the end must be the end that was written, at the same length. Index and footer were checked
+/// before they were sealed.
+fn read_back_sealed(stored: &dyn Bytes, bytes: u64, tail: &[u8]) -> Result<()> {
+    let differs =
+        || Error::new(Kind::Damaged, "the encrypted archive that was read back is not the one that was written");
+    let at = bytes.checked_sub(tail.len() as u64).filter(|_| stored.len() == bytes).ok_or_else(differs)?;
+    let mut found = vec![0; tail.len()];
+    stored.read_at(at, &mut found).context(Kind::Place, || "cannot read the archive back".to_owned())?;
+    if found == tail { Ok(()) } else { Err(differs()) }
+}
+
 /// Everything that `.meta` says of an archive itself.
 struct Facts<'a> {
     summary: &'a Summary,
@@ -218,6 +241,7 @@ struct Facts<'a> {
     bytes: u64,
     started: &'a Zoned,
     finished: Timestamp,
+    encryption: Option<&'a Encryption>,
 }
 
 impl Facts<'_> {
@@ -260,7 +284,7 @@ impl Facts<'_> {
             content: described.content,
             part: described.part,
             without: described.without,
-            encryption: None,
+            encryption: self.encryption.cloned(),
             files: (published.further > 0).then(|| published.further.saturating_add(1)),
             sqlite: described.sqlite,
             warnings: described.warnings,

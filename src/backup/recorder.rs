@@ -3,6 +3,8 @@
 //! Producers get a [`FeedSender`]; `finish` says that all of them are done, `abandon` that one failed. Until
 //! `finish` has returned there is nothing under a final name.
 
+use std::sync::Arc;
+
 use tokio::task::JoinHandle;
 
 use crate::archive::{ArchiveHeader, Codec, Libdeflate, Stored, StreamSpec, Summary, Trailer, Writer, ZlibNg, Zstd};
@@ -13,15 +15,17 @@ use crate::ident::StreamId;
 use crate::job::{Compress, GzipEngine};
 use crate::pipeline::{FeedSender, QUEUE_BYTES, feed, joined, pack_into};
 use crate::progress::Progress;
+use crate::seal::{self, Recipients};
 use crate::store::{Upload, explain};
 
-type Sink = HashingWriter<Box<dyn Upload>>;
+type Sink = seal::Sink<HashingWriter<Box<dyn Upload>>>;
 
-/// How an archive is packed.
-#[derive(Clone, Copy, Debug)]
+/// How an archive is packed, and for whom it is sealed.
+#[derive(Clone, Debug)]
 pub struct Packing {
     pub compress: Compress,
     pub threads: usize,
+    pub recipients: Option<Arc<Recipients>>,
 }
 
 #[must_use = "an archive that is not finished is not an archive"]
@@ -38,6 +42,8 @@ pub struct Recorded {
     pub summary: Summary,
     pub sha256: String,
     pub bytes: u64,
+    /// The end of the stored bytes of a sealed archive, which nobody here can open.
+    pub sealed_tail: Option<Vec<u8>>,
 }
 
 impl Recorder {
@@ -54,7 +60,9 @@ impl Recorder {
         let framing = first.framing();
         let more = (1..packing.threads).map(|_| codec(packing.compress));
         let codecs = std::iter::once(Ok(first)).chain(more).collect::<Result<Vec<_>>>()?;
-        let mut writer = Writer::begin(HashingWriter::new(upload), header, framing).map_err(explain)?;
+        let recipients = packing.recipients.as_deref();
+        let sink = seal::Sink::begin(HashingWriter::new(upload), recipients).map_err(explain)?;
+        let mut writer = Writer::begin(sink, header, framing).map_err(explain)?;
         let streams = streams.into_iter().map(|spec| writer.open_stream(spec)).collect();
         let (sender, receiver) = feed(QUEUE_BYTES);
         let (packer_cancel, progress) = (cancel.clone(), progress.clone());
@@ -78,8 +86,11 @@ impl Recorder {
         let writer = joined(self.packer.await).map_err(explain)?;
         let finished = tokio::task::spawn_blocking(move || writer.finish(trailer)).await;
         let (sink, summary) = joined(finished).map_err(explain)?;
+        let is_sealed = sink.is_sealed();
+        let sink = sink.finish().map_err(explain)?;
+        let sealed_tail = is_sealed.then(|| sink.tail().to_vec());
         let (upload, bytes, sha256) = sink.finish();
-        Ok(Recorded { upload, summary, sha256, bytes })
+        Ok(Recorded { upload, summary, sha256, bytes, sealed_tail })
     }
 
     /// A producer failed: stops the packers, drops the staged bytes, and returns the error that came first.

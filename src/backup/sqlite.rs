@@ -43,7 +43,7 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
     let copy = stage(source, &staged, context, &cancel).await?;
 
     context.progress.stage(format!("sqlite {}", source.label), copy.bytes);
-    let packing = Packing { compress: job.compress_pages, threads: job.threads };
+    let packing = Packing { compress: job.compress_pages, threads: job.threads, recipients: job.recipients.clone() };
     let streams = vec![StreamSpec {
         kind: StreamKind::Pages,
         schema: String::new(),

@@ -59,6 +59,12 @@ pub struct Common {
     /// Time zone of file names, weeks and months, such as Asia/Tokyo [default: the system's]
     #[arg(long, global = true, value_name = "ZONE")]
     pub zone: Option<String>,
+    /// What opens encrypted backups: a file of age identities, or a private key of ssh; may be repeated
+    #[arg(long = "identity", global = true, value_name = "FILE")]
+    pub identities: Vec<String>,
+    /// File with the passphrase that backups are encrypted by, and opened
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub passphrase_file: Option<String>,
     #[command(flatten)]
     pub s3: S3Args,
     /// One JSON object on standard output, also for errors
@@ -182,6 +188,9 @@ pub struct BackupArgs {
     /// gzip:6]
     #[arg(long, value_name = "CODEC[:LEVEL]")]
     pub compress: Option<String>,
+    /// Encrypt by age for whoever has the private key: age1…, a line of a public ssh key, or a file of such; may be repeated
+    #[arg(long = "encrypt-to", value_name = "RECIPIENT")]
+    pub encrypt_to: Vec<String>,
     /// What compresses with gzip: libdeflate or zlib-ng [default: libdeflate]
     #[arg(long, value_name = "ENGINE", hide_short_help = true)]
     pub gzip_engine: Option<String>,

@@ -20,6 +20,7 @@ mod terminal;
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -71,6 +72,7 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
             host: resolve::host_name(),
             places: Places::new(resolve::s3_settings(&config)?, &cancel),
             scratch: resolve::scratch(&config),
+            keys: Arc::new(resolve::keys(&config)?),
             cancel,
         };
         let mut run = Run::new(&config, terminal, &context);

@@ -241,6 +241,7 @@ pub fn verified(file: &FileReport) -> String {
         Verdict::Damaged => "is damaged",
         Verdict::NotOurs => "is not an archive of ours",
         Verdict::Unreadable => "cannot be read",
+        Verdict::Sealed => "is sealed (encrypted, not verified)",
         Verdict::Unfinished => "is unfinished",
     };
     let content = match file.tables {

@@ -120,6 +120,7 @@ fn reading(job: &DrillJob) -> BackupJob {
         copies: Vec::new(),
         retain: None,
         compress: Compress::Stored,
+        recipients: None,
         compress_pages: Compress::Stored,
         jobs: job.jobs,
         limit_rate: None,

@@ -17,6 +17,7 @@ use crate::job::Context;
 use crate::listing::{Listed, State, at_path};
 use crate::pg::properties::Properties;
 use crate::read_at::Sequential;
+use crate::seal;
 use crate::sqlite::{self, Facts};
 use crate::store::Places;
 use crate::units::StoredBytes;
@@ -58,6 +59,8 @@ pub fn run(path: &Path, options: &Options, context: &Context) -> Result<Inspecte
         inspected.trouble(Kind::Damaged, note);
     }
     let bytes = stored::open(store.as_ref(), &row).map_err(doing)?;
+    // Without a key there is still what its `.meta` says.
+    let bytes = if context.keys.is_empty() { bytes } else { seal::open(bytes, &context.keys).map_err(doing)? };
     let source = stored::Stoppable::new(bytes.as_ref(), &context.cancel);
     let look = Look { path: PathBuf::from(store.shown(&row.path)), options, context };
     let looked = look.at(&source, &mut inspected);

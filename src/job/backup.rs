@@ -3,12 +3,14 @@
 use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pg::connect::Server;
 use crate::pg::filter::Filter;
 use crate::pg::globals::PasswordPolicy;
 use crate::policy::{Compression, Tier};
+use crate::seal::Recipients;
 use crate::store::Lock;
 
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct BackupJob {
     pub copies: Vec<PathBuf>,
     /// How long objects of a bucket are locked; `None` leaves it to the bucket.
     pub retain: Option<Retain>,
+    /// Whom archives are sealed for; `None` leaves them open.
+    pub recipients: Option<Arc<Recipients>>,
     pub compress: Compress,
     /// For SQLite.
     pub compress_pages: Compress,

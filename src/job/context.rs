@@ -1,10 +1,12 @@
 //! What a run is given besides its job.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::progress::Progress;
+use crate::seal::Keys;
 use crate::store::Places;
 
 #[derive(Clone)]
@@ -16,6 +18,8 @@ pub struct Context {
     pub host: String,
     /// How folders and buckets are reached.
     pub places: Places,
+    /// What opens sealed archives.
+    pub keys: Arc<Keys>,
     /// Where a SQLite file out of a bucket is unpacked if nothing else says where.
     pub scratch: PathBuf,
 }

@@ -66,6 +66,7 @@ impl Place {
             host: "here".to_owned(),
             places: Places::new(Settings::usual(), &Cancel::new()),
             scratch: std::env::temp_dir(),
+            keys: Default::default(),
         };
         run(&self.tree, job, &context).unwrap()
     }

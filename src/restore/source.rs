@@ -15,6 +15,7 @@ use crate::listing::at_path;
 use crate::listing::select::{Wanted, select};
 use crate::policy::{ArchiveKind, ArchiveName};
 use crate::read_at::Sequential;
+use crate::seal;
 use crate::store::{Bytes, Places};
 use crate::verify;
 
@@ -68,7 +69,7 @@ impl Opened {
 pub fn open(job: &RestoreJob, context: &Context) -> Result<Found> {
     let found = match &job.archive {
         ArchiveChoice::File(path) => open_file(path, context)?,
-        ArchiveChoice::Pipe => open_pipe()?,
+        ArchiveChoice::Pipe => open_pipe(context)?,
         ArchiveChoice::Newest { root, label, before } => {
             let wanted = Wanted { kind: job.kind, name: label.as_deref(), before: *before };
             open_newest(root, &wanted, context)?
@@ -86,7 +87,8 @@ pub fn open(job: &RestoreJob, context: &Context) -> Result<Found> {
 
 fn open_file(path: &Path, context: &Context) -> Result<Found> {
     let shown = path.display().to_string();
-    let bytes = open_bytes(path, context)?;
+    let bytes = seal::open(open_bytes(path, context)?, &context.keys)
+        .map_err(|error| error.while_doing(format!("cannot open {shown}")))?;
     let size = Some(bytes.len());
     let mut first = vec![0; SNIFF_BYTES.min(usize::try_from(bytes.len()).unwrap_or(SNIFF_BYTES))];
     bytes.read_at(0, &mut first).context(Kind::Place, || format!("cannot read {shown}"))?;
@@ -118,7 +120,7 @@ fn open_bytes(path: &Path, context: &Context) -> Result<Box<dyn Bytes>> {
 }
 
 /// Standard input is sniffed and then read on from its first byte.
-fn open_pipe() -> Result<Found> {
+fn open_pipe(context: &Context) -> Result<Found> {
     let named = "standard input".to_owned();
     let mut first = vec![0; SNIFF_BYTES];
     let mut filled = 0;
@@ -135,10 +137,17 @@ fn open_pipe() -> Result<Found> {
     let seen = sniff(&first);
     let input: Input = Box::new(Cursor::new(first).chain(io::stdin()));
     let opened = match seen {
+        Sniff::Age => open_sealed_pipe(input, context)?,
         Sniff::Ours => Opened::Pipe(Box::new(PipeReader::open(input)?)),
         other => open_foreign(other, input, &named)?,
     };
     Ok(Found { opened, named, size: None, passed_over: Vec::new(), label: None })
+}
+
+/// An archive of ours that is decrypted on the way.
+fn open_sealed_pipe(input: Input, context: &Context) -> Result<Opened> {
+    let plain: Input = Box::new(seal::unseal_stream(input, &context.keys)?);
+    Ok(Opened::Pipe(Box::new(PipeReader::open(plain)?)))
 }
 
 /// Files of other tools: a script or a database file, compressed or not.

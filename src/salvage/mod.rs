@@ -17,6 +17,7 @@ use crate::job::Context;
 use crate::listing::{Listed, at_path};
 use crate::manifest::meta::{Content, FORMAT_VERSION};
 use crate::manifest::{BackupType, Details, Format, Meta, Moment, Readback, Source, TableFacts};
+use crate::seal;
 use crate::store::{Bytes, Existing, Output, explain};
 use crate::units::{StoredBytes, human_bytes};
 use crate::verify::stored::{self, Stoppable};
@@ -90,7 +91,7 @@ fn open(from: &Path, context: &Context) -> Result<(Listed, Box<dyn Bytes>)> {
     }
     let (store, listing) = at_path(from, &context.places, context.clock.zone())?;
     let row = listing.rows.into_iter().next().ok_or_else(|| Error::new(Kind::Nothing, "there is no such file"))?;
-    let bytes = stored::open(store.as_ref(), &row)?;
+    let bytes = seal::open(stored::open(store.as_ref(), &row)?, &context.keys)?;
     Ok((row, bytes))
 }
 

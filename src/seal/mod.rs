@@ -14,6 +14,6 @@ mod write;
 mod tests;
 
 pub use keys::Keys;
-pub use read::{Unsealed, is_sealed, unseal, unseal_stream};
+pub use read::{Unsealed, is_sealed, open, unseal, unseal_stream};
 pub use recipients::{METHOD, Recipients, is_recipient};
 pub use write::Sink;

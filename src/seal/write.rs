@@ -24,6 +24,10 @@ impl<W: Write> Sink<W> {
         Ok(Sink::Sealed(Box::new(stream)))
     }
 
+    pub fn is_sealed(&self) -> bool {
+        matches!(self, Sink::Sealed(_))
+    }
+
     /// Writes what is left, marked as the end.
     pub fn finish(self) -> Result<W> {
         match self {

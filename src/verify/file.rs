@@ -1,14 +1,16 @@
 //! One file: what it is, whether it is whole, and whether it is what its `.meta` says.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::archive::{self, Archive, ReadAt, SNIFF_BYTES, Sniff, SourceKind, StreamKind, sniff};
+use crate::archive::{self, Archive, ReadAt, Report, SNIFF_BYTES, Sniff, SourceKind, StreamKind, sniff};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::Context;
 use crate::listing::{Listed, State};
 use crate::manifest::{Format, Meta, meta::META_BYTES_MAX};
 use crate::policy::naming::meta_name;
 use crate::read_at::Sequential;
+use crate::seal::{self, Keys};
 use crate::store::{Name, Places, Store};
 use crate::units::{RawBytes, StoredBytes};
 
@@ -77,7 +79,7 @@ fn look(
         return Ok(());
     }
     let watched = Watched::new(bytes.as_ref(), site.cancel, &context.progress);
-    contents(&watched, site, seen)?;
+    contents(&watched, site, &context.keys, seen)?;
     // What a stopped run could not read says nothing about the file.
     site.cancel.check()?;
     let Some(meta) = &row.meta else { return Ok(()) };
@@ -139,7 +141,7 @@ fn read_meta(store: &dyn Store, row: &Listed) -> Result<Option<Meta>> {
     Meta::parse(&json).map(Some).map_err(|error| error.while_doing(reading()))
 }
 
-fn contents(watched: &Watched<'_>, site: Site<'_>, seen: &mut Seen) -> Result<()> {
+fn contents(watched: &Watched<'_>, site: Site<'_>, keys: &Arc<Keys>, seen: &mut Seen) -> Result<()> {
     let mut first = vec![0; SNIFF_BYTES.min(usize::try_from(watched.len()).unwrap_or(SNIFF_BYTES))];
     if let Err(cause) = watched.read_at(0, &mut first) {
         seen.unreadable(&Error::new(Kind::Place, "its first bytes cannot be read").because(cause));
@@ -153,7 +155,7 @@ fn contents(watched: &Watched<'_>, site: Site<'_>, seen: &mut Seen) -> Result<()
             Ok(())
         }
         Sniff::PlainSqlite => foreign::plain_database(site.path, watched.len(), site.cancel, seen),
-        Sniff::Age => seen.failed(foreign::closed(Sniff::Age)),
+        Sniff::Age => sealed(watched, site, keys, seen),
     }
 }
 
@@ -172,6 +174,31 @@ fn archive(watched: &Watched<'_>, kind: Sniff, site: Site<'_>, seen: &mut Seen) 
         }
         _ => {}
     }
+    ours(watched, report, site, seen)
+}
+
+/// What is inside of an encrypted file, if a key was given.
+fn sealed(watched: &Watched<'_>, site: Site<'_>, keys: &Arc<Keys>, seen: &mut Seen) -> Result<()> {
+    let unsealed = match seal::unseal(watched, Arc::clone(keys)) {
+        Ok(unsealed) => unsealed,
+        Err(error) if error.kind() == Kind::Refused => {
+            seen.sealed(format!("{}: only its length and SHA-256 could be compared", error.chain()));
+            return Ok(());
+        }
+        Err(error) => return seen.failed(error),
+    };
+    let report = archive::check(&unsealed, &mut |_| {});
+    site.cancel.check()?;
+    match report.kind() {
+        Some(Kind::Unsupported) => {
+            seen.not_ours("what is encrypted is not an archive of miyabi-backup");
+            Ok(())
+        }
+        _ => ours(&unsealed, report, site, seen),
+    }
+}
+
+fn ours<R: ReadAt>(source: &R, report: Report, site: Site<'_>, seen: &mut Seen) -> Result<()> {
     seen.rows = report.streams.iter().map(|stream| stream.rows).sum();
     seen.tables = report.streams.iter().filter(|stream| stream.kind == StreamKind::Rows).count() as u64;
     seen.format = report.header.as_ref().map(|header| match header.kind {
@@ -179,7 +206,7 @@ fn archive(watched: &Watched<'_>, kind: Sniff, site: Site<'_>, seen: &mut Seen) 
         SourceKind::Postgres | SourceKind::Globals => Format::Sql,
     });
     seen.findings.extend(report.findings.into_iter().map(Into::into));
-    let Ok(archive) = Archive::open(watched) else { return site.cancel.check() };
+    let Ok(archive) = Archive::open(source) else { return site.cancel.check() };
     let streams = archive.streams();
     seen.raw = streams.iter().map(|stream| stream.raw.0).fold(0, u64::saturating_add);
     seen.ours = Some(Ours { id: archive.id().to_string(), streams: streams.to_vec() });

@@ -50,6 +50,7 @@ pub fn judge(store: &dyn Store, row: &Listed, context: &Context) -> Result<()> {
     context.progress.stage(format!("verifying {}", row.path), row.size);
     let report = file::check(store, row, Origin::Folder, None, context)?;
     let Some(kind) = report.verdict.kind() else { return Ok(()) };
+    let kind = if report.verdict == Verdict::Sealed { Kind::Refused } else { kind };
     let is_reason = |finding: &&Finding| report.verdict != Verdict::Damaged || finding.severity == Severity::Damage;
     let reasons = report.findings.iter().filter(is_reason).count();
     let first = report.findings.iter().find(is_reason).map_or("it is not sound", |finding| finding.what.as_str());

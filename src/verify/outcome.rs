@@ -44,6 +44,9 @@ pub enum Verdict {
     NotOurs,
     /// The file could not be read.
     Unreadable,
+    /// Encrypted, and nobody gave a key: length and SHA-256 are those of its `.meta`, if it has one, and nothing is known
+    /// of what is inside. Never as good as sound.
+    Sealed,
     /// Sound in itself, but no backup: its run was killed before the `.meta`.
     Unfinished,
 }
@@ -72,7 +75,9 @@ impl VerifyOutcome {
     /// to look at is not soundness.
     pub fn exit_code(&self) -> u8 {
         let has = |verdict| self.files.iter().any(|file| file.verdict == verdict);
-        let worst = [Verdict::Damaged, Verdict::Unreadable, Verdict::NotOurs].into_iter().find(|verdict| has(*verdict));
+        let worst = [Verdict::Damaged, Verdict::Unreadable, Verdict::NotOurs, Verdict::Sealed]
+            .into_iter()
+            .find(|verdict| has(*verdict));
         match worst.and_then(Verdict::kind) {
             Some(kind) => kind.exit_code(),
             None if !has(Verdict::Sound) || !self.nothing.is_empty() => Kind::Nothing.exit_code(),
@@ -89,6 +94,7 @@ impl Verdict {
             Verdict::Damaged => Some(Kind::Damaged),
             Verdict::NotOurs => Some(Kind::Unsupported),
             Verdict::Unreadable => Some(Kind::Place),
+            Verdict::Sealed => Some(Kind::Partial),
             Verdict::Unfinished => Some(Kind::Nothing),
         }
     }
@@ -151,6 +157,8 @@ mod tests {
         assert_eq!(code(&[Verdict::Unfinished], 0), 5, "what was never published is no backup");
         assert_eq!(code(&[Verdict::Unfinished, Verdict::Sound], 0), 0, "a killed run does not spoil the others");
         assert_eq!(code(&[Verdict::Sound, Verdict::NotOurs], 1), 31);
+        assert_eq!(code(&[Verdict::Sealed, Verdict::Sound], 0), 3, "what nobody looked into is not verified");
+        assert_eq!(code(&[Verdict::Sealed, Verdict::NotOurs], 0), 31);
         assert_eq!(code(&[Verdict::NotOurs, Verdict::Unreadable], 0), 21);
         assert_eq!(code(&[Verdict::Unreadable, Verdict::Damaged], 0), 30);
     }

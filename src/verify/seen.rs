@@ -21,6 +21,7 @@ pub struct Seen {
     not_ours: bool,
     unreadable: bool,
     unfinished: bool,
+    sealed: bool,
 }
 
 /// What an archive's index says of it.
@@ -48,6 +49,12 @@ impl Seen {
     /// It was never published; what there is of it may be sound all the same.
     pub fn unfinished(&mut self, why: impl Into<String>) {
         self.unfinished = true;
+        self.note(why);
+    }
+
+    /// It is encrypted, and what is inside could not be looked at.
+    pub fn sealed(&mut self, why: impl Into<String>) {
+        self.sealed = true;
         self.note(why);
     }
 
@@ -80,6 +87,7 @@ impl Seen {
             () if self.unreadable => Verdict::Unreadable,
             () if self.not_ours => Verdict::NotOurs,
             () if self.unfinished => Verdict::Unfinished,
+            () if self.sealed => Verdict::Sealed,
             () => Verdict::Sound,
         }
     }

@@ -9,6 +9,7 @@ mod backup_filters;
 mod bad_archives;
 mod cli;
 mod ddl_storm;
+mod encryption;
 mod exactness;
 mod format_golden;
 mod fuzz_corpus;

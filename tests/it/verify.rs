@@ -32,6 +32,7 @@ pub fn context() -> Context {
         host: "web1".to_owned(),
         places: Places::new(Settings::usual(), &Cancel::new()),
         scratch: std::env::temp_dir(),
+        keys: Default::default(),
     }
 }
 
@@ -387,9 +388,8 @@ fn another_file_in_an_archives_place_is_damage() {
 
 #[test]
 fn what_cannot_be_judged_is_not_called_sound() {
-    let cases: [(&str, Vec<u8>, &str); 6] = [
+    let cases: [(&str, Vec<u8>, &str); 5] = [
         ("a.sql.zst", b"\x28\xb5\x2f\xfd\0rest of it".to_vec(), "a zstd file"),
-        ("b.sql.gz.age", b"age-encryption.org/v1\n...".to_vec(), "encrypted by age"),
         ("c.sql.gz", gzip(b"PRAGMA foreign_keys=OFF;\nCREATE TABLE t(x);\n"), "not a script that pg_dump wrote"),
         ("d.sql.gz", gzip(b"PGDMP\x01\x10\0 and so on"), "pg_dump -Fc"),
         ("e.sql.gz", b"PK\x03\x04 zipped".to_vec(), "a file of unknown kind"),
@@ -403,6 +403,10 @@ fn what_cannot_be_judged_is_not_called_sound() {
         assert!(report.findings[0].what.contains(says), "{name}: {report:?}");
         assert_eq!(run(&[&path]).exit_code(), 31);
     }
+    let tree = Tree::new();
+    let path = tree.put("b.sql.gz.age", b"age-encryption.org/v1\n...");
+    assert_eq!(one(&path).verdict, Verdict::Sealed);
+    assert_eq!(run(&[&path]).exit_code(), 3);
 }
 
 #[test]

@@ -11,15 +11,18 @@ use crate::verify::outcome::{Severity, Verdict, VerifyOutcome};
 
 /// Rotation and status ask what verification last said. An archive without a `.meta` is no backup, and has no say.
 fn remember(outcome: &VerifyOutcome, run: &Run<'_>) -> Result<()> {
-    let verified = outcome.files.iter().filter(|file| file.verdict != Verdict::Unfinished).map(|file| Verified {
-        at: run.context.clock.now(),
-        path: file.path.canonicalize().unwrap_or_else(|_| file.path.clone()).display().to_string(),
-        sound: file.verdict == Verdict::Sound,
-        why: (file.verdict != Verdict::Sound).then(|| {
-            let first = file.findings.iter().find(|finding| finding.severity == Severity::Damage);
-            first.or(file.findings.first()).map_or_else(String::new, |finding| finding.what.clone())
-        }),
-    });
+    let verified =
+        outcome.files.iter().filter(|file| !matches!(file.verdict, Verdict::Unfinished | Verdict::Sealed)).map(
+            |file| Verified {
+                at: run.context.clock.now(),
+                path: file.path.canonicalize().unwrap_or_else(|_| file.path.clone()).display().to_string(),
+                sound: file.verdict == Verdict::Sound,
+                why: (file.verdict != Verdict::Sound).then(|| {
+                    let first = file.findings.iter().find(|finding| finding.severity == Severity::Damage);
+                    first.or(file.findings.first()).map_or_else(String::new, |finding| finding.what.clone())
+                }),
+            },
+        );
     Verdicts::record(&resolve::state_dir(run.config)?, &verified.collect::<Vec<_>>())
 }
 
@@ -42,7 +45,7 @@ pub fn run(args: &VerifyArgs, run: &mut Run<'_>) -> Result<u8> {
         let shown = render::verified(file);
         match file.verdict {
             Verdict::Sound => run.terminal.result(&shown)?,
-            Verdict::Unfinished => run.terminal.warning(&shown),
+            Verdict::Unfinished | Verdict::Sealed => run.terminal.warning(&shown),
             _ => run.terminal.failure(&shown),
         }
     }

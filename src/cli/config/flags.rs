@@ -20,6 +20,17 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
         ("places.s3_sse", "--s3-sse", &s3.s3_sse),
         ("places.s3_retain", "--s3-retain", &s3.s3_retain),
     ]);
+    let listed = |values: &[String]| (!values.is_empty()).then(|| values.join(","));
+    let identities = listed(&args.common.identities);
+    let encrypt_to = match &args.command {
+        Command::Backup(backup) => listed(&backup.encrypt_to),
+        _ => None,
+    };
+    typed.extend([
+        ("identity", "--identity", &identities),
+        ("encrypt_to", "--encrypt-to", &encrypt_to),
+        ("passphrase_file", "--passphrase-file", &args.common.passphrase_file),
+    ]);
     let off = |switch: bool| switch.then(|| "false".to_owned());
     let on = |switch: bool| switch.then(|| "true".to_owned());
     let (globals, role_passwords, gentle, automatic) = match &args.command {

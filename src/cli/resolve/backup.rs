@@ -1,6 +1,8 @@
 //! `backup`: which sources, into which place, how.
 
-use super::{Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, globals, machine, places, s3, sources, values};
+use super::{
+    Failure, LOCK_TIMEOUT, Notes, SQLITE_BUSY, SQLITE_YIELD, globals, machine, places, s3, sealing, sources, values,
+};
 use crate::cli::args::{BackupArgs, FilterArgs, What};
 use crate::cli::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -53,6 +55,7 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         place,
         copies,
         retain,
+        recipients: sealing::recipients(config)?,
         compress: values::compress(config, GzipEngine::level)?,
         compress_pages: values::compress(config, GzipEngine::level_of_pages)?,
         jobs: at_once(config, "jobs")?,

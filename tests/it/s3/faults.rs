@@ -84,6 +84,7 @@ fn job(source: &Path, location: &Location, state_dir: &Path) -> BackupJob {
         place: Place::Tree { root: PathBuf::from(location.to_string()) },
         copies: Vec::new(),
         retain: None,
+        recipients: None,
         compress_pages: Compress::Stored,
         compress: Compress::Stored,
         jobs: 1,

@@ -1,0 +1,65 @@
+//! For whom backups are encrypted, and what opens them.
+
+use std::fs;
+use std::sync::Arc;
+
+use crate::cli::config::{Config, Setting};
+use crate::error::{Context, Error, Kind, Result};
+use crate::seal::{Keys, Recipients, is_recipient};
+
+/// Recipients go before a passphrase, which then only opens older backups.
+pub fn recipients(config: &Config) -> Result<Option<Arc<Recipients>>> {
+    if let Some(setting) = config.get("encrypt_to") {
+        let mut keys = Vec::new();
+        for one in parts(setting) {
+            match is_recipient(one) || one.starts_with("AGE-SECRET-KEY-") {
+                true => keys.push(one.to_owned()),
+                false => keys.extend(lines(&read(config, setting, one)?)),
+            }
+        }
+        let named = |error: Error| error.while_doing(format!("cannot use {}", setting.origin));
+        return Recipients::of(keys).map(|recipients| Some(Arc::new(recipients))).map_err(named);
+    }
+    let passphrase = passphrase(config)?;
+    Ok(passphrase.map(|passphrase| Arc::new(Recipients::of_passphrase(passphrase))))
+}
+
+pub fn keys(config: &Config) -> Result<Keys> {
+    let mut keys = Keys::default();
+    if let Some(setting) = config.get("identity") {
+        for path in parts(setting) {
+            let text = read(config, setting, path)?;
+            keys.add_identities(&text, path)?;
+        }
+    }
+    if let Some(passphrase) = passphrase(config)? {
+        keys.add_passphrase(passphrase);
+    }
+    Ok(keys)
+}
+
+fn passphrase(config: &Config) -> Result<Option<String>> {
+    let Some(setting) = config.get("passphrase_file") else { return Ok(None) };
+    let text = read(config, setting, &setting.value)?;
+    let passphrase = text.trim_end_matches(['\r', '\n']);
+    match passphrase.is_empty() {
+        true => Err(Error::new(Kind::Usage, format!("cannot use {}: {} is empty", setting.origin, setting.value))),
+        false => Ok(Some(passphrase.to_owned())),
+    }
+}
+
+/// One value may hold several, separated by commas.
+fn parts(setting: &Setting) -> impl Iterator<Item = &str> {
+    setting.value.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn lines(text: &str) -> impl Iterator<Item = String> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
+}
+
+/// A file that a setting names: relative to where the setting was written.
+fn read(config: &Config, setting: &Setting, path: &str) -> Result<String> {
+    let path = config.path(&Setting { value: path.to_owned(), origin: setting.origin.clone() });
+    let doing = || format!("cannot use {}: cannot read {}", setting.origin, path.display());
+    fs::read_to_string(&path).context(Kind::Usage, doing)
+}
