@@ -36,6 +36,9 @@ if [ "$purpose" = test ]; then
   needs age age
   needs node nodejs
   needs npm npm
+  needs crontab cron
+  needs systemd-analyze systemd
+  needs promtool prometheus
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

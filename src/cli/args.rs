@@ -9,7 +9,10 @@ mod filter;
 mod ops;
 
 pub use filter::FilterArgs;
-pub use ops::{DrillArgs, LogsArgs, PruneArgs, StatusArgs};
+pub use ops::{
+    AlertArgs, CompletionsArgs, DrillArgs, LogsArgs, ManArgs, MetricsArgs, PruneArgs, ScheduleAction, ScheduleArgs,
+    ScheduleMethod, StatusArgs, WatchArgs,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -82,6 +85,12 @@ pub enum Command {
     Status(StatusArgs),
     Logs(LogsArgs),
     Drill(DrillArgs),
+    Watch(WatchArgs),
+    Alert(AlertArgs),
+    Metrics(MetricsArgs),
+    Schedule(ScheduleArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -78,8 +78,14 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
             Command::Status(args) => commands::status::run(args, &mut run).await,
             Command::Logs(args) => commands::logs::run(args, &mut run).await,
             Command::Drill(args) => commands::drill::run(args, &mut run).await,
+            Command::Watch(_) => commands::alert::watch(&mut run).await,
+            Command::Alert(_) => commands::alert::test(&mut run).await,
+            Command::Metrics(args) => commands::metrics::run(args, &mut run).await,
+            Command::Schedule(args) => commands::schedule::run(args, &mut run).await,
+            Command::Completions(args) => commands::manual::completions(args, &run),
+            Command::Man(args) => commands::manual::pages(args, &run),
         };
-        run.end(&done);
+        run.end(&done).await;
         done
     });
     // A question that was interrupted still reads from the terminal; nothing else is left to wait for.

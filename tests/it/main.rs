@@ -3,6 +3,7 @@
 mod cmd;
 mod util;
 
+mod alerts;
 mod architecture;
 mod archive_damage;
 mod backup_filters;
@@ -49,5 +50,6 @@ mod restore_postgres;
 mod restore_sqlite;
 mod restore_statistics;
 mod sample;
+mod schedule;
 mod status;
 mod verify;

@@ -7,6 +7,7 @@ use super::args::Type;
 use crate::error::Error;
 use crate::policy::ArchiveKind;
 
+mod alerts;
 mod backup;
 mod drill;
 mod filter;
@@ -15,17 +16,20 @@ mod machine;
 mod places;
 mod prune;
 mod restore;
+mod schedule;
 mod server;
 mod sources;
 mod status;
 mod stored;
 mod values;
 
+pub use alerts::{alerts, textfile};
 pub use backup::{Backup, backup};
 pub use drill::drill;
 pub use machine::{clock, host_name, state_dir};
 pub use prune::{Prune, prune, rotation};
 pub use restore::{Hooks, Restore, restore};
+pub use schedule::schedule;
 pub use status::{Status, status};
 pub use stored::{list, verify};
 pub use values::instant;
