@@ -10,8 +10,8 @@ mod ops;
 
 pub use filter::FilterArgs;
 pub use ops::{
-    AlertArgs, CompletionsArgs, DrillArgs, LogsArgs, ManArgs, MetricsArgs, PruneArgs, ScheduleAction, ScheduleArgs,
-    ScheduleMethod, StatusArgs, WatchArgs,
+    AlertArgs, CompletionsArgs, DashboardArgs, DoctorArgs, DrillArgs, LogsArgs, ManArgs, MetricsArgs, PruneArgs,
+    ScheduleAction, ScheduleArgs, ScheduleMethod, StatusArgs, WatchArgs,
 };
 
 const EXIT_CODES: &str = "\
@@ -86,6 +86,8 @@ pub enum Command {
     Logs(LogsArgs),
     Drill(DrillArgs),
     Watch(WatchArgs),
+    Doctor(DoctorArgs),
+    Dashboard(DashboardArgs),
     Alert(AlertArgs),
     Metrics(MetricsArgs),
     Schedule(ScheduleArgs),

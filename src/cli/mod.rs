@@ -79,6 +79,8 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
             Command::Logs(args) => commands::logs::run(args, &mut run).await,
             Command::Drill(args) => commands::drill::run(args, &mut run).await,
             Command::Watch(_) => commands::alert::watch(&mut run).await,
+            Command::Doctor(_) => commands::doctor::run(&mut run).await,
+            Command::Dashboard(args) => commands::dashboard::run(args, &mut run).await,
             Command::Alert(_) => commands::alert::test(&mut run).await,
             Command::Metrics(args) => commands::metrics::run(args, &mut run).await,
             Command::Schedule(args) => commands::schedule::run(args, &mut run).await,

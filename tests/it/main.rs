@@ -29,6 +29,7 @@ mod servers;
 mod sqlite_live;
 mod store_local;
 
+mod dashboard;
 mod drill;
 mod e2e_foreign;
 mod e2e_globals;

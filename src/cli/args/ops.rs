@@ -113,6 +113,46 @@ EXAMPLES
         miyabi-backup watch --quiet")]
 pub struct WatchArgs {}
 
+/// Before the first night: can everything be read and written, is there room, is the schedule there?
+///
+/// Changes nothing. Exits with 0 if all is well, 40 for a warning, 41 if a backup would fail.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    miyabi-backup doctor
+    Statements that are missing, alone:
+        miyabi-backup doctor --json | jq -r '.findings[].mend[]'")]
+pub struct DoctorArgs {
+    /// The tree [default: ./backups]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+}
+
+/// The status as a page: in a file, or served live and read-only with /metrics, /health and /api/status
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    One self-contained file:
+        miyabi-backup dashboard --output status.html
+    Live, on this machine alone:
+        miyabi-backup dashboard --listen 127.0.0.1:8420
+    For others, who need the token:
+        miyabi-backup dashboard --listen 0.0.0.0:8420 --token-file /etc/miyabi-backup/token")]
+pub struct DashboardArgs {
+    /// The tree [default: ./backups]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+    /// Write the page to this file
+    #[arg(long, value_name = "FILE", required_unless_present = "listen")]
+    pub output: Option<PathBuf>,
+    /// Serve it at this address until Ctrl-C
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "output")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// File whose first line every request has to name, as a bearer token or as ?token=
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub token_file: Option<PathBuf>,
+}
+
 /// Send one alert of each kind to every configured channel
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -30,7 +30,7 @@ pub fn write_textfile(status: &Status, run: &Run<'_>) -> Result<()> {
 }
 
 /// The old file or the new one, never half of it: node_exporter may read at any time, as another user.
-fn write(path: &Path, text: &str) -> Result<()> {
+pub fn write(path: &Path, text: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
     let doing = || format!("cannot write {}", path.display());

@@ -2,6 +2,8 @@
 
 pub mod alert;
 pub mod backup;
+pub mod dashboard;
+pub mod doctor;
 pub mod drill;
 pub mod inspect;
 pub mod list;

@@ -12,7 +12,7 @@ use crate::ops::schedule::install::{self, Systemd, unit_folder};
 use crate::ops::schedule::{Installed, Plan, cron, systemd};
 
 pub async fn run(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
-    let manager = manager(args, run)?;
+    let manager = manager(args.system, run)?;
     match args.what {
         ScheduleAction::Install => install(args, &manager, run),
         ScheduleAction::Status => status(&manager, run),
@@ -20,8 +20,18 @@ pub async fn run(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
     }
 }
 
-fn manager(args: &ScheduleArgs, run: &Run<'_>) -> Result<Systemd> {
-    let system = args.system || rustix::process::geteuid().is_root();
+/// What is installed for this user, each with its state.
+pub fn installed(run: &Run<'_>) -> Result<Vec<String>> {
+    let timers = manager(false, run)?.status().into_iter().map(|(name, state)| format!("{name} is {state}"));
+    let mut all: Vec<String> = timers.collect();
+    if install::has_cron() && cron::has_block(&install::crontab()?) {
+        all.push("the crontab has our lines".to_owned());
+    }
+    Ok(all)
+}
+
+fn manager(system: bool, run: &Run<'_>) -> Result<Systemd> {
+    let system = system || rustix::process::geteuid().is_root();
     let home = run.config.variable("XDG_CONFIG_HOME").map(PathBuf::from);
     let home = home.or_else(|| run.config.variable("HOME").map(|home| PathBuf::from(home).join(".config")));
     let folder = unit_folder(system, home.as_deref())

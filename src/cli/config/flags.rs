@@ -52,6 +52,8 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
             ("drill.url", "--url", &drill.url),
             ("staging", "--staging", &drill.staging),
         ]),
+        Command::Doctor(doctor) => typed.push(("places.root", "--from", &doctor.from)),
+        Command::Dashboard(dashboard) => typed.push(("places.root", "--from", &dashboard.from)),
         Command::Metrics(metrics) => typed.push(("places.root", "--from", &metrics.from)),
         Command::Schedule(schedule) => typed.push(("schedule.at", "--time", &schedule.time)),
         Command::Status(status) => typed.push(("places.root", "--from", &status.from)),
