@@ -44,7 +44,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(fault) => return ExitCode::from(not_understood(&fault, &arguments)),
     };
-    let terminal = Terminal::new(args.common.json, args.common.quiet);
+    let terminal = Terminal::new(args.common.json, args.common.quiet)
+        .logging_json(args.common.log_format == args::LogFormat::Json);
     let done = panics::caught(|| execute(&args, &terminal));
     ExitCode::from(done.unwrap_or_else(|error| {
         terminal.error(&error);

@@ -4,7 +4,8 @@ use plotters::prelude::*;
 
 use crate::error::{Error, Kind, Result};
 
-const SIZE: (u32, u32) = (480, 140);
+/// About as wide as a card, so that letters keep their size.
+const SIZE: (u32, u32) = (480, 160);
 const LINE: RGBColor = RGBColor(59, 130, 246);
 
 /// A colour that nothing else has: it is replaced by the page's own.
@@ -26,7 +27,7 @@ fn draw(values: &[f64], unit: &dyn Fn(f64) -> String, svg: &mut String) -> std::
     let last = (values.len().saturating_sub(1)).max(1) as f64;
     let mut chart = ChartBuilder::on(&root)
         .margin(6)
-        .set_label_area_size(LabelAreaPosition::Left, 64)
+        .set_label_area_size(LabelAreaPosition::Left, 88)
         .build_cartesian_2d(0.0..last, 0.0..top)
         .map_err(|cause| said(&cause))?;
     chart
@@ -38,7 +39,7 @@ fn draw(values: &[f64], unit: &dyn Fn(f64) -> String, svg: &mut String) -> std::
         .axis_style(INK.mix(0.4))
         .light_line_style(TRANSPARENT)
         .bold_line_style(INK.mix(0.15))
-        .label_style(("sans-serif", 12).into_font().color(&INK))
+        .label_style(("sans-serif", 18).into_font().color(&INK))
         .draw()
         .map_err(|cause| said(&cause))?;
     let points = || values.iter().enumerate().map(|(at, value)| (at as f64, *value));

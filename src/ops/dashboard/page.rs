@@ -35,7 +35,9 @@ pub fn page(status: &Status, host: &str) -> Result<String> {
         next = next_run(status),
     );
     html.push_str("<section aria-label=\"Databases\" class=\"cards\">");
-    for one in &status.databases {
+    let mut databases: Vec<&DatabaseStatus> = status.databases.iter().collect();
+    databases.sort_by_key(|one| std::cmp::Reverse(one.state));
+    for one in databases {
         html.push_str(&database(one, status)?);
     }
     html.push_str("</section>");
@@ -72,10 +74,12 @@ fn database(one: &DatabaseStatus, status: &Status) -> Result<String> {
             ("took", seconds(last.duration_seconds)),
             ("verified", verified(one)),
         ];
+        // A SQLite file's tables are not counted.
+        let facts = facts.into_iter().filter(|(name, _)| *name != "rows" || last.tables > 0);
         html.push_str("<dl>");
-        facts
-            .iter()
-            .for_each(|(name, value)| html.push_str(&format!("<div><dt>{name}</dt><dd>{}</dd></div>", escaped(value))));
+        facts.for_each(|(name, value)| {
+            html.push_str(&format!("<div><dt>{name}</dt><dd>{}</dd></div>", escaped(&value)));
+        });
         html.push_str("</dl>");
     }
     html.push_str(&charts(one)?);
