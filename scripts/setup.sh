@@ -37,6 +37,9 @@ if [ "$purpose" = test ]; then
   needs ssh-keygen openssh-client
   needs node nodejs
   needs npm npm
+  needs crontab cron
+  needs systemd-analyze systemd
+  needs promtool prometheus
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

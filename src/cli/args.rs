@@ -9,7 +9,10 @@ mod filter;
 mod ops;
 
 pub use filter::FilterArgs;
-pub use ops::{DrillArgs, LogsArgs, PruneArgs, StatusArgs};
+pub use ops::{
+    AlertArgs, CompletionsArgs, DashboardArgs, DoctorArgs, DrillArgs, LogsArgs, ManArgs, MetricsArgs, PruneArgs,
+    ScheduleAction, ScheduleArgs, ScheduleMethod, StatusArgs, WatchArgs,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -73,6 +76,9 @@ pub struct Common {
     /// Only warnings and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// How messages on standard error look: text, or json, one object a line
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text, hide_default_value = true)]
+    pub log_format: LogFormat,
     /// Log what is being done to standard error; -vv logs more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
@@ -111,6 +117,12 @@ pub struct S3Args {
     pub s3_retain: Option<String>,
 }
 
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Backup(BackupArgs),
@@ -123,6 +135,14 @@ pub enum Command {
     Status(StatusArgs),
     Logs(LogsArgs),
     Drill(DrillArgs),
+    Watch(WatchArgs),
+    Doctor(DoctorArgs),
+    Dashboard(DashboardArgs),
+    Alert(AlertArgs),
+    Metrics(MetricsArgs),
+    Schedule(ScheduleArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -428,4 +448,52 @@ pub struct SalvageArgs {
     /// Keep what is left of a SQLite file that lacks pages, although it is no database any more
     #[arg(long)]
     pub keep_torn_pages: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words as a shell splits them; what is behind a redirection or a comment is not ours.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        let (mut word, mut quote, mut open) = (String::new(), None, false);
+        for c in line.chars().chain([' ']) {
+            match (quote, c) {
+                (Some(end), c) if c == end => quote = None,
+                (None, '\'' | '"') => (quote, open) = (Some(c), true),
+                (None, '#' | '>' | '|' | '&') if !open => break,
+                (None, ' ') if open => {
+                    words.push(std::mem::take(&mut word));
+                    open = false;
+                }
+                (None, ' ') => {}
+                (_, c) => {
+                    word.push(c);
+                    open = true;
+                }
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_command_of_the_documents_is_understood() {
+        let documents = [
+            include_str!("../../README.md"),
+            include_str!("../../docs/OPERATIONS.md"),
+            include_str!("../../docs/RECOVERY.md"),
+        ];
+        let mut count = 0;
+        for line in documents.iter().flat_map(|text| text.lines()) {
+            if !line.starts_with("miyabi-backup ") {
+                continue;
+            }
+            count += 1;
+            if let Err(fault) = Args::try_parse_from(words(line)) {
+                panic!("{line}: {fault}");
+            }
+        }
+        assert!(count > 40, "only {count} commands were found");
+    }
 }

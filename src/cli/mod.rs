@@ -46,7 +46,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(fault) => return ExitCode::from(not_understood(&fault, &arguments)),
     };
-    let terminal = Terminal::new(args.common.json, args.common.quiet);
+    let terminal = Terminal::new(args.common.json, args.common.quiet)
+        .logging_json(args.common.log_format == args::LogFormat::Json);
     let done = panics::caught(|| execute(&args, &terminal));
     ExitCode::from(done.unwrap_or_else(|error| {
         terminal.error(&error);
@@ -87,8 +88,16 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
             Command::Status(args) => commands::status::run(args, &mut run).await,
             Command::Logs(args) => commands::logs::run(args, &mut run).await,
             Command::Drill(args) => commands::drill::run(args, &mut run).await,
+            Command::Watch(_) => commands::alert::watch(&mut run).await,
+            Command::Doctor(_) => commands::doctor::run(&mut run).await,
+            Command::Dashboard(args) => commands::dashboard::run(args, &mut run).await,
+            Command::Alert(_) => commands::alert::test(&mut run).await,
+            Command::Metrics(args) => commands::metrics::run(args, &mut run).await,
+            Command::Schedule(args) => commands::schedule::run(args, &mut run).await,
+            Command::Completions(args) => commands::manual::completions(args, &run),
+            Command::Man(args) => commands::manual::pages(args, &run),
         };
-        run.end(&done);
+        run.end(&done).await;
         done
     });
     // A question that was interrupted still reads from the terminal; nothing else is left to wait for.

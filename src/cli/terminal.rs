@@ -5,7 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::{Context, Error, Kind, Result};
@@ -13,6 +13,8 @@ use crate::error::{Context, Error, Kind, Result};
 pub struct Terminal {
     json: bool,
     quiet: bool,
+    /// Messages are objects, one a line.
+    logs_json: bool,
 }
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -22,7 +24,11 @@ const PLAIN: Style = Style::new();
 
 impl Terminal {
     pub fn new(json: bool, quiet: bool) -> Self {
-        Terminal { json, quiet }
+        Terminal { json, quiet, logs_json: false }
+    }
+
+    pub fn logging_json(self, logs_json: bool) -> Self {
+        Terminal { logs_json, ..self }
     }
 
     /// Whether moving pictures make sense: somebody watches, and has not asked for silence.
@@ -63,13 +69,13 @@ impl Terminal {
 
     /// A finding that makes the run fail.
     pub fn failure(&self, text: &str) {
-        say(RED, "error", text);
+        self.say(RED, "error", text);
     }
 
     pub fn error(&self, error: &Error) {
-        say(RED, "error", &error.chain());
+        self.say(RED, "error", &error.chain());
         for note in error.notes() {
-            say(PLAIN, "note", note);
+            self.say(PLAIN, "note", note);
         }
         if let Some(hint) = error.hint_text() {
             self.hint(hint);
@@ -78,17 +84,29 @@ impl Terminal {
 
     /// What may help with what was said before.
     pub fn hint(&self, text: &str) {
-        say(CYAN, "hint", text);
+        self.say(CYAN, "hint", text);
     }
 
     pub fn warning(&self, text: &str) {
-        say(YELLOW, "warning", text);
+        self.say(YELLOW, "warning", text);
     }
 
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            say(PLAIN, "note", text);
+            self.say(PLAIN, "note", text);
         }
+    }
+
+    fn say(&self, style: Style, word: &str, text: &str) {
+        let mut stderr = anstream::stderr().lock();
+        // Standard error is the last resort: if it is gone there is nobody to tell.
+        let _ = match self.logs_json {
+            true => writeln!(stderr, "{}", json!({ "level": word, "message": text })),
+            false => {
+                let text = printable(text).replace('\n', "\n  ");
+                writeln!(stderr, "{style}{word}:{style:#} {text}")
+            }
+        };
     }
 
     /// What is about to happen. `--quiet` leaves it out only if nobody is asked.
@@ -110,17 +128,10 @@ impl Terminal {
         };
         let colours = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
         let log = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(colours).with_target(false);
-        log.with_env_filter(EnvFilter::new(level))
-            .try_init()
-            .map_err(|cause| Error::new(Kind::Bug, "cannot start the log").because(cause))
+        let log = log.with_env_filter(EnvFilter::new(level));
+        let started = if self.logs_json { log.json().try_init() } else { log.try_init() };
+        started.map_err(|cause| Error::new(Kind::Bug, "cannot start the log").because(cause))
     }
-}
-
-fn say(style: Style, word: &str, text: &str) {
-    let mut stderr = anstream::stderr().lock();
-    let text = printable(text).replace('\n', "\n  ");
-    // Standard error is the last resort: if it is gone there is nobody to tell.
-    let _ = writeln!(stderr, "{style}{word}:{style:#} {text}");
 }
 
 /// A reader that has seen enough (`| head`) is no failure.

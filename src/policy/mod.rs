@@ -2,6 +2,7 @@
 //! and which backups may go.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+pub mod alerts;
 pub mod freshness;
 pub mod label;
 pub mod naming;

@@ -124,6 +124,7 @@ impl RunState {
 pub struct Recording {
     state_dir: PathBuf,
     run: String,
+    command: String,
     mark: PathBuf,
     _lock: File,
 }
@@ -145,7 +146,17 @@ impl Recording {
             version: version.to_owned(),
         };
         Journal::new(state_dir, FILE).append(&[Record::Start(start)])?;
-        Ok(Recording { state_dir: state_dir.to_owned(), mark: marks.join(&run), run, _lock: lock })
+        Ok(Recording {
+            state_dir: state_dir.to_owned(),
+            command: command.to_owned(),
+            mark: marks.join(&run),
+            run,
+            _lock: lock,
+        })
+    }
+
+    pub fn command(&self) -> &str {
+        &self.command
     }
 
     pub fn end(self, exit_code: u8, error: Option<String>, items: Vec<Item>, now: Timestamp) -> Result<()> {

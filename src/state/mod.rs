@@ -1,6 +1,7 @@
-//! What runs leave in the state folder: locks, history, what verification and drills said. Never in the tree of
+//! What runs leave in the state folder: locks, history, what verification and drills said, what was told. Never in the tree of
 //! backups, and the folder is the caller's choice.
 
+pub mod alerts;
 pub mod drills;
 pub mod history;
 pub mod journal;

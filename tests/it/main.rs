@@ -3,6 +3,7 @@
 mod cmd;
 mod util;
 
+mod alerts;
 mod architecture;
 mod archive_damage;
 mod backup_filters;
@@ -30,6 +31,7 @@ mod servers;
 mod sqlite_live;
 mod store_local;
 
+mod dashboard;
 mod drill;
 mod e2e_foreign;
 mod e2e_globals;
@@ -51,5 +53,6 @@ mod restore_postgres;
 mod restore_sqlite;
 mod restore_statistics;
 mod sample;
+mod schedule;
 mod status;
 mod verify;

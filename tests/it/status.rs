@@ -119,3 +119,15 @@ fn a_follower_sees_runs_begin_and_end() {
     follower.push('\n');
     assert!(!follower.contains("backup"), "{follower}");
 }
+
+#[test]
+fn messages_can_be_objects_for_a_log_collector() {
+    let sandbox = Sandbox::new();
+    let failed = sandbox.run(&["backup", "sqlite", "--file", "gone.db", "--log-format", "json"]).expect_failure();
+    let stderr = failed.stderr();
+    let lines: Vec<Value> = stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(
+        lines.iter().any(|line| line["level"] == "error" && line["message"].to_string().contains("gone.db")),
+        "{stderr}"
+    );
+}

@@ -1,5 +1,9 @@
 //! Arguments of what runs for years: rotation, status, history, drills.
 
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
 use super::Type;
 
 /// Remove backups whose days are over: 7 for daily, 28 for weekly, 180 for monthly ones, as [retention] says
@@ -96,6 +100,155 @@ pub struct DrillArgs {
     /// Folder for restored SQLite files [default: the state folder]
     #[arg(long, value_name = "DIR")]
     pub staging: Option<String>,
+}
+
+/// Tell what changed since the last time: stale, failed, damaged, out of space, recovered; for a timer of its own
+///
+/// Looks at the tree as `status` does and sends what is new to the channels of [alerts]. Exits with 0 once it is told, with
+/// 3 if a channel failed, and like `status` where no channel is configured.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    From a timer, every hour; `schedule install` sets one up:
+        miyabi-backup watch --quiet")]
+pub struct WatchArgs {}
+
+/// Before the first night: can everything be read and written, is there room, is the schedule there?
+///
+/// Changes nothing. Exits with 0 if all is well, 40 for a warning, 41 if a backup would fail.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    miyabi-backup doctor
+    Statements that are missing, alone:
+        miyabi-backup doctor --json | jq -r '.findings[].mend[]'")]
+pub struct DoctorArgs {
+    /// The tree [default: ./backups]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+}
+
+/// The status as a page: in a file, or served live and read-only with /metrics, /health and /api/status
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    One self-contained file:
+        miyabi-backup dashboard --output status.html
+    Live, on this machine alone:
+        miyabi-backup dashboard --listen 127.0.0.1:8420
+    For others, who need the token:
+        miyabi-backup dashboard --listen 0.0.0.0:8420 --token-file /etc/miyabi-backup/token")]
+pub struct DashboardArgs {
+    /// The tree [default: ./backups]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+    /// Write the page to this file
+    #[arg(long, value_name = "FILE", required_unless_present = "listen")]
+    pub output: Option<PathBuf>,
+    /// Serve it at this address until Ctrl-C
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "output")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// File whose first line every request has to name, as a bearer token or as ?token=
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Send one alert of each kind to every configured channel
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    miyabi-backup alert test")]
+pub struct AlertArgs {
+    /// What to do
+    #[arg(value_enum)]
+    pub what: AlertAction,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum AlertAction {
+    /// One of each kind, to every channel
+    Test,
+}
+
+/// Show the status as Prometheus metrics, or write them for node_exporter
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    miyabi-backup metrics
+    As a textfile of node_exporter, replaced in one step:
+        miyabi-backup metrics --output /var/lib/prometheus/node-exporter/miyabi.prom")]
+pub struct MetricsArgs {
+    /// The tree [default: ./backups]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+    /// Write this file instead
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Install timers for backup (daily), verify (weekly), drill (monthly) and watch (hourly), show them, or remove them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    What would be written, first:
+        miyabi-backup schedule install --dry-run
+    Timers of systemd if it runs here, else a crontab; the backup at half past two:
+        miyabi-backup schedule install --time 02:30
+        miyabi-backup schedule install --method cron
+    What is installed:
+        miyabi-backup schedule status")]
+pub struct ScheduleArgs {
+    /// What to do
+    #[arg(value_enum)]
+    pub what: ScheduleAction,
+    /// systemd or cron [default: what runs here]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub method: Option<ScheduleMethod>,
+    /// When the backup is made [default: 03:00]
+    #[arg(long, value_name = "HH:MM")]
+    pub time: Option<String>,
+    /// Units of the machine, not of this user [default: as root]
+    #[arg(long)]
+    pub system: bool,
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ScheduleAction {
+    Install,
+    Status,
+    Uninstall,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ScheduleMethod {
+    Systemd,
+    Cron,
+}
+
+/// Write completions for a shell to standard output
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    miyabi-backup completions bash > /etc/bash_completion.d/miyabi-backup
+    miyabi-backup completions zsh > ~/.zfunc/_miyabi-backup")]
+pub struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Write the manual pages into a folder
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    miyabi-backup man --output /usr/local/share/man/man1")]
+pub struct ManArgs {
+    /// The folder
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
 }
 
 /// What ran and what came of it, also runs that failed, were killed or vanished

@@ -48,7 +48,11 @@ pub async fn run(args: &LogsArgs, run: &mut Run<'_>) -> Result<u8> {
     }
     told.extend(history.runs.iter().map(|one| (one.start.run.clone(), one.state)));
     loop {
-        run.context.cancel.guard(async { Ok(tokio::time::sleep(LOOKS_EVERY).await) }).await?;
+        let pause = async {
+            tokio::time::sleep(LOOKS_EVERY).await;
+            Ok(())
+        };
+        run.context.cancel.guard(pause).await?;
         if !history.read_on(&state_dir)? {
             continue;
         }

@@ -1,13 +1,19 @@
 //! One file a command: resolve, call the floor below, show what came of it. No work is done here.
 
+pub mod alert;
 pub mod backup;
+pub mod dashboard;
+pub mod doctor;
 pub mod drill;
 pub mod inspect;
 pub mod list;
 pub mod logs;
+pub mod manual;
+pub mod metrics;
 pub mod prune;
 pub mod restore;
 pub mod salvage;
+pub mod schedule;
 pub mod status;
 pub mod verify;
 
@@ -53,16 +59,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The last thing that is done, whatever came of the command.
-    pub fn end(self, done: &Result<u8>) {
-        let Some(recording) = self.recording else { return };
+    /// The last thing that is done, whatever came of the command: the history, then whoever is to be told.
+    pub async fn end(mut self, done: &Result<u8>) {
+        let Some(recording) = self.recording.take() else { return };
+        let command = recording.command().to_owned();
         let (exit_code, error) = match done {
             Ok(code) => (*code, None),
             Err(error) => (error.kind().exit_code(), Some(error.chain())),
         };
-        if let Err(error) = recording.end(exit_code, error, self.items, self.context.clock.now()) {
+        let items = std::mem::take(&mut self.items);
+        if let Err(error) = recording.end(exit_code, error, items, self.context.clock.now()) {
             self.terminal.warning(&cannot_record(error).chain());
         }
+        alert::after(&command, exit_code, &mut self).await;
     }
 
     pub fn took(&self) -> Duration {

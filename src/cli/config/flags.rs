@@ -75,9 +75,13 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
             ("drill.url", "--url", &drill.url),
             ("staging", "--staging", &drill.staging),
         ]),
+        Command::Doctor(doctor) => typed.push(("places.root", "--from", &doctor.from)),
+        Command::Dashboard(dashboard) => typed.push(("places.root", "--from", &dashboard.from)),
+        Command::Metrics(metrics) => typed.push(("places.root", "--from", &metrics.from)),
+        Command::Schedule(schedule) => typed.push(("schedule.at", "--time", &schedule.time)),
         Command::Status(status) => typed.push(("places.root", "--from", &status.from)),
         Command::List(list) => typed.push(("places.root", "--from", &list.from)),
-        Command::Inspect(_) | Command::Salvage(_) | Command::Logs(_) => {}
+        _ => {}
     }
     let setting = |(key, flag, value): (_, _, &Option<String>)| {
         let value = value.clone()?;

@@ -16,10 +16,11 @@ pub enum Section {
     Status,
     Drill,
     DrillCheck,
+    Alerts,
 }
 
 impl Section {
-    pub const ALL: [Section; 10] = [
+    pub const ALL: [Section; 11] = [
         Section::Top,
         Section::Postgres,
         Section::Sqlite,
@@ -30,6 +31,7 @@ impl Section {
         Section::Status,
         Section::Drill,
         Section::DrillCheck,
+        Section::Alerts,
     ];
 
     /// The table's name in the file; empty for the top level.
@@ -45,6 +47,7 @@ impl Section {
             Section::Status => "status",
             Section::Drill => "drill",
             Section::DrillCheck => "drill.check",
+            Section::Alerts => "alerts",
         }
     }
 
@@ -193,6 +196,17 @@ pub const KEYS: &[Key] = &[
     key(Section::DrillCheck, "database"),
     key(Section::DrillCheck, "sql"),
     key(Section::DrillCheck, "expect"),
+    key(Section::Alerts, "webhook"),
+    key(Section::Alerts, "webhook_format"),
+    key(Section::Alerts, "email_to"),
+    key(Section::Alerts, "email_from"),
+    key(Section::Alerts, "smtp"),
+    key(Section::Alerts, "smtp_user"),
+    key(Section::Alerts, "smtp_password_file"),
+    key(Section::Alerts, "command"),
+    key(Section::Alerts, "ping"),
+    key(Section::Alerts, "remind_every"),
+    key(Section::Alerts, "metrics_file"),
 ];
 
 pub fn in_section(section: Section) -> impl Iterator<Item = &'static Key> {

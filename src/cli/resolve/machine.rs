@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use crate::cli::config::Config;
 use crate::clock::Clock;
 use crate::error::{Context, Error, Kind, Result};
+use crate::ops::schedule::systemd::credential_name;
 
 const CONNECTIONS_MAX: usize = 12;
 
@@ -55,6 +56,14 @@ pub fn clock(config: &Config) -> Result<Clock> {
 /// Where a SQLite file out of a bucket is unpacked if no folder is named for that.
 pub fn scratch(config: &Config) -> PathBuf {
     PathBuf::from(config.variable("TMPDIR").unwrap_or("/tmp"))
+}
+
+/// A file with a secret: where the manager of this process has handed it over, its copy there.
+pub fn credential(config: &Config, path: &Path) -> PathBuf {
+    let handed = config
+        .variable("CREDENTIALS_DIRECTORY")
+        .map(|folder| Path::new(folder).join(credential_name(&path.display().to_string())));
+    handed.filter(|handed| handed.exists()).unwrap_or_else(|| path.to_owned())
 }
 
 pub fn state_dir(config: &Config) -> Result<PathBuf> {

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::machine;
 use crate::cli::config::{Config, Entry, Setting, Variables};
 use crate::error::{Context, Error, Kind, Result};
 use crate::pg::connect::{Params, Server};
@@ -131,7 +132,7 @@ impl Layer {
             }
         }
         if let Some(setting) = entry.get("password_file") {
-            params.set("password", read_password(&config.path(setting), setting)?)?;
+            params.set("password", read_password(&machine::credential(config, &config.path(setting)), setting)?)?;
         }
         Ok(Layer { name: entry_name(config, entry), level: FILE_LEVEL, is_url, params })
     }

@@ -137,16 +137,16 @@ fn attempts(facts: &Facts, status: &DatabaseStatus) -> Option<Finding> {
         last.items.iter().find(|item| item.name == status.name && item.kind.as_deref() == Some(status.kind.name()));
     match (last.state, mine) {
         (RunState::Vanished, _) => {
-            Some(Finding::warning(Code::Vanished, format!("the run of {} vanished without an end", last.start.at)))
+            Some(Finding::warning(Code::Vanished, format!("the run of {:.0} vanished without an end", last.start.at)))
         }
         (_, Some(item)) if !item.ok => {
             let why = item.error.as_deref().unwrap_or("it does not say why");
-            Some(Finding::warning(Code::Failed, format!("the backup of {} failed: {why}", last.start.at)))
+            Some(Finding::warning(Code::Failed, format!("the backup of {:.0} failed: {why}", last.start.at)))
         }
         // It came to no source at all.
         (RunState::Failed, None) if last.items.is_empty() => {
             let why = last.error.as_deref().unwrap_or("it does not say why");
-            Some(Finding::warning(Code::Failed, format!("the run of {} failed: {why}", last.start.at)))
+            Some(Finding::warning(Code::Failed, format!("the run of {:.0} failed: {why}", last.start.at)))
         }
         _ => None,
     }
@@ -206,5 +206,5 @@ fn rows_gone(dailies: &[&Listed]) -> Option<Finding> {
 fn drill(status: &DatabaseStatus) -> Option<Finding> {
     let drill = status.last_drill.as_ref().filter(|drill| !drill.ok)?;
     let why = drill.findings.first().map_or("it does not say why", String::as_str);
-    Some(Finding::critical(Code::Drill, format!("the restore drill of {} failed: {why}", drill.at)))
+    Some(Finding::critical(Code::Drill, format!("the restore drill of {:.0} failed: {why}", drill.at)))
 }

@@ -40,7 +40,7 @@ impl Level {
 }
 
 /// What a finding is about; alerts are told apart by it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     Never,
@@ -53,6 +53,24 @@ pub enum Code {
     Drill,
     Space,
     Place,
+}
+
+impl Code {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Code::Never => "never",
+            Code::Stale => "stale",
+            Code::Failed => "failed",
+            Code::Vanished => "vanished",
+            Code::Damaged => "damaged",
+            Code::Size => "size",
+            Code::RowsGone => "rows_gone",
+            Code::Drill => "drill",
+            Code::Space => "space",
+            Code::Place => "place",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]

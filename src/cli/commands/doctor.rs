@@ -1,0 +1,81 @@
+//! `doctor`
+
+use serde_json::json;
+
+use super::{Run, schedule, status};
+use crate::cli::{json, resolve};
+use crate::error::Result;
+use crate::ops::doctor::{self, Examined};
+use crate::ops::status::{Level, StatusJob};
+use crate::state::history::History;
+use crate::store::LocalStore;
+
+pub async fn run(run: &mut Run<'_>) -> Result<u8> {
+    let resolve::Status { root, job, sources } = resolve::status(run.config, &mut run.notes)?;
+    run.show_notes();
+    let mut all = doctor::sources(&sources, run.context).await;
+    if sources.is_empty() {
+        all.push(Examined::bad("configuration", "no database is configured"));
+    }
+    all.extend(doctor::place(&LocalStore::new(&root), job.min_free));
+    all.push(state_folder(&job));
+    all.push(timers(run)?);
+    all.extend(channels(run));
+    all.extend(forecast(&root, &job, run).await?);
+    for one in &all {
+        match one.level {
+            Level::Ok => run.terminal.result(&format!("ok: {}: {}", one.subject, one.what))?,
+            Level::Warning => run.terminal.warning(&format!("{}: {}", one.subject, one.what)),
+            Level::Critical => run.terminal.failure(&format!("{}: {}", one.subject, one.what)),
+        }
+        one.mend.iter().for_each(|how| run.terminal.hint(how));
+    }
+    let worst = all.iter().map(|one| one.level).max().unwrap_or_default();
+    run.terminal.json(&json!({
+        "exit_code": worst.exit_code(),
+        "state": worst.name(),
+        "findings": json::to_value(&all)?,
+        "configuration_warnings": run.notes.all(),
+    }));
+    Ok(worst.exit_code())
+}
+
+fn state_folder(job: &StatusJob) -> Examined {
+    let subject = job.state_dir.display().to_string();
+    let probe = std::fs::create_dir_all(&job.state_dir).and_then(|()| {
+        let path = job.state_dir.join(".doctor-probe");
+        std::fs::write(&path, b"?").and_then(|()| std::fs::remove_file(&path))
+    });
+    match (probe, History::read(&job.state_dir)) {
+        (Err(cause), _) => Examined::bad(&subject, format!("the state folder cannot be written: {cause}")),
+        (_, Err(error)) => Examined::of_error(&subject, &error),
+        _ => Examined::fine(&subject, "the state folder can be written"),
+    }
+}
+
+fn timers(run: &Run<'_>) -> Result<Examined> {
+    let installed = schedule::installed(run)?;
+    Ok(match installed.is_empty() {
+        true => Examined::warning("schedule", "no timer of ours is installed for this user")
+            .mend(["miyabi-backup schedule install".to_owned()]),
+        false => Examined::fine("schedule", installed.join(", ")),
+    })
+}
+
+fn channels(run: &Run<'_>) -> Option<Examined> {
+    match resolve::alerts(run.config, &run.context.host) {
+        Ok(channels) if channels.has_any() => Some(Examined::fine("alerts", "somebody is told; try `alert test`")),
+        Ok(_) => Some(Examined::warning("alerts", "nobody is told when a backup fails: [alerts] names no channel")),
+        Err(error) => Some(Examined::of_error("alerts", &error)),
+    }
+}
+
+/// What the tree says of the space that it will need. A tree that is not there yet needs none.
+async fn forecast(root: &std::path::Path, job: &StatusJob, run: &Run<'_>) -> Result<Vec<Examined>> {
+    if !root.is_dir() {
+        return Ok(Vec::new());
+    }
+    let status = status::of_tree(root, job, run.context).await?;
+    let findings = status.place.findings.iter();
+    Ok(findings.map(|finding| Examined::warning(&status.place.place, finding.message.clone())).collect())
+}

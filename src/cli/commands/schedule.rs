@@ -1,0 +1,126 @@
+//! `schedule`
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::Run;
+use crate::cli::args::{ScheduleAction, ScheduleArgs, ScheduleMethod};
+use crate::cli::{json, resolve};
+use crate::error::{Error, Kind, Result};
+use crate::ops::schedule::install::{self, Systemd, unit_folder};
+use crate::ops::schedule::{Installed, Plan, cron, systemd};
+
+pub async fn run(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
+    let manager = manager(args.system, run)?;
+    match args.what {
+        ScheduleAction::Install => install(args, &manager, run),
+        ScheduleAction::Status => status(&manager, run),
+        ScheduleAction::Uninstall => uninstall(args, &manager, run),
+    }
+}
+
+/// What is installed for this user, each with its state.
+pub fn installed(run: &Run<'_>) -> Result<Vec<String>> {
+    let timers = manager(false, run)?.status().into_iter().map(|(name, state)| format!("{name} is {state}"));
+    let mut all: Vec<String> = timers.collect();
+    if install::has_cron() && cron::has_block(&install::crontab()?) {
+        all.push("the crontab has our lines".to_owned());
+    }
+    Ok(all)
+}
+
+fn manager(system: bool, run: &Run<'_>) -> Result<Systemd> {
+    let system = system || rustix::process::geteuid().is_root();
+    let home = run.config.variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    let home = home.or_else(|| run.config.variable("HOME").map(|home| PathBuf::from(home).join(".config")));
+    let folder = unit_folder(system, home.as_deref())
+        .ok_or_else(|| Error::new(Kind::Usage, "cannot tell where units belong: HOME is not set"))?;
+    Ok(Systemd { folder, system })
+}
+
+fn install(args: &ScheduleArgs, manager: &Systemd, run: &mut Run<'_>) -> Result<u8> {
+    let plan = resolve::schedule(args, run.config, &mut run.notes)?;
+    run.show_notes();
+    let method = match args.method {
+        Some(method) => method,
+        None if manager.is_running() => ScheduleMethod::Systemd,
+        None if install::has_cron() => ScheduleMethod::Cron,
+        None => {
+            return Err(Error::new(Kind::Nothing, "neither systemd nor cron answers here")
+                .hint("install cron, or start `miyabi-backup backup` by a scheduler of your own: docs/deploy"));
+        }
+    };
+    if args.dry_run {
+        return show(method, manager, &plan, run);
+    }
+    let installed = match method {
+        ScheduleMethod::Systemd => manager.install(&plan)?,
+        ScheduleMethod::Cron => install::install_cron(&plan)?,
+    };
+    told(&installed, run)?;
+    run.terminal.json(&json::outcome(&installed, 0, &run.notes)?);
+    Ok(0)
+}
+
+fn show(method: ScheduleMethod, manager: &Systemd, plan: &Plan, run: &Run<'_>) -> Result<u8> {
+    let files: Vec<(String, String)> = match method {
+        ScheduleMethod::Cron => vec![("crontab".to_owned(), cron::with_block(&install::crontab()?, plan))],
+        ScheduleMethod::Systemd => {
+            let path = |name: &str| manager.folder.join(name).display().to_string();
+            let units = systemd::units(plan, &systemd::sandbox(plan));
+            units.into_iter().map(|unit| (path(&unit.name), unit.text)).collect()
+        }
+    };
+    let text: Vec<String> = files.iter().map(|(name, text)| format!("# {name}\n{text}")).collect();
+    run.terminal.answer(&text.join("\n"))?;
+    let files: Vec<_> = files.into_iter().map(|(path, text)| json!({ "path": path, "text": text })).collect();
+    run.terminal.json(&json!({ "exit_code": 0, "dry_run": true, "files": files }));
+    Ok(0)
+}
+
+fn told(installed: &Installed, run: &Run<'_>) -> Result<()> {
+    match installed.wrote.is_empty() {
+        true => run.terminal.result("everything stands as it should: nothing was changed")?,
+        false => installed.wrote.iter().try_for_each(|path| run.terminal.result(&format!("wrote {path}")))?,
+    }
+    for line in &installed.dropped {
+        run.terminal.warning(&format!("this manager cannot apply {line}: it was left out"));
+    }
+    installed.warnings.iter().for_each(|warning| run.terminal.warning(warning));
+    Ok(())
+}
+
+fn status(manager: &Systemd, run: &Run<'_>) -> Result<u8> {
+    let timers = manager.status();
+    let has_block = install::has_cron() && cron::has_block(&install::crontab()?);
+    for (name, state) in &timers {
+        run.terminal.answer(&format!("{name}: {state}"))?;
+    }
+    if has_block {
+        run.terminal.answer("crontab: installed")?;
+    }
+    let exit_code = if timers.is_empty() && !has_block { Kind::Nothing.exit_code() } else { 0 };
+    if exit_code != 0 {
+        run.terminal.answer("nothing is installed")?;
+    }
+    let timers: Vec<_> = timers.iter().map(|(name, state)| json!({ "name": name, "state": state })).collect();
+    run.terminal.json(&json!({ "exit_code": exit_code, "timers": timers, "crontab": has_block }));
+    Ok(exit_code)
+}
+
+fn uninstall(args: &ScheduleArgs, manager: &Systemd, run: &Run<'_>) -> Result<u8> {
+    let mut removed = Vec::new();
+    if args.method != Some(ScheduleMethod::Cron) {
+        removed.extend(manager.uninstall()?);
+    }
+    if args.method != Some(ScheduleMethod::Systemd) && install::has_cron() && install::uninstall_cron()? {
+        removed.push("crontab".to_owned());
+    }
+    removed.iter().try_for_each(|path| run.terminal.result(&format!("removed {path}")))?;
+    if removed.is_empty() {
+        run.terminal.result("nothing was installed")?;
+    }
+    run.terminal.json(&json!({ "exit_code": 0, "removed": removed }));
+    Ok(0)
+}

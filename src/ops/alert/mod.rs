@@ -1,0 +1,147 @@
+//! Tells people what changed: to a webhook, by e-mail, by a command; and tells a dead-man's switch that all is well.
+//!
+//! What is to be told is decided by `policy::alerts`, from the findings of a status. A channel that fails is reported
+//! and fails nothing else; if all of them fail, nothing counts as told, and the next run tries again.
+
+mod command;
+mod email;
+mod message;
+mod webhook;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::error::{Error, Kind, Result};
+use crate::ops::status::{Finding, Status};
+use crate::policy::alerts::{Change, Condition, Notice, Told, decide};
+use crate::state::alerts::AlertMemory;
+
+pub use email::Email;
+pub use webhook::{Webhook, WebhookFormat};
+
+/// Where alerts go.
+#[derive(Clone, Debug, Default)]
+pub struct Channels {
+    pub webhook: Option<Webhook>,
+    pub email: Option<Email>,
+    /// Run by the shell, with the notices as JSON on its standard input.
+    pub command: Option<String>,
+    /// Asked for after every successful backup: whoever watches it hears of silence.
+    pub ping: Option<String>,
+    pub remind_every: SignedDuration,
+    pub host: String,
+    pub state_dir: PathBuf,
+}
+
+/// How long one channel may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub told: Vec<Notice>,
+    pub delivered: Vec<&'static str>,
+    pub failed: Vec<Error>,
+}
+
+impl Channels {
+    pub fn has_any(&self) -> bool {
+        self.webhook.is_some() || self.email.is_some() || self.command.is_some()
+    }
+
+    /// Tells what changed since the last time.
+    pub async fn tell(&self, status: &Status) -> Result<Outcome> {
+        let state_dir = self.state_dir.clone();
+        let memory = tokio::task::spawn_blocking(move || AlertMemory::lock(&state_dir));
+        let memory = memory.await.map_err(|cause| Error::new(Kind::Bug, "a lock died").because(cause))??;
+        let before = memory.read()?;
+        let (after, notices) = decide(&before, status.at.instant(), self.remind_every, &conditions(status));
+        if notices.is_empty() {
+            memory.write(&after)?;
+            return Ok(Outcome::default());
+        }
+        let outcome = self.deliver(notices).await;
+        if !outcome.delivered.is_empty() {
+            memory.write(&after)?;
+        }
+        Ok(outcome)
+    }
+
+    /// One of each kind, to every channel.
+    pub async fn test(&self, now: Timestamp) -> Outcome {
+        const KINDS: [&str; 6] = ["failed", "stale", "size", "space", "damaged", "drill"];
+        let about = |code: &str, level: u8| Told {
+            subject: "alert test".to_owned(),
+            code: code.to_owned(),
+            level,
+            message: "this is only a test, nothing is wrong".to_owned(),
+            since: now,
+            told: now,
+        };
+        let mut notices: Vec<Notice> =
+            KINDS.iter().map(|code| Notice { change: Change::Raised, about: about(code, 2) }).collect();
+        notices.push(Notice { change: Change::Recovered, about: about("stale", 1) });
+        let mut outcome = self.deliver(notices).await;
+        if self.ping.is_some() {
+            match self.ping().await {
+                Ok(()) => outcome.delivered.push("ping"),
+                Err(error) => outcome.failed.push(error),
+            }
+        }
+        outcome
+    }
+
+    async fn deliver(&self, notices: Vec<Notice>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut note = |channel: &'static str, done: Result<()>| match done {
+            Ok(()) => outcome.delivered.push(channel),
+            Err(error) => {
+                outcome.failed.push(error.while_doing(format!("an alert could not be delivered by {channel}")))
+            }
+        };
+        if let Some(webhook) = &self.webhook {
+            note("webhook", in_time(webhook.send(&notices, &self.host)).await);
+        }
+        if let Some(email) = &self.email {
+            note("e-mail", in_time(email.send(&notices, &self.host)).await);
+        }
+        if let Some(line) = &self.command {
+            note("command", command::run(line, &notices, &self.host, PATIENCE).await);
+        }
+        outcome.told = notices;
+        outcome
+    }
+
+    /// Tells the dead-man's switch that a backup succeeded.
+    pub async fn ping(&self) -> Result<()> {
+        match &self.ping {
+            Some(url) => in_time(webhook::get(url)).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn in_time(work: impl Future<Output = Result<()>>) -> Result<()> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done,
+        Err(_) => Err(Error::new(Kind::Connect, format!("no answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+/// Every finding as a condition. What is not configured is nobody's to be told of.
+fn conditions(status: &Status) -> Vec<Condition> {
+    let condition = |subject: String, finding: &Finding| Condition {
+        subject,
+        code: finding.code.name().to_owned(),
+        level: finding.level as u8,
+        message: finding.message.clone(),
+    };
+    let mut all = Vec::new();
+    for database in status.databases.iter().filter(|database| database.configured) {
+        let subject = format!("{} ({})", database.name, database.kind);
+        all.extend(database.findings.iter().map(|finding| condition(subject.clone(), finding)));
+    }
+    all.extend(status.place.findings.iter().map(|finding| condition(status.place.place.clone(), finding)));
+    all
+}

@@ -1,0 +1,88 @@
+//! Alerts over HTTP. URLs are secrets: they stand in no message.
+
+use std::time::Duration;
+
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::policy::alerts::Notice;
+
+use super::message;
+
+#[derive(Clone)]
+pub struct Webhook {
+    pub url: String,
+    pub format: WebhookFormat,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum WebhookFormat {
+    /// Ours, as docs/JSON.md describes it.
+    #[default]
+    Json,
+    Slack,
+    Discord,
+}
+
+impl WebhookFormat {
+    pub const ALL: [WebhookFormat; 3] = [WebhookFormat::Json, WebhookFormat::Slack, WebhookFormat::Discord];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            WebhookFormat::Json => "json",
+            WebhookFormat::Slack => "slack",
+            WebhookFormat::Discord => "discord",
+        }
+    }
+
+    fn body(self, notices: &[Notice], host: &str) -> Value {
+        /// Discord refuses more.
+        const CHARS_MAX: usize = 1900;
+        let text = || format!("*{}*\n{}", message::subject(notices, host), message::text(notices));
+        match self {
+            WebhookFormat::Json => message::as_json(notices, host),
+            WebhookFormat::Slack => json!({ "text": text() }),
+            WebhookFormat::Discord => json!({ "content": text().chars().take(CHARS_MAX).collect::<String>() }),
+        }
+    }
+}
+
+impl Webhook {
+    pub async fn send(&self, notices: &[Notice], host: &str) -> Result<()> {
+        let body = self.format.body(notices, host).to_string();
+        let request = client()?.post(&self.url).header("content-type", "application/json").body(body);
+        accepted(request.send().await)
+    }
+}
+
+pub async fn get(url: &str) -> Result<()> {
+    accepted(client()?.get(url).send().await)
+}
+
+fn client() -> Result<Client> {
+    const CONNECT: Duration = Duration::from_secs(10);
+    // Refused only if there is one already, which is then the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let agent = concat!("miyabi-backup/", env!("CARGO_PKG_VERSION"));
+    Client::builder()
+        .user_agent(agent)
+        .connect_timeout(CONNECT)
+        .build()
+        .context(Kind::Connect, || "cannot prepare a request".to_owned())
+}
+
+fn accepted(answer: reqwest::Result<Response>) -> Result<()> {
+    let answer = answer.map_err(|cause| Error::new(Kind::Connect, "no answer").because(cause.without_url()))?;
+    match answer.status() {
+        status if status.is_success() => Ok(()),
+        StatusCode::NOT_FOUND => Err(Error::new(Kind::Connect, "the answer is 404: is the URL still valid?")),
+        status => Err(Error::new(Kind::Connect, format!("the answer is {status}"))),
+    }
+}

@@ -1,0 +1,221 @@
+//! The page. Everything that comes from outside is escaped; there is no script in it at all.
+
+use std::fmt::Write as _;
+
+use jiff::ToSpan;
+
+use crate::error::Result;
+use crate::ops::status::outcome::{PlaceStatus, SizePoint};
+use crate::ops::status::{DatabaseStatus, Finding, Status};
+use crate::policy::Tier;
+use crate::state::drills::Drill;
+use crate::state::history::Run;
+use crate::units::{human_bytes, human_count, human_duration};
+
+use super::chart;
+
+const STYLE: &str = include_str!("style.css");
+
+/// Days of the calendar: five weeks.
+const DAYS: i64 = 35;
+
+pub fn page(status: &Status, host: &str) -> Result<String> {
+    let mut html = String::new();
+    let state = status.state.name();
+    // Writing into a String cannot fail.
+    let _ = write!(
+        html,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><title>Backups of {host}: {state}</title>\
+         <style>{STYLE}</style></head><body><header><h1>Backups of {host}</h1>\
+         <p class=\"badge {state}\">{state}</p><p>as of {at}{next}</p></header><main>",
+        host = escaped(host),
+        at = status.at.zoned().strftime("%Y-%m-%d %H:%M %:z"),
+        next = next_run(status),
+    );
+    html.push_str("<section aria-label=\"Databases\" class=\"cards\">");
+    let mut databases: Vec<&DatabaseStatus> = status.databases.iter().collect();
+    databases.sort_by_key(|one| std::cmp::Reverse(one.state));
+    for one in databases {
+        html.push_str(&database(one, status)?);
+    }
+    html.push_str("</section>");
+    html.push_str(&place(&status.place));
+    html.push_str(&runs(&status.runs));
+    html.push_str("</main></body></html>\n");
+    Ok(html)
+}
+
+fn next_run(status: &Status) -> String {
+    let next = status.schedule.next_run.as_ref();
+    next.map_or_else(String::new, |at| format!(", next run {}", at.zoned().strftime("%Y-%m-%d %H:%M")))
+}
+
+fn database(one: &DatabaseStatus, status: &Status) -> Result<String> {
+    let state = match (one.last.is_some(), one.configured) {
+        (false, _) => "never",
+        (true, true) => one.state.name(),
+        (true, false) => "not configured",
+    };
+    let class = if one.last.is_none() { "critical" } else { one.state.name() };
+    let mut html = format!(
+        "<article class=\"card\"><h2>{} <small>{}</small></h2><p class=\"badge {class}\">{state}</p>",
+        escaped(&one.name),
+        one.kind
+    );
+    html.push_str(&findings(&one.findings));
+    if let Some(last) = &one.last {
+        let age = human_duration(std::time::Duration::from_secs(last.age_seconds.unsigned_abs()));
+        let facts = [
+            ("last backup", format!("{} ago", age)),
+            ("size", format!("{} of {}", human_bytes(last.size_bytes), human_bytes(last.raw_bytes))),
+            ("rows", format!("{} in {} tables", human_count(last.rows), human_count(last.tables))),
+            ("took", seconds(last.duration_seconds)),
+            ("verified", verified(one)),
+        ];
+        // A SQLite file's tables are not counted.
+        let facts = facts.into_iter().filter(|(name, _)| *name != "rows" || last.tables > 0);
+        html.push_str("<dl>");
+        facts.for_each(|(name, value)| {
+            html.push_str(&format!("<div><dt>{name}</dt><dd>{}</dd></div>", escaped(&value)));
+        });
+        html.push_str("</dl>");
+    }
+    html.push_str(&charts(one)?);
+    html.push_str(&calendar(one, status));
+    html.push_str(&one.last_drill.as_ref().map_or_else(String::new, drill));
+    html.push_str("</article>");
+    Ok(html)
+}
+
+fn verified(one: &DatabaseStatus) -> String {
+    match &one.last_verify {
+        Some(last) if last.sound => format!("sound, {}", last.at.zoned().strftime("%Y-%m-%d")),
+        Some(last) => format!("FAILED, {}", last.at.zoned().strftime("%Y-%m-%d")),
+        None => "never".to_owned(),
+    }
+}
+
+fn findings(all: &[Finding]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let item =
+        |one: &Finding| format!("<li class=\"{0}\"><b>{0}</b> {1}</li>", one.level.name(), escaped(&one.message));
+    format!("<ul class=\"findings\">{}</ul>", all.iter().map(item).collect::<String>())
+}
+
+fn charts(one: &DatabaseStatus) -> Result<String> {
+    const FEWEST: usize = 2;
+    if one.sizes.len() < FEWEST {
+        return Ok(String::new());
+    }
+    let of = |value: fn(&SizePoint) -> f64| one.sizes.iter().map(value).collect::<Vec<f64>>();
+    let name = &one.name;
+    let sizes = chart::over_nights(
+        &of(|one| one.size_bytes as f64),
+        &|value| human_bytes(value as u64),
+        &format!("Size of {name} over nights"),
+    )?;
+    let times =
+        chart::over_nights(&of(|one| one.duration_seconds), &seconds, &format!("Duration of backups of {name}"))?;
+    let figure = |words: &str, svg: &str| format!("<figure><figcaption>{words}</figcaption>{svg}</figure>");
+    Ok(figure("size", &sizes) + &figure("duration", &times))
+}
+
+fn seconds(value: f64) -> String {
+    human_duration(std::time::Duration::try_from_secs_f64(value).unwrap_or_default())
+}
+
+/// One cell a day, the longest-lived tier of that day in it.
+fn calendar(one: &DatabaseStatus, status: &Status) -> String {
+    let now = status.at.zoned();
+    let mut cells = String::new();
+    for ago in (0..DAYS).rev() {
+        let Ok(day) = now.date().checked_sub(ago.days()) else { continue };
+        let made = |tier: Tier| {
+            let tier = one.tiers.iter().find(|status| status.tier == tier);
+            tier.is_some_and(|tier| tier.made.iter().any(|at| at.zoned().date() == day))
+        };
+        let tier = [Tier::Monthly, Tier::Weekly, Tier::Daily].into_iter().find(|tier| made(*tier));
+        let (class, word) = tier.map_or(("none", "no backup kept"), |tier| (tier.name(), tier.name()));
+        cells.push_str(&format!("<li class=\"{class}\" title=\"{day}: {word}\"><span>{day}: {word}</span></li>"));
+    }
+    let counts: Vec<String> =
+        one.tiers.iter().map(|tier| format!("{} {} ({})", tier.count, tier.tier, human_bytes(tier.bytes))).collect();
+    format!("<figure><figcaption>kept: {}</figcaption><ol class=\"days\">{cells}</ol></figure>", counts.join(", "))
+}
+
+fn drill(last: &Drill) -> String {
+    let took = last.restore_seconds.unwrap_or(0.0);
+    let words = match last.ok {
+        true => format!("restored for trial in {}, the target is {}", seconds(took), seconds(last.rto_seconds)),
+        false => format!("the restore drill failed: {}", last.findings.join("; ")),
+    };
+    let meter = match last.restore_seconds {
+        Some(took) => format!("<meter min=\"0\" max=\"{0}\" high=\"{0}\" value=\"{took}\"></meter>", last.rto_seconds),
+        None => String::new(),
+    };
+    format!("<p class=\"drill\">{} {meter}</p>", escaped(&words))
+}
+
+fn place(place: &PlaceStatus) -> String {
+    let bar = match (place.free_bytes, place.total_bytes) {
+        (Some(free), Some(total)) => {
+            let used = total.saturating_sub(free);
+            format!(
+                "<meter min=\"0\" max=\"{total}\" high=\"{}\" value=\"{used}\">{used} of {total} bytes</meter><p>{} of {} free</p>",
+                total / 10 * 9,
+                human_bytes(free),
+                human_bytes(total)
+            )
+        }
+        _ => String::new(),
+    };
+    format!(
+        "<section class=\"card\"><h2>{}</h2><p class=\"badge {1}\">{1}</p>{2}{bar}<p>backups take {3}, in 30 days about {4}</p></section>",
+        escaped(&place.place),
+        place.state.name(),
+        findings(&place.findings),
+        human_bytes(place.used_bytes),
+        human_bytes(place.used_in_30_days_bytes)
+    )
+}
+
+fn runs(runs: &[Run]) -> String {
+    let row = |run: &Run| {
+        let took = run.duration_seconds().map_or_else(String::new, seconds);
+        let errors: Vec<String> =
+            run.error.iter().cloned().chain(run.items.iter().filter_map(|item| item.error.clone())).collect();
+        format!(
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{took}</td><td>{}</td></tr>",
+            run.start.at.strftime("%Y-%m-%d %H:%M UTC"),
+            escaped(&run.start.command),
+            run.state.name(),
+            escaped(&errors.join("; "))
+        )
+    };
+    format!(
+        "<section class=\"card wide\"><h2>Last runs</h2><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Last runs\"><table><thead><tr><th scope=\"col\">begun</th>\
+         <th scope=\"col\">what</th><th scope=\"col\">result</th><th scope=\"col\">took</th><th scope=\"col\">errors</th></tr></thead>\
+         <tbody>{}</tbody></table></div></section>",
+        runs.iter().map(row).collect::<String>()
+    )
+}
+
+/// As text of a page, or within the quotes of an attribute.
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}

@@ -1,0 +1,110 @@
+//! What would go wrong in the first night: asked of every database, the place and the machine, before it does.
+//!
+//! Everything is looked at, whatever was found before; nothing is changed.
+
+mod postgres;
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Kind, Result};
+use crate::job::{Context, Source};
+use crate::ops::status::Level;
+use crate::sqlite::inspect;
+use crate::store::{Name, Store};
+use crate::units::human_bytes;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Examined {
+    pub subject: String,
+    pub level: Level,
+    pub what: String,
+    /// What to run, or to do, to mend it.
+    pub mend: Vec<String>,
+}
+
+impl Examined {
+    pub fn fine(subject: &str, what: impl Into<String>) -> Self {
+        Examined { subject: subject.to_owned(), level: Level::Ok, what: what.into(), mend: Vec::new() }
+    }
+
+    pub fn warning(subject: &str, what: impl Into<String>) -> Self {
+        Examined { level: Level::Warning, ..Examined::fine(subject, what) }
+    }
+
+    pub fn bad(subject: &str, what: impl Into<String>) -> Self {
+        Examined { level: Level::Critical, ..Examined::fine(subject, what) }
+    }
+
+    pub fn of_error(subject: &str, error: &Error) -> Self {
+        Examined::bad(subject, error.chain()).mend(error.hint_text().map(str::to_owned))
+    }
+
+    pub fn mend(mut self, how: impl IntoIterator<Item = String>) -> Self {
+        self.mend.extend(how);
+        self
+    }
+}
+
+/// How long one server may take to answer everything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub async fn sources(sources: &[Source], context: &Context) -> Vec<Examined> {
+    let mut all = Vec::new();
+    for source in sources {
+        let subject = source.describe();
+        match source {
+            Source::Postgres(database) => {
+                match tokio::time::timeout(PATIENCE, postgres::examine(&subject, database, context)).await {
+                    Ok(Ok(found)) => all.extend(found),
+                    Ok(Err(error)) => all.push(Examined::of_error(&subject, &error)),
+                    Err(_) => all.push(Examined::bad(&subject, "the server does not answer in time")),
+                }
+            }
+            Source::Sqlite(file) => {
+                all.push(sqlite(&subject, &file.path, file.limits.busy_limit, &context.cancel).await)
+            }
+            Source::Globals(_) => {}
+        }
+    }
+    all
+}
+
+async fn sqlite(subject: &str, path: &Path, busy_limit: Duration, cancel: &Cancel) -> Examined {
+    let (path, cancel) = (path.to_owned(), cancel.clone());
+    match tokio::task::spawn_blocking(move || inspect::run(&path, busy_limit, &cancel)).await {
+        Ok(Ok(facts)) => Examined::fine(subject, format!("can be read, {} tables", facts.tables.len())),
+        Ok(Err(error)) => Examined::of_error(subject, &error),
+        Err(cause) => Examined::bad(subject, cause.to_string()),
+    }
+}
+
+/// Whether backups can be written there, and whether there is room.
+pub fn place(store: &dyn Store, min_free: u64) -> Vec<Examined> {
+    let subject = store.describe();
+    let mut all = Vec::new();
+    match probe(store) {
+        Ok(()) => all.push(Examined::fine(&subject, "can be written")),
+        Err(error) => all.push(Examined::of_error(&subject, &error)),
+    }
+    match store.space() {
+        Ok(Some(space)) if space.free < min_free => {
+            let (free, least) = (human_bytes(space.free), human_bytes(min_free));
+            all.push(Examined::warning(&subject, format!("{free} free, less than {least}")));
+        }
+        Ok(Some(space)) => all.push(Examined::fine(&subject, format!("{} free", human_bytes(space.free)))),
+        Ok(None) => {}
+        Err(error) => all.push(Examined::of_error(&subject, &error)),
+    }
+    all
+}
+
+/// Begins a file and takes it back: nothing gets a name.
+fn probe(store: &dyn Store) -> Result<()> {
+    let mut upload = store.begin(&Name::new("doctor-probe")?)?;
+    upload.write_all(b"?").map_err(|cause| Error::new(Kind::Place, "cannot write").because(cause))?;
+    upload.abort()
+}

@@ -1,0 +1,194 @@
+//! Writes timers, starts them, takes them away again.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+
+use crate::error::{Context as _, Error, Kind, Result};
+
+use super::plan::{Job, Plan};
+use super::{cron, systemd};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    Systemd,
+    Cron,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Installed {
+    pub method: Method,
+    /// Files that were written, or the crontab.
+    pub wrote: Vec<String>,
+    /// Sandbox lines that this manager cannot apply.
+    pub dropped: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// Where units live and how the manager is asked.
+pub struct Systemd {
+    pub folder: PathBuf,
+    pub system: bool,
+}
+
+impl Systemd {
+    fn systemctl(&self, arguments: &[&str]) -> Result<String> {
+        let scope: &[&str] = if self.system { &[] } else { &["--user"] };
+        run("systemctl", &[scope, arguments].concat(), None)
+    }
+
+    /// Whether a manager answers.
+    pub fn is_running(&self) -> bool {
+        self.systemctl(&["show", "--property=Version"]).is_ok()
+    }
+
+    pub fn install(&self, plan: &Plan) -> Result<Installed> {
+        let wanted = systemd::sandbox(plan);
+        let (sandbox, dropped): (Vec<String>, Vec<String>) = match self.starts_with(&wanted) {
+            true => (wanted, Vec::new()),
+            false => wanted.into_iter().partition(|line| self.starts_with(std::slice::from_ref(line))),
+        };
+        fs::create_dir_all(&self.folder).context(Kind::Target, || format!("cannot make {}", self.folder.display()))?;
+        let mut wrote = Vec::new();
+        for unit in systemd::units(plan, &sandbox) {
+            let path = self.folder.join(&unit.name);
+            fs::write(&path, unit.text).context(Kind::Target, || format!("cannot write {}", path.display()))?;
+            wrote.push(path.display().to_string());
+        }
+        self.systemctl(&["daemon-reload"])?;
+        let timers = Job::ALL.map(|job| format!("{}.timer", job.unit()));
+        let mut arguments = vec!["enable", "--now"];
+        arguments.extend(timers.iter().map(String::as_str));
+        self.systemctl(&arguments)?;
+        let mut warnings = Vec::new();
+        if !self.system && run("loginctl", &["enable-linger"], None).is_err() {
+            warnings.push(
+                "lingering is not enabled: the timers only run while you are logged in. \
+                 `loginctl enable-linger` as root for this user, or `schedule install --system`"
+                    .to_owned(),
+            );
+        }
+        Ok(Installed { method: Method::Systemd, wrote, dropped, warnings })
+    }
+
+    /// Starts a command that does nothing with these lines: a manager says so by its status.
+    fn starts_with(&self, sandbox: &[String]) -> bool {
+        let mut arguments = vec!["--quiet", "--wait", "--collect"];
+        if !self.system {
+            arguments.push("--user");
+        }
+        for line in sandbox {
+            arguments.extend(["-p", line.as_str()]);
+        }
+        arguments.push("/bin/true");
+        run("systemd-run", &arguments, None).is_ok()
+    }
+
+    /// What was removed; nothing if nothing was installed.
+    pub fn uninstall(&self) -> Result<Vec<String>> {
+        let mut removed = Vec::new();
+        for job in Job::ALL {
+            for suffix in ["timer", "service"] {
+                let name = format!("{}.{suffix}", job.unit());
+                let path = self.folder.join(&name);
+                if !path.exists() {
+                    continue;
+                }
+                if suffix == "timer" {
+                    self.systemctl(&["disable", "--now", &name])?;
+                }
+                fs::remove_file(&path).context(Kind::Target, || format!("cannot remove {}", path.display()))?;
+                removed.push(path.display().to_string());
+            }
+        }
+        if !removed.is_empty() {
+            self.systemctl(&["daemon-reload"])?;
+        }
+        Ok(removed)
+    }
+
+    /// The timers whose files stand, and what the manager says of them.
+    pub fn status(&self) -> Vec<(String, String)> {
+        let timer = |job: Job| {
+            let name = format!("{}.timer", job.unit());
+            let stands = self.folder.join(&name).exists();
+            let says = self
+                .systemctl(&["is-active", &name])
+                .map_or_else(|_| "not active".to_owned(), |text| text.trim().to_owned());
+            stands.then_some((name, says))
+        };
+        Job::ALL.into_iter().filter_map(timer).collect()
+    }
+}
+
+/// The crontab of the user who runs this.
+pub fn crontab() -> Result<String> {
+    let output = Command::new("crontab").arg("-l").stdin(Stdio::null()).output().map_err(no_cron)?;
+    // A user without a crontab is told so by an error.
+    Ok(if output.status.success() { String::from_utf8_lossy(&output.stdout).into_owned() } else { String::new() })
+}
+
+pub fn install_cron(plan: &Plan) -> Result<Installed> {
+    let before = crontab()?;
+    let after = cron::with_block(&before, plan);
+    let wrote = if after == before { Vec::new() } else { vec!["crontab".to_owned()] };
+    if after != before {
+        run("crontab", &["-"], Some(&after))?;
+    }
+    Ok(Installed { method: Method::Cron, wrote, dropped: Vec::new(), warnings: Vec::new() })
+}
+
+/// Whether there was a block to take away.
+pub fn uninstall_cron() -> Result<bool> {
+    let before = crontab()?;
+    if !cron::has_block(&before) {
+        return Ok(false);
+    }
+    let after = cron::without_block(&before);
+    match after.trim().is_empty() {
+        true => run("crontab", &["-r"], None)?,
+        false => run("crontab", &["-"], Some(&after))?,
+    };
+    Ok(true)
+}
+
+pub fn has_cron() -> bool {
+    Command::new("crontab").arg("-l").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+fn no_cron(cause: io::Error) -> Error {
+    Error::new(Kind::Target, "cannot run crontab").because(cause).hint("install cron, or use --method systemd")
+}
+
+fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String> {
+    let doing = || format!("cannot run {program} {}", arguments.join(" "));
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context(Kind::Target, doing)?;
+    if let (Some(mut to), Some(text)) = (child.stdin.take(), input) {
+        to.write_all(text.as_bytes()).context(Kind::Target, doing)?;
+    }
+    let output = child.wait_with_output().context(Kind::Target, doing)?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => {
+            Err(Error::new(Kind::Target, doing()).because(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        }
+    }
+}
+
+/// `~/.config/systemd/user`, or the machine's.
+pub fn unit_folder(system: bool, config_home: Option<&Path>) -> Option<PathBuf> {
+    match system {
+        true => Some(PathBuf::from("/etc/systemd/system")),
+        false => config_home.map(|home| home.join("systemd/user")),
+    }
+}
