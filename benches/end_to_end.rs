@@ -100,7 +100,14 @@ fn context() -> Context {
     let clock = Clock::new(TimeZone::UTC, Timestamp::now);
     let cancel = Cancel::new();
     let places = Places::new(Settings::usual(), &cancel);
-    Context { clock, cancel, progress: Progress::new(), host: "bench".to_owned(), places, scratch: std::env::temp_dir() }
+    Context {
+        clock,
+        cancel,
+        progress: Progress::new(),
+        host: "bench".to_owned(),
+        places,
+        scratch: std::env::temp_dir(),
+    }
 }
 
 fn backup_job(server: Server, archive: &Path, compress: Compress) -> BackupJob {

@@ -49,7 +49,11 @@ pub struct Shelf {
 
 enum Spot {
     /// A tree that could not be opened is kept as its error; there is always one that could.
-    Trees { name: ArchiveName, trees: Vec<(PathBuf, Result<Tree>)>, lanes: Option<Lanes> },
+    Trees {
+        name: ArchiveName,
+        trees: Vec<(PathBuf, Result<Tree>)>,
+        lanes: Option<Lanes>,
+    },
     File(Output),
 }
 
@@ -177,7 +181,8 @@ fn one_at_least(trees: Vec<(PathBuf, Result<Tree>)>) -> Result<Vec<(PathBuf, Res
 /// The first error; the others are told with it.
 fn all_failed(failed: Vec<(PathBuf, Error)>) -> Error {
     let mut failed = failed.into_iter();
-    let first = failed.next().map_or_else(|| Error::new(Kind::Bug, "there is no place to write to"), |(_, error)| error);
+    let first =
+        failed.next().map_or_else(|| Error::new(Kind::Bug, "there is no place to write to"), |(_, error)| error);
     failed.fold(first, |first, (root, error)| first.note(format!("{}: {}", root.display(), error.chain())))
 }
 

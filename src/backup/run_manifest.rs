@@ -86,9 +86,8 @@ impl RunFiles {
                 Err(error) if is_denied(&error) => Vec::new(),
                 listed => listed?,
             };
-            let name = self
-                .name
-                .first_free(|stem| taken.iter().any(|entry| entry.name.file_name() == format!("{stem}.json")));
+            let name =
+                self.name.first_free(|stem| taken.iter().any(|entry| entry.name.file_name() == format!("{stem}.json")));
             let name = name.unwrap_or(self.name);
             store.put_new(&Name::new(name.path(tier))?, &self.manifest.to_json())?;
         }

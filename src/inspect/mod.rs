@@ -41,7 +41,8 @@ pub struct Options {
 /// Blocks. `Kind::Nothing` if there is no such file, `Kind::Usage` if it is a folder.
 pub fn run(path: &Path, options: &Options, context: &Context) -> Result<Inspected> {
     let is_folder = || {
-        Error::new(Kind::Usage, format!("{} is a folder, not a file", path.display())).hint("`list` shows what is in it")
+        Error::new(Kind::Usage, format!("{} is a folder, not a file", path.display()))
+            .hint("`list` shows what is in it")
     };
     if path.is_dir() {
         return Err(is_folder());

@@ -9,7 +9,8 @@ mod restore;
 mod stored;
 
 pub use backup::{
-    BackupJob, Compress, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Retain, Source, SqliteSource,
+    BackupJob, Compress, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Retain, Source,
+    SqliteSource,
 };
 pub use context::Context;
 pub use restore::{Adaptation, ArchiveChoice, PostgresTarget, RestoreJob, Selection, TableName};

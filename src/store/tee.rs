@@ -184,11 +184,8 @@ mod tests {
 
     #[test]
     fn when_all_have_failed_the_first_error_is_told() {
-        let begun: Vec<Result<Box<dyn Upload>>> = vec![
-            Ok(Box::new(Broken(2))),
-            Err(Error::new(Kind::Connect, "could not begin")),
-            Ok(Box::new(Broken(1))),
-        ];
+        let begun: Vec<Result<Box<dyn Upload>>> =
+            vec![Ok(Box::new(Broken(2))), Err(Error::new(Kind::Connect, "could not begin")), Ok(Box::new(Broken(1)))];
         let (mut tee, _) = Tee::new(begun).unwrap();
         let written = (0..5).find_map(|_| tee.write_all(b"x").err());
         assert_eq!(error::from_write(written.unwrap()).kind(), Kind::Connect);

@@ -56,7 +56,10 @@ impl ReadAt for Joined {
         for part in &self.0 {
             let end = base + part.len();
             let inside = ranges.iter().map(|range| range.start.max(base)..range.end.min(end));
-            let here: Vec<_> = inside.filter(|range| range.start < range.end).map(|range| range.start - base..range.end - base).collect();
+            let here: Vec<_> = inside
+                .filter(|range| range.start < range.end)
+                .map(|range| range.start - base..range.end - base)
+                .collect();
             if !here.is_empty() {
                 part.expect(&here);
             }

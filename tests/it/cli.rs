@@ -318,7 +318,8 @@ fn a_bucket_that_cannot_be_reached_is_a_failure_never_skipped() {
     let dir = Dir::new();
     dir.sqlite("a.db", 1);
     let with_bucket = |command: &str| {
-        let command = dir.cmd(command).env("AWS_S3_BACKUP_BUCKET", "vault").env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+        let command =
+            dir.cmd(command).env("AWS_S3_BACKUP_BUCKET", "vault").env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
         command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "s3cret")
     };
     with_bucket("backup sqlite --file a.db --dry-run").run().exits(0).prints("s3://vault/miyabi");

@@ -73,8 +73,9 @@ impl Variables {
 
     /// Says so when others may read a file that holds a password.
     pub fn exposed_secret(&self, path: &Path) -> Option<String> {
-        let secret =
-            ["DATABASE_PASSWORD", "PGPASSWORD", "DATABASE_URL", "AWS_SECRET_ACCESS_KEY"].iter().find(|name| self.get(name).is_some())?;
+        let secret = ["DATABASE_PASSWORD", "PGPASSWORD", "DATABASE_URL", "AWS_SECRET_ACCESS_KEY"]
+            .iter()
+            .find(|name| self.get(name).is_some())?;
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
         let shown = path.display();
         (mode & 0o004 != 0)

@@ -14,7 +14,10 @@ pub fn settings(config: &Config) -> Result<Settings> {
     Ok(Settings {
         endpoint: endpoint(config)?,
         region: text("places.s3_region"),
-        path_style: config.get("places.s3_path_style").map(|_| switch(config, "places.s3_path_style", true)).transpose()?,
+        path_style: config
+            .get("places.s3_path_style")
+            .map(|_| switch(config, "places.s3_path_style", true))
+            .transpose()?,
         ca: ca(config)?,
         login: login(config),
         parts_max: parts_max(config)?,

@@ -86,6 +86,8 @@ impl Body {
 pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// More than one attempt may have been done, and all but the last be lost.
+    pub(super) attempts: u32,
 }
 
 impl Answer {
@@ -227,7 +229,7 @@ impl Client {
         loop {
             tries += 1;
             match self.attempt(call).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(Answer { attempts: tries, ..answer }),
                 Err(mut fault) => {
                     fault.attempts = tries;
                     if !self.may_try_again(&fault, tries, begun, total).await {
@@ -277,7 +279,7 @@ impl Client {
         // Complete and copies answer 200 before they are done, and say how it went in the body.
         match answer::error_in(&body) {
             Some((code, message)) => Err(Fault::answered(parts.status.as_u16(), &code, &message)),
-            None => Ok(Answer { headers: parts.headers, body }),
+            None => Ok(Answer { headers: parts.headers, body, attempts: 1 }),
         }
     }
 

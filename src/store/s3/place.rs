@@ -88,7 +88,12 @@ impl Place {
     /// A small object in one request, under a name that must be free.
     pub(super) async fn put(&self, key: &str, body: Body, token: &str) -> Result<Option<String>, Fault> {
         let size = body.len();
-        let call = self.client.making(Call::new(Method::PUT, key).header(TOKEN, token).header("x-amz-checksum-sha256", body.checksum()).body(body));
+        let call = self.client.making(
+            Call::new(Method::PUT, key)
+                .header(TOKEN, token)
+                .header("x-amz-checksum-sha256", body.checksum())
+                .body(body),
+        );
         let conditional = call.clone().header("if-none-match", "*");
         match self.client.send(&conditional).await {
             Ok(answer) => Ok(version_of(&answer)),
@@ -100,10 +105,11 @@ impl Place {
         }
     }
 
-    pub(super) async fn create(&self, key: &str, token: &str) -> Result<String, Fault> {
+    pub(super) async fn create(&self, key: &str, token: &str) -> Result<Created, Fault> {
         let call = Call::new(Method::POST, key).query("uploads", "").header(TOKEN, token);
         let answer = self.client.send(&self.client.making(call)).await?;
-        answer::parse::<Initiated>(&answer.body).map(|begun| begun.upload_id)
+        let begun: Initiated = answer::parse(&answer.body)?;
+        Ok(Created { upload: begun.upload_id, has_twin: answer.attempts > 1 })
     }
 
     pub(super) async fn put_part(&self, key: &str, upload: &str, number: u32, body: Body) -> Result<String, Fault> {
@@ -152,6 +158,13 @@ impl Place {
             Err(fault) => Err(fault),
         }
     }
+}
+
+/// An upload that has begun.
+pub(super) struct Created {
+    pub(super) upload: String,
+    /// An earlier attempt may have begun another one, whose answer was lost.
+    pub(super) has_twin: bool,
 }
 
 /// A multipart object of which every part has arrived.

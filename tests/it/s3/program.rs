@@ -135,7 +135,8 @@ fn a_key_that_may_only_write_backs_up() {
     bucket.run(&["verify", &archive]).expect(0);
     let target = bucket.sandbox.path("back.db");
     bucket.run(&["restore", "--file", &archive, "--database", target.to_str().unwrap(), "--confirm"]).expect(0);
-    let rows: i64 = rusqlite::Connection::open(&target).unwrap().query_row("SELECT a FROM t", [], |row| row.get(0)).unwrap();
+    let rows: i64 =
+        rusqlite::Connection::open(&target).unwrap().query_row("SELECT a FROM t", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 1);
 }
 
@@ -188,7 +189,8 @@ fn an_interrupted_run_leaves_neither_object_nor_upload() {
     let (seen, is_seen) = std::sync::mpsc::channel();
     let proxy = Proxy::start(&url(), move |request| {
         if request.target.contains("partNumber=2") {
-            drop(seen.send(()));
+            // Nobody listens for the second time.
+            let _ = seen.send(());
         }
         Action::Pass
     });
