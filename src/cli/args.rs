@@ -110,6 +110,7 @@ pub enum Command {
     List(ListArgs),
     Inspect(InspectArgs),
     Salvage(SalvageArgs),
+    Copy(CopyArgs),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -358,6 +359,31 @@ pub struct ListArgs {
     /// The tree [default: ./backups]
     #[arg(long, value_name = "PLACE")]
     pub from: Option<String>,
+    /// Only backups of this name
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Only this type
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    pub kind: Option<Type>,
+}
+
+/// Copy backups to another place, with their digests checked; what stands there is left alone
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    A tree into a bucket; a second run copies what is new:
+        miyabi-backup copy /srv/backups s3://vault/miyabi
+    The backups of one database back onto a disk:
+        miyabi-backup copy s3://vault/miyabi /mnt/rescue --name shop
+    One backup:
+        miyabi-backup copy /srv/backups/postgres/daily/postgres-shop-20260301-030000.sql.gz s3://vault/miyabi")]
+pub struct CopyArgs {
+    /// A tree, a folder or one archive: a path or s3://BUCKET/…
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// The root of a tree: a folder or s3://BUCKET/PREFIX
+    #[arg(value_name = "TO")]
+    pub to: PathBuf,
     /// Only backups of this name
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

@@ -80,6 +80,7 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
             Command::List(args) => commands::list::run(args, &mut run),
             Command::Inspect(args) => commands::inspect::run(args, &mut run),
             Command::Salvage(args) => commands::salvage::run(args, &mut run),
+            Command::Copy(args) => commands::copy::run(args, &mut run),
         }
     });
     // A question that was interrupted still reads from the terminal; nothing else is left to wait for.

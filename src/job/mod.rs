@@ -14,4 +14,4 @@ pub use backup::{
 };
 pub use context::Context;
 pub use restore::{Adaptation, ArchiveChoice, PostgresTarget, RestoreJob, Selection, TableName};
-pub use stored::{ListJob, VerifyJob};
+pub use stored::{CopyJob, ListJob, VerifyJob};

@@ -1,6 +1,7 @@
 //! One file a command: resolve, call the floor below, show what came of it. No work is done here.
 
 pub mod backup;
+pub mod copy;
 pub mod inspect;
 pub mod list;
 pub mod restore;

@@ -55,7 +55,7 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
             ("threads", "--threads", &verify.threads),
         ]),
         Command::List(list) => typed.push(("places.root", "--from", &list.from)),
-        Command::Inspect(_) | Command::Salvage(_) => {}
+        Command::Inspect(_) | Command::Salvage(_) | Command::Copy(_) => {}
     }
     let setting = |(key, flag, value): (_, _, &Option<String>)| {
         let value = value.clone()?;

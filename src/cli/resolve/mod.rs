@@ -23,7 +23,7 @@ pub use backup::{Backup, backup};
 pub use machine::{clock, host_name, scratch};
 pub use restore::{Hooks, Restore, restore};
 pub use s3::settings as s3_settings;
-pub use stored::{list, verify};
+pub use stored::{copy, list, verify};
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const SQLITE_YIELD: Duration = Duration::from_secs(3);

@@ -1,6 +1,8 @@
 //! Buckets of a real S3 server.
 
+mod copy;
 mod faults;
+mod lock;
 mod program;
 mod proxy;
 mod server;
