@@ -13,7 +13,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  done                          10  no connection, or login refused
     1  failed                        20  the source failed (query, COPY, lock, page)
-    2  usage or configuration        21  the place failed (folder, file, disk space)
+    2  usage or configuration        21  the place failed (folder, disk, bucket)
     3  some failed, or partial       30  archive damaged
     4  refused (no confirmation,     31  not an archive of ours, or too new
        target exists, held)         130  stopped by SIGINT

@@ -7,3 +7,4 @@ mod program;
 mod proxy;
 mod server;
 mod store;
+mod tls;
