@@ -211,8 +211,12 @@ impl Store for BucketStore {
         self.wait(doing, async move {
             let mut stale = Vec::new();
             for begun in ours {
-                if place.is_stale(&begun, now.unwrap_or(begun.initiated), age).await? {
-                    stale.push(begun);
+                match place.is_stale(&begun, now.unwrap_or(begun.initiated), age).await {
+                    Ok(true) => stale.push(begun),
+                    Ok(false) => {}
+                    // A key may be let to list uploads and not their parts: then nothing says that one is dead.
+                    Err(fault) if fault.class == Class::Denied => {}
+                    Err(fault) => return Err(fault),
                 }
             }
             place.sweep(&stale).await

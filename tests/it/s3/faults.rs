@@ -125,7 +125,7 @@ fn two_hundred_runs_over_a_failing_store() {
             if seed >= RUNS {
                 return good;
             }
-            let source = &sources[usize::from(seed % 4 == 0)];
+            let source = &sources[usize::from(seed.is_multiple_of(4))];
             good += u64::from(one_run(seed, source, &folder.path().join(format!("state{seed}"))));
         }
     };
