@@ -8,7 +8,7 @@
 #   env      prints shell variables: S3_URL, and the keys of the bucket's user as AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
 #
 # Facts are left in $MIYABI_TEST_SERVERS (default: .servers in the project) as s3/url. It listens on free ports of
-# 127.0.0.1; its data is worth nothing. Buckets: backups, other. Keys (key/secret): rootkey/rootsecret may do all;
+# 127.0.0.1; its data is worth nothing. Buckets: backups, other, locked (with object lock). Keys (key/secret): rootkey/rootsecret may do all;
 # testkey/testsecret read, write and list the bucket backups; wokey/wosecret only write it, rokey/rosecret only read it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -72,13 +72,18 @@ server() {
     tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF -e "-dir=$data" && printf '%s\n' "$pid"
 }
 
-answers() { # answers URL     whether every bucket is there
-  local status
-  for bucket in backups other; do
+answers() { # answers URL BUCKET…     whether every bucket is there
+  local bucket status
+  for bucket in "${@:2}"; do
     status=$(curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}' --user rootkey:rootsecret \
       --aws-sigv4 aws:amz:us-east-1:s3 --head "$1/$bucket") || return 1
     [ "$status" = 200 ] || return 1
   done
+}
+
+make_locked() { # make_locked URL     a bucket that keeps versions and can lock them
+  curl --silent --max-time 5 --output /dev/null --user rootkey:rootsecret --aws-sigv4 aws:amz:us-east-1:s3 \
+    --request PUT --header 'x-amz-bucket-object-lock-enabled: true' "$1/locked" && answers "$1" locked
 }
 
 free_ports() {
@@ -98,7 +103,7 @@ publish() {
 start() {
   local url pid ports options at attempt
   url=$(cat "$run/url" 2>/dev/null) || true
-  if server >/dev/null && [ "$(cat "$run/recipe" 2>/dev/null)" = "$recipe" ] && answers "$url"; then
+  if server >/dev/null && [ "$(cat "$run/recipe" 2>/dev/null)" = "$recipe" ] && answers "$url" backups other locked; then
     publish "$url"
     return
   fi
@@ -117,7 +122,7 @@ start() {
     url=http://127.0.0.1:${ports[0]}
     for _ in $(seq 150); do
       kill -0 "$pid" 2>/dev/null || break
-      if answers "$url"; then
+      if answers "$url" backups other && make_locked "$url"; then
         printf '%s\n' "$url" >"$run/url"
         printf '%s\n' "$recipe" >"$run/recipe"
         publish "$url"

@@ -35,6 +35,7 @@ pub mod job;
 
 // floor 5: the only floor where sources, archive and store meet
 pub mod backup;
+pub mod copy;
 pub mod inspect;
 pub mod prune;
 pub mod restore;

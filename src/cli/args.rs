@@ -18,7 +18,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  done                          10  no connection, or login refused
     1  failed                        20  the source failed (query, COPY, lock, page)
-    2  usage or configuration        21  the place failed (folder, file, disk space)
+    2  usage or configuration        21  the place failed (folder, disk, bucket)
     3  some failed, or partial       30  archive damaged
     4  refused (no confirmation,     31  not an archive of ours, or too new
        target exists, held)         130  stopped by SIGINT
@@ -143,6 +143,7 @@ pub enum Command {
     Schedule(ScheduleArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
+    Copy(CopyArgs),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -399,6 +400,31 @@ pub struct ListArgs {
     /// The tree [default: ./backups]
     #[arg(long, value_name = "PLACE")]
     pub from: Option<String>,
+    /// Only backups of this name
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Only this type
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    pub kind: Option<Type>,
+}
+
+/// Copy backups to another place, with their digests checked; what stands there is left alone
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES
+    A tree into a bucket; a second run copies what is new:
+        miyabi-backup copy /srv/backups s3://vault/miyabi
+    The backups of one database back onto a disk:
+        miyabi-backup copy s3://vault/miyabi /mnt/rescue --name shop
+    One backup:
+        miyabi-backup copy /srv/backups/postgres/daily/postgres-shop-20260301-030000.sql.gz s3://vault/miyabi")]
+pub struct CopyArgs {
+    /// A tree, a folder or one archive: a path or s3://BUCKET/…
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// The root of a tree: a folder or s3://BUCKET/PREFIX
+    #[arg(value_name = "TO")]
+    pub to: PathBuf,
     /// Only backups of this name
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

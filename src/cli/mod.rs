@@ -84,6 +84,7 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
             Command::List(args) => commands::list::run(args, &mut run),
             Command::Inspect(args) => commands::inspect::run(args, &mut run),
             Command::Salvage(args) => commands::salvage::run(args, &mut run),
+            Command::Copy(args) => commands::copy::run(args, &mut run),
             Command::Prune(args) => commands::prune::run(args, &mut run).await,
             Command::Status(args) => commands::status::run(args, &mut run).await,
             Command::Logs(args) => commands::logs::run(args, &mut run).await,

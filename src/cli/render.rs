@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::archive::ArchiveHeader;
 use crate::backup::{BackedUp, BackupOutcome};
+use crate::copy::CopyOutcome;
 use crate::inspect::{Inspected, StreamFacts, What};
 use crate::listing::Listed;
 use crate::manifest::meta::Content;
@@ -91,6 +92,21 @@ pub fn backup_summary(outcome: &BackupOutcome, took: Duration) -> String {
     let stored = done.iter().map(|done| done.size_bytes.0).fold(0, u64::saturating_add);
     let (good, all) = (done.len(), outcome.sources.len());
     format!("{good} of {all} backed up, {} in {}", human_bytes(stored), human_duration(took))
+}
+
+/// The new files, and one line about all.
+pub fn copied(outcome: &CopyOutcome, took: Duration) -> String {
+    let bytes = outcome.copied.iter().map(|one| one.size_bytes.0).fold(0, u64::saturating_add);
+    let mut lines: Vec<String> = outcome.copied.iter().map(|one| one.path.display().to_string()).collect();
+    lines.push(format!(
+        "{} copied, {} in {}; {} there already, {} failed",
+        outcome.copied.len(),
+        human_bytes(bytes),
+        human_duration(took),
+        outcome.present.len(),
+        outcome.failed.len()
+    ));
+    lines.join("\n")
 }
 
 pub fn listing(rows: &[&Listed], now: Timestamp) -> String {

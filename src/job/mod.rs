@@ -18,4 +18,4 @@ pub use context::Context;
 pub use drill::{Check, DrillJob, Sampling};
 pub use prune::{PruneJob, Scope};
 pub use restore::{Adaptation, ArchiveChoice, PostgresTarget, RestoreJob, Selection, TableName};
-pub use stored::{ListJob, VerifyJob};
+pub use stored::{CopyJob, ListJob, VerifyJob};

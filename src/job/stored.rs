@@ -1,7 +1,8 @@
-//! Jobs that only read what is stored.
+//! Jobs about what is stored already.
 
 use std::path::PathBuf;
 
+use crate::listing::Listed;
 use crate::policy::ArchiveKind;
 
 #[derive(Clone, Debug)]
@@ -12,6 +13,24 @@ pub struct VerifyJob {
     pub threads: usize,
     /// Where SQLite files are unpacked for their integrity check; `None` is beside the archive.
     pub staging: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CopyJob {
+    /// A tree, a folder or one archive.
+    pub from: PathBuf,
+    /// The root of a tree.
+    pub to: PathBuf,
+    pub label: Option<String>,
+    pub kind: Option<ArchiveKind>,
+    pub state_dir: PathBuf,
+}
+
+impl CopyJob {
+    pub fn wants(&self, row: &Listed) -> bool {
+        self.label.as_ref().is_none_or(|label| *label == row.label)
+            && self.kind.is_none_or(|kind| row.kind == Some(kind))
+    }
 }
 
 #[derive(Clone, Debug)]

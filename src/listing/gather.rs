@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 
 use crate::archive::{SNIFF_BYTES, Sniff, sniff};
 use crate::error::{Error, Kind, Result};
-use crate::manifest::{Meta, Moment, meta};
+use crate::manifest::meta::META_BYTES_MAX;
+use crate::manifest::{Meta, Moment};
 use crate::policy::naming::{self, META_SUFFIX, Suffixes};
 use crate::policy::{ArchiveName, ManifestName};
 use crate::store::{Entry, EntryKind, Name, Store};
@@ -51,8 +52,9 @@ pub(super) fn gather(store: &dyn Store, entries: Vec<Entry>, zone: &TimeZone) ->
         }
     }
     archives.extend(others.into_iter().filter(|(_, files)| files.meta.is_some() && !files.parts.is_empty()));
+    let mut metas = read_metas(store, archives.values().filter_map(|files| files.meta.as_ref()));
     for (path, files) in archives {
-        listing.rows.push(row(store, path, files, zone)?);
+        listing.rows.push(row(store, path, files, &mut metas, zone)?);
     }
     sort(&mut listing.rows);
     Ok(listing)
@@ -79,7 +81,8 @@ pub(super) fn single(store: &dyn Store, entries: Vec<Entry>, file: &str, zone: &
     if files.parts.is_empty() {
         return Ok(None);
     }
-    row(store, file.to_owned(), files, zone).map(Some)
+    let mut metas = read_metas(store, files.meta.iter());
+    row(store, file.to_owned(), files, &mut metas, zone).map(Some)
 }
 
 /// Anything may lie in a folder; a link or a folder that cannot be entered may hide backups.
@@ -107,15 +110,16 @@ fn note_taken(taken: &mut BTreeSet<String>, file: &str) {
     taken.insert(stem.to_ascii_lowercase());
 }
 
-fn row(store: &dyn Store, path: String, files: Files, zone: &TimeZone) -> Result<Listed> {
+fn row(store: &dyn Store, path: String, files: Files, metas: &mut Metas, zone: &TimeZone) -> Result<Listed> {
     let file_name = path.rsplit_once('/').map_or(path.as_str(), |(_, file)| file);
     let name = ArchiveName::parse(file_name);
     let (stem, suffixes) = Suffixes::split(file_name).unzip();
     let size = files.parts.values().map(|entry| entry.size).fold(0, u64::saturating_add);
     let (meta, trouble) = match &files.meta {
-        Some(entry) => match read_meta(store, &entry.name, entry.size) {
-            Ok(meta) => (Some(meta), None),
-            Err(error) => (None, Some(error.chain())),
+        Some(entry) => match metas.remove(&entry.name) {
+            Some(Ok(meta)) => (Some(meta), None),
+            Some(Err(error)) => (None, Some(error.chain())),
+            None => (None, Some("its .meta was not read".to_owned())),
         },
         None => (None, None),
     };
@@ -193,11 +197,20 @@ fn missing_part(files: &Files) -> Option<u16> {
     files.parts.keys().zip(first..).find(|(found, expected)| *found != expected).map(|(_, expected)| expected)
 }
 
-fn read_meta(store: &dyn Store, name: &Name, size: u64) -> Result<Meta> {
-    if size > meta::META_BYTES_MAX as u64 {
-        return Err(Error::new(Kind::Damaged, format!("{name} has {size} bytes, too many for a meta")));
-    }
-    Meta::parse(&read_start(store, name, size)?).map_err(|error| error.while_doing(format!("cannot read {name}")))
+type Metas = BTreeMap<Name, Result<Meta>>;
+
+/// All at once: in a bucket each of them is a way of its own.
+fn read_metas<'a>(store: &dyn Store, entries: impl Iterator<Item = &'a Entry>) -> Metas {
+    let (fit, too_long): (Vec<&Entry>, Vec<&Entry>) = entries.partition(|entry| entry.size <= META_BYTES_MAX as u64);
+    let files: Vec<(Name, u64)> = fit.into_iter().map(|entry| (entry.name.clone(), entry.size)).collect();
+    let read = store.read_all(&files).into_iter().zip(&files).map(|(bytes, (name, _))| {
+        let parsed = bytes.and_then(|bytes| Meta::parse(&bytes));
+        (name.clone(), parsed.map_err(|error| error.while_doing(format!("cannot read {name}"))))
+    });
+    let refused = too_long.into_iter().map(|Entry { name, size, .. }| {
+        (name.clone(), Err(Error::new(Kind::Damaged, format!("{name} has {size} bytes, too many for a meta"))))
+    });
+    read.chain(refused).collect()
 }
 
 fn first_bytes(store: &dyn Store, name: &Name, size: u64) -> Result<Vec<u8>> {

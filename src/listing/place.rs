@@ -39,22 +39,31 @@ pub fn at_path(path: &Path, places: &Places, zone: &TimeZone) -> Result<(Arc<dyn
     }
 }
 
-/// A bucket has no folders: what a file begins with is one. An object of exactly this name goes before.
+/// A bucket has no folders: what keys begin with is one. Only a name with a dot is looked for as a file first, since
+/// that lists all that begins like it.
 fn in_bucket(location: Location, places: &Places, zone: &TimeZone) -> Result<(Arc<dyn Store>, Listing)> {
-    if let Some((folder, file)) = location.split() {
-        let store = places.open_bucket(folder)?;
-        if let Some(listing) = one_file(store.as_ref(), file, zone)? {
-            return Ok((store, listing));
-        }
-    }
     let shown = location.to_string();
-    let store = places.open_bucket(location)?;
-    let entries = store.list("")?;
-    if entries.is_empty() {
-        return Err(Error::new(Kind::Nothing, format!("{shown} does not exist: no object begins like this")));
+    let file = || -> Result<Option<(Arc<dyn Store>, Listing)>> {
+        match location.split() {
+            Some((folder, file)) => {
+                let store = places.open_bucket(folder)?;
+                Ok(one_file(store.as_ref(), file, zone)?.map(|listing| (store, listing)))
+            }
+            None => Ok(None),
+        }
+    };
+    let looks_like_a_file = location.split().is_some_and(|(_, leaf)| leaf.contains('.'));
+    if looks_like_a_file && let Some(found) = file()? {
+        return Ok(found);
     }
-    let listing = gather::gather(store.as_ref(), entries, zone)?;
-    Ok((store, listing))
+    let store = places.open_bucket(location.clone())?;
+    let entries = store.list("")?;
+    if !entries.is_empty() {
+        let listing = gather::gather(store.as_ref(), entries, zone)?;
+        return Ok((store, listing));
+    }
+    let found = if looks_like_a_file { None } else { file()? };
+    found.ok_or_else(|| Error::new(Kind::Nothing, format!("{shown} does not exist: no object begins like this")))
 }
 
 fn one_file(store: &dyn Store, file: &str, zone: &TimeZone) -> Result<Option<Listing>> {

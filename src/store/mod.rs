@@ -64,6 +64,17 @@ pub trait Store: Send + Sync {
     /// Everything published in this folder and below, by name. `""` is the root; a folder that is not there is empty.
     fn list(&self, folder: &str) -> Result<Vec<Entry>>;
 
+    /// Small files of known sizes, read whole, in the order in which they are named.
+    fn read_all(&self, files: &[(Name, u64)]) -> Vec<Result<Vec<u8>>> {
+        let read = |(name, size): &(Name, u64)| {
+            let mut bytes = vec![0; usize::try_from(*size).unwrap_or(0)];
+            let cannot = |cause| Error::new(Kind::Place, format!("cannot read {name}")).because(cause);
+            self.open(name)?.read_at(0, &mut bytes).map_err(cannot)?;
+            Ok(bytes)
+        };
+        files.iter().map(read).collect()
+    }
+
     /// The files in the root itself whose names begin like this; folders are not entered.
     fn list_here(&self, prefix: &str) -> Result<Vec<Entry>> {
         let mut entries = self.list("")?;

@@ -147,6 +147,8 @@ fn contents(watched: &Watched<'_>, site: Site<'_>, keys: &Arc<Keys>, seen: &mut 
         seen.unreadable(&Error::new(Kind::Place, "its first bytes cannot be read").because(cause));
         return Ok(());
     }
+    // From front to back, with a look at the end before.
+    watched.expect(std::slice::from_ref(&(0..watched.len())));
     match sniff(&first) {
         kind @ (Sniff::Ours | Sniff::ForeignGzip | Sniff::Zstd | Sniff::Unknown) => archive(watched, kind, site, seen),
         Sniff::PlainSql => foreign::script(Sequential::new(watched), false, site.cancel, seen),

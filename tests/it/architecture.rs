@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["pg", "sqlite", "listing"],
     &["job"],
     &["verify"],
-    &["backup", "restore", "inspect", "salvage", "prune"],
+    &["backup", "copy", "restore", "inspect", "salvage", "prune"],
     &["drill", "ops"],
     &["cli"],
 ];

@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod backup;
+pub mod copy;
 pub mod dashboard;
 pub mod doctor;
 pub mod drill;

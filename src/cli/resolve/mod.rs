@@ -35,7 +35,7 @@ pub use s3::settings as s3_settings;
 pub use schedule::schedule;
 pub use sealing::keys;
 pub use status::{Status, status};
-pub use stored::{list, verify};
+pub use stored::{copy, list, verify};
 pub use values::instant;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,10 +1,10 @@
 //! Jobs that only read what is stored.
 
 use super::{archive_kind, machine, places, values};
-use crate::cli::args::{ListArgs, VerifyArgs};
+use crate::cli::args::{CopyArgs, ListArgs, VerifyArgs};
 use crate::cli::config::Config;
 use crate::error::Result;
-use crate::job::{ListJob, VerifyJob};
+use crate::job::{CopyJob, ListJob, VerifyJob};
 
 pub fn verify(args: &VerifyArgs, config: &Config) -> Result<VerifyJob> {
     let paths = match (args.paths.as_slice(), &args.from) {
@@ -16,6 +16,16 @@ pub fn verify(args: &VerifyArgs, config: &Config) -> Result<VerifyJob> {
         paths,
         threads: values::count(config, "threads", machine::cores())?,
         staging: config.get("staging").map(|setting| config.path(setting)),
+    })
+}
+
+pub fn copy(args: &CopyArgs, config: &Config) -> Result<CopyJob> {
+    Ok(CopyJob {
+        from: args.from.clone(),
+        to: args.to.clone(),
+        label: args.name.clone(),
+        kind: args.kind.map(archive_kind),
+        state_dir: machine::state_dir(config)?,
     })
 }
 

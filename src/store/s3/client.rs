@@ -4,8 +4,8 @@
 //! condition nor list uploads or versions, it tries again without fetching credentials anew, and it hides status and
 //! code of an answer in text.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -30,6 +30,7 @@ const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').
 const PATH: AsciiSet = PLAIN.remove(b'/');
 const REGION: &str = "us-east-1";
 const CONNECT: Duration = Duration::from_secs(10);
+const FIRST_CONTACT: Duration = Duration::from_secs(15);
 /// The slowest line on which a part is still expected to arrive, in bytes a second.
 const PACE_MIN: u64 = 32 << 10;
 /// An answer that is not an object is XML of some kilobytes; a list of 1000 keys has less than this.
@@ -46,6 +47,8 @@ pub(super) struct Client {
     patience: Patience,
     /// All requests rest until then when one was told to slow down.
     rest: Mutex<Option<Instant>>,
+    /// The store has answered once: its address is right.
+    reached: AtomicBool,
 }
 
 /// One request, the same at every attempt.
@@ -86,6 +89,8 @@ impl Body {
 pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// More than one attempt may have been done, and all but the last be lost.
+    pub(super) attempts: u32,
 }
 
 impl Answer {
@@ -143,6 +148,7 @@ impl Client {
             made_with: made_with(settings),
             patience: settings.patience,
             rest: Mutex::new(None),
+            reached: AtomicBool::new(false),
         })
     }
 
@@ -227,7 +233,7 @@ impl Client {
         loop {
             tries += 1;
             match self.attempt(call).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(Answer { attempts: tries, ..answer }),
                 Err(mut fault) => {
                     fault.attempts = tries;
                     if !self.may_try_again(&fault, tries, begun, total).await {
@@ -243,6 +249,8 @@ impl Client {
         if fault.class == Class::Expired {
             return tries <= 2 && self.keys.renew().await;
         }
+        // Whoever has never answered is more likely a wrong address than a store in trouble.
+        let total = if self.reached.load(Ordering::Relaxed) { total } else { total.min(FIRST_CONTACT) };
         if !fault.class.is_passing() || begun.elapsed() >= total {
             return false;
         }
@@ -277,7 +285,7 @@ impl Client {
         // Complete and copies answer 200 before they are done, and say how it went in the body.
         match answer::error_in(&body) {
             Some((code, message)) => Err(Fault::answered(parts.status.as_u16(), &code, &message)),
-            None => Ok(Answer { headers: parts.headers, body }),
+            None => Ok(Answer { headers: parts.headers, body, attempts: 1 }),
         }
     }
 
@@ -291,6 +299,7 @@ impl Client {
         let stalled = |_| Fault::local(Class::Passing, "the store does not answer");
         let lost = |cause| Fault::local(Class::Passing, "there was no answer").because(cause);
         let response = timeout(limit, self.http.execute(request)).await.map_err(stalled)?.map_err(lost)?;
+        self.reached.store(true, Ordering::Relaxed);
         if response.status().is_success() {
             return Ok(response);
         }

@@ -28,6 +28,15 @@ impl Place {
         self.undo_put(key, token, size).await
     }
 
+    /// The name stands, so no other upload of it can be completed any more: those of lost answers go away.
+    pub(super) async fn abort_twins(&self, key: &str) -> Result<(), Fault> {
+        let (begun, _) = self.uploads(key).await?;
+        for twin in begun.iter().filter(|twin| twin.key == key) {
+            self.abort(&twin.key, &twin.upload_id).await?;
+        }
+        Ok(())
+    }
+
     /// An object that may or may not have been put.
     pub(super) async fn undo_put(&self, key: &str, token: &str, size: u64) -> Result<(), Fault> {
         match tokio::time::timeout(LIMIT, self.is_ours(key, token, size)).await {

@@ -86,7 +86,7 @@ fn by_status(status: u16) -> Class {
         408 => Class::Passing,
         409 => Class::Contested,
         412 => Class::Stands,
-        429 => Class::Throttled,
+        429 | 503 => Class::Throttled,
         507 => Class::Full,
         200..=299 | 500.. => Class::Passing,
         _ => Class::Refused,
@@ -101,14 +101,19 @@ pub(in crate::store) struct Fault {
     pub(super) class: Class,
     /// `None` if there was no answer.
     pub(super) status: Option<u16>,
+    /// The last of several attempts.
+    pub(super) attempts: u32,
+    said: Box<Said>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Said {
     code: String,
     message: String,
     /// What the store said beside: the bucket's own region, or the time by its clock.
     region: Option<String>,
     time: Option<String>,
     cause: Option<Cause>,
-    /// The last of several attempts.
-    pub(super) attempts: u32,
 }
 
 impl Fault {
@@ -116,12 +121,8 @@ impl Fault {
         Fault {
             class: sort(status, code),
             status: Some(status),
-            code: code.to_owned(),
-            message: message.to_owned(),
-            region: None,
-            time: None,
-            cause: None,
             attempts: 1,
+            said: Box::new(Said { code: code.to_owned(), message: message.to_owned(), ..Said::default() }),
         }
     }
 
@@ -131,16 +132,17 @@ impl Fault {
 
     /// Of our own side.
     pub(super) fn local(class: Class, message: impl Into<String>) -> Self {
-        Fault { class, status: None, message: message.into(), ..Fault::answered(0, "", "") }
+        let said = Said { message: message.into(), ..Said::default() };
+        Fault { class, status: None, attempts: 1, said: Box::new(said) }
     }
 
     pub(super) fn because(mut self, cause: impl StdError + Send + Sync + 'static) -> Self {
-        self.cause = Some(Arc::new(cause));
+        self.said.cause = Some(Arc::new(cause));
         self
     }
 
     pub(super) fn beside(mut self, region: Option<String>, time: Option<String>) -> Self {
-        (self.region, self.time) = (region, time);
+        (self.said.region, self.said.time) = (region, time);
         self
     }
 
@@ -168,11 +170,11 @@ impl Fault {
             Class::Expired => {
                 "the credentials have expired: log in again, or use keys that renew themselves".to_owned()
             }
-            Class::ClockSkew => match &self.time {
+            Class::ClockSkew => match &self.said.time {
                 Some(time) => format!("the store's clock shows {time}: set this machine's clock, then run it again"),
                 None => "set this machine's clock by a time server, then run it again".to_owned(),
             },
-            Class::WrongRegion => match &self.region {
+            Class::WrongRegion => match &self.said.region {
                 Some(region) => format!("the bucket is in {region}: give --s3-region {region}, or set AWS_REGION"),
                 None => "the bucket is in another region: give it by --s3-region, or set AWS_REGION".to_owned(),
             },
@@ -220,9 +222,9 @@ impl fmt::Display for Fault {
                 said.push_str(text);
             }
         };
-        add(&self.message);
+        add(&self.said.message);
         if let Some(status) = self.status {
-            add(&match self.code.as_str() {
+            add(&match self.said.code.as_str() {
                 "" => format!("status {status}"),
                 code => format!("status {status}, {code}"),
             });
@@ -236,7 +238,7 @@ impl fmt::Display for Fault {
 
 impl StdError for Fault {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+        self.said.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
     }
 }
 
@@ -261,6 +263,8 @@ mod tests {
             (503, "SlowDown", Class::Throttled),
             (200, "SlowDown", Class::Throttled),
             (429, "", Class::Throttled),
+            (503, "", Class::Throttled),
+            (503, "ServiceUnavailable", Class::Passing),
             (400, "RequestTimeout", Class::Passing),
             (500, "", Class::Passing),
             (200, "InternalError", Class::Passing),

@@ -20,6 +20,7 @@ mod upload;
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use crate::cancel::Cancel;
@@ -32,10 +33,15 @@ pub use settings::{Encryption, Location, Login, MEMORY, PARTS_MAX, Patience, Set
 
 pub(super) use fault::Fault;
 
+pub(super) use place::Connection;
+
 use fault::Class;
 use place::Place;
 use read::{Objects, Read};
 use upload::BucketUpload;
+
+/// Small objects that are read at once.
+const SIDE_BY_SIDE: usize = 16;
 
 pub struct BucketStore {
     place: Arc<Place>,
@@ -44,7 +50,13 @@ pub struct BucketStore {
 impl BucketStore {
     /// Finds credentials and region; asks the store nothing yet. Requests end early when `cancel` is pulled.
     pub fn open(location: Location, settings: Settings, cancel: &Cancel, left: &Leftovers) -> Result<Self> {
-        Place::open(location, settings, cancel, left).map(|place| BucketStore { place: Arc::new(place) })
+        let connection = Connection::open(&location.bucket, &settings, cancel)?;
+        Ok(BucketStore::at(location, settings, connection, left))
+    }
+
+    /// By a connection that is open already.
+    pub(super) fn at(location: Location, settings: Settings, connection: Connection, left: &Leftovers) -> Self {
+        BucketStore { place: Arc::new(Place::at(location, settings, connection, left)) }
     }
 
     fn wait<T: Send + 'static>(
@@ -120,6 +132,28 @@ impl Store for BucketStore {
         )
     }
 
+    fn read_all(&self, files: &[(Name, u64)]) -> Vec<Result<Vec<u8>>> {
+        let wanted: Vec<_> = files.iter().map(|(name, size)| (self.place.key(name.as_str()), *size)).collect();
+        let place = Arc::clone(&self.place);
+        let reading = async move {
+            let reads = wanted.into_iter().map(|(key, size)| {
+                let place = Arc::clone(&place);
+                async move { if size == 0 { Ok(Vec::new()) } else { place.client.read(&key, 0, size, None).await } }
+            });
+            futures_util::stream::iter(reads).buffered(SIDE_BY_SIDE).collect::<Vec<_>>().await
+        };
+        let told = |(fault, name): (Fault, &Name)| {
+            fault.into_error(format!("cannot read {}", self.place.shown(name.as_str())))
+        };
+        match self.place.io.wait(reading) {
+            Some(read) => {
+                let named = read.into_iter().zip(files);
+                named.map(|(bytes, (name, _))| bytes.map_err(|fault| told((fault, name)))).collect()
+            }
+            None => files.iter().map(|_| Err(self.place.io.cancel().error())).collect(),
+        }
+    }
+
     fn list_here(&self, prefix: &str) -> Result<Vec<Entry>> {
         let (place, shown) = (Arc::clone(&self.place), self.describe());
         let key = match (self.place.location.prefix.as_str(), prefix) {
@@ -177,8 +211,12 @@ impl Store for BucketStore {
         self.wait(doing, async move {
             let mut stale = Vec::new();
             for begun in ours {
-                if place.is_stale(&begun, now.unwrap_or(begun.initiated), age).await? {
-                    stale.push(begun);
+                match place.is_stale(&begun, now.unwrap_or(begun.initiated), age).await {
+                    Ok(true) => stale.push(begun),
+                    Ok(false) => {}
+                    // A key may be let to list uploads and not their parts: then nothing says that one is dead.
+                    Err(fault) if fault.class == Class::Denied => {}
+                    Err(fault) => return Err(fault),
                 }
             }
             place.sweep(&stale).await
@@ -194,7 +232,7 @@ impl BucketStore {
     /// Of ours, and not one that this process is writing.
     fn is_dead(&self, path: &str, is_ours: &dyn Fn(&str) -> bool) -> bool {
         let live = self.place.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let is_live = live.iter().any(|name| path.strip_prefix(name.as_str()).is_some_and(|rest| is_further(rest)));
+        let is_live = live.iter().any(|name| path.strip_prefix(name.as_str()).is_some_and(is_further));
         !is_live && is_ours(path)
     }
 }

@@ -1,7 +1,7 @@
 //! One bucket and prefix as everything in this folder sees it: the requests, each named for what it is about.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Method;
 
@@ -17,9 +17,29 @@ use super::settings::{Location, Settings};
 /// Which run an object is from: written down with it, and asked for where an answer was lost.
 pub(super) const TOKEN: &str = "x-amz-meta-miyabi-upload";
 
+/// Sockets, credentials and threads for one bucket, whatever is done in it.
+#[derive(Clone)]
+pub(in crate::store) struct Connection {
+    io: Arc<Io>,
+    client: Arc<Client>,
+}
+
+impl Connection {
+    pub(in crate::store) fn open(bucket: &str, settings: &Settings, cancel: &Cancel) -> Result<Self> {
+        let doing = format!("cannot open s3://{bucket}");
+        let io = Io::start(cancel).map_err(|cause| Error::new(Kind::Bug, doing.as_str()).because(cause))?;
+        let (bucket, how) = (bucket.to_owned(), settings.clone());
+        match io.wait(async move { Client::connect(&bucket, &how).await }) {
+            Some(Ok(client)) => Ok(Connection { io: Arc::new(io), client: Arc::new(client) }),
+            Some(Err(fault)) => Err(fault.into_error(doing)),
+            None => Err(cancel.error()),
+        }
+    }
+}
+
 pub(super) struct Place {
-    pub(super) io: Io,
-    pub(super) client: Client,
+    pub(super) io: Arc<Io>,
+    pub(super) client: Arc<Client>,
     pub(super) location: Location,
     pub(super) settings: Settings,
     /// Names that this process is writing.
@@ -38,15 +58,9 @@ pub(super) struct Standing {
 }
 
 impl Place {
-    pub(super) fn open(location: Location, settings: Settings, cancel: &Cancel, left: &Leftovers) -> Result<Self> {
-        let doing = format!("cannot open {location}");
-        let io = Io::start(cancel).map_err(|cause| Error::new(Kind::Bug, doing.as_str()).because(cause))?;
-        let (bucket, how) = (location.bucket.clone(), settings.clone());
-        let client = match io.wait(async move { Client::connect(&bucket, &how).await }) {
-            Some(client) => client.map_err(|fault| fault.into_error(doing))?,
-            None => return Err(cancel.error()),
-        };
-        Ok(Place { io, client, location, settings, live: Mutex::new(BTreeSet::new()), left: left.clone() })
+    pub(super) fn at(location: Location, settings: Settings, connection: Connection, left: &Leftovers) -> Self {
+        let Connection { io, client } = connection;
+        Place { io, client, location, settings, live: Mutex::new(BTreeSet::new()), left: left.clone() }
     }
 
     /// For messages, and for programs that take such places.
@@ -105,10 +119,11 @@ impl Place {
         }
     }
 
-    pub(super) async fn create(&self, key: &str, token: &str) -> Result<String, Fault> {
+    pub(super) async fn create(&self, key: &str, token: &str) -> Result<Created, Fault> {
         let call = Call::new(Method::POST, key).query("uploads", "").header(TOKEN, token);
         let answer = self.client.send(&self.client.making(call)).await?;
-        answer::parse::<Initiated>(&answer.body).map(|begun| begun.upload_id)
+        let begun: Initiated = answer::parse(&answer.body)?;
+        Ok(Created { upload: begun.upload_id, has_twin: answer.attempts > 1 })
     }
 
     pub(super) async fn put_part(&self, key: &str, upload: &str, number: u32, body: Body) -> Result<String, Fault> {
@@ -157,6 +172,13 @@ impl Place {
             Err(fault) => Err(fault),
         }
     }
+}
+
+/// An upload that has begun.
+pub(super) struct Created {
+    pub(super) upload: String,
+    /// An earlier attempt may have begun another one, whose answer was lost.
+    pub(super) has_twin: bool,
 }
 
 /// A multipart object of which every part has arrived.

@@ -128,10 +128,11 @@ impl Read {
 
     fn used(&self, span: &Range<u64>) {
         let mut ahead = self.ahead();
+        // Headers are read before what they head: a unit goes when it was read and the reader is elsewhere.
+        ahead.units.retain(|unit| unit.left > 0 || overlap(&unit.span, span) > 0);
         for unit in &mut ahead.units {
             unit.left = unit.left.saturating_sub(overlap(&unit.span, span));
         }
-        ahead.units.retain(|unit| unit.left > 0);
         self.top_up(&mut ahead);
     }
 
@@ -220,8 +221,7 @@ impl Ahead {
 
     fn guess(&mut self, rest: Range<u64>) {
         self.guessed = true;
-        let starts = (rest.start..rest.end).step_by(usize::try_from(UNIT_BYTES).unwrap_or(usize::MAX));
-        self.queue = starts.map(|start| Wanted::all(start..(start + UNIT_BYTES).min(rest.end))).collect();
+        self.queue = Wanted::units(rest).collect();
     }
 
     fn forget(&mut self) {
@@ -262,10 +262,16 @@ impl Wanted {
                     last.span.end = range.end;
                     last.wanted += range.end - range.start;
                 }
-                _ => queue.push_back(Wanted::all(range.clone())),
+                _ => queue.extend(Wanted::units(range.clone())),
             }
         }
         queue
+    }
+
+    /// A long range in requests of a length that several of them fit.
+    fn units(range: Range<u64>) -> impl Iterator<Item = Wanted> {
+        let starts = (range.start..range.end).step_by(usize::try_from(UNIT_BYTES).unwrap_or(usize::MAX));
+        starts.map(move |start| Wanted::all(start..(start + UNIT_BYTES).min(range.end)))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::store::{Bytes, Check, Name, Published, Upload, error};
 
 use super::client::Body;
 use super::fault::{Class, Fault};
-use super::place::{Finished, Place};
+use super::place::{Created, Finished, Place};
 use super::plan::{Plan, part_name};
 use super::read::{Objects, Read};
 
@@ -54,6 +54,7 @@ enum State {
 struct Object {
     key: String,
     upload: String,
+    has_twin: bool,
     plan: Plan,
     size: u64,
     sent: u32,
@@ -144,8 +145,8 @@ impl BucketUpload {
         let key = self.place.key(&part_name(self.name.as_str(), number));
         let (place, token, at) = (Arc::clone(&self.place), self.token.clone(), key.clone());
         let begun = self.place.io.wait(async move { place.create(&at, &token).await });
-        let upload = match begun {
-            Some(Ok(upload)) => upload,
+        let Created { upload, has_twin } = match begun {
+            Some(Ok(created)) => created,
             Some(Err(fault)) => {
                 let lost = fault.status.is_none() || fault.attempts > 1;
                 let error = self.cannot(fault);
@@ -158,7 +159,8 @@ impl BucketUpload {
             permits_total: plan.under_way,
             landed: Mutex::default(),
         });
-        self.objects.push(Object { key, upload, plan, size: 0, sent: 0, flying, handles: Vec::new(), completed: None });
+        let (size, sent, handles, completed) = (0, 0, Vec::new(), None);
+        self.objects.push(Object { key, upload, has_twin, plan, size, sent, flying, handles, completed });
         // Those before are waited for: the memory is shared by the parts of one object.
         match self.objects.len().checked_sub(2).and_then(|before| self.objects.get(before)) {
             Some(before) => self.wait_for_parts(before).map(drop),
@@ -243,6 +245,7 @@ impl BucketUpload {
         let unsettled = Object {
             key,
             upload: String::new(),
+            has_twin: false,
             plan: self.plan,
             size,
             sent: 0,
@@ -293,8 +296,19 @@ impl BucketUpload {
             Err(fault) if fault.class == Class::Denied => return Ok(false),
             Err(fault) => return Err(fault.into_error(format!("cannot read {} again", self.shown))),
         }
-        check(&stored)?;
+        match tail.len() as u64 == self.written {
+            true => check(&found)?,
+            false => check(&stored)?,
+        }
         Ok(true)
+    }
+
+    /// Uploads that began with a lost answer; what stays of them is swept by the next run.
+    fn abort_twins(&self) {
+        for object in self.objects.iter().filter(|object| object.has_twin) {
+            let (place, key) = (Arc::clone(&self.place), object.key.clone());
+            let _ = self.place.io.finish(async move { place.abort_twins(&key).await });
+        }
     }
 
     /// Removes whatever is there of it; what cannot be removed is returned, one line each.
@@ -401,6 +415,7 @@ impl Upload for BucketUpload {
         match done {
             Ok(read_back) => {
                 self.state = State::Settled;
+                self.abort_twins();
                 let further = u16::try_from(self.objects.len()).unwrap_or(1).saturating_sub(1);
                 Ok(Published { size: self.written, read_back, further })
             }

@@ -1,7 +1,10 @@
 //! Buckets of a real S3 server.
 
+mod copy;
 mod faults;
+mod lock;
 mod program;
 mod proxy;
 mod server;
 mod store;
+mod tls;

@@ -19,10 +19,6 @@ impl Request {
     pub fn is_complete(&self) -> bool {
         self.method == "POST" && self.target.contains("uploadId=")
     }
-
-    pub fn is_create(&self) -> bool {
-        self.method == "POST" && self.target.contains("uploads=")
-    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
