@@ -108,6 +108,7 @@ fn context() -> Context {
         places,
         scratch: std::env::temp_dir(),
         keys: Default::default(),
+        signed_by: None,
     }
 }
 
@@ -123,6 +124,7 @@ fn backup_job(server: Server, archive: &Path, compress: Compress) -> BackupJob {
         retain: None,
         compress,
         recipients: None,
+        signer: None,
         compress_pages: compress,
         jobs: cores(),
         limit_rate: None,

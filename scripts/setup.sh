@@ -35,6 +35,7 @@ if [ "$purpose" = test ]; then
   needs zstd zstd
   needs age age
   needs ssh-keygen openssh-client
+  needs openssl openssl
   needs node nodejs
   needs npm npm
   needs crontab cron

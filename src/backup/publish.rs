@@ -4,6 +4,7 @@
 //! `.meta` of its own; the source is never read twice.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::{Timestamp, Zoned};
 
@@ -16,14 +17,14 @@ use crate::manifest::meta::{
 use crate::manifest::moment::Moment;
 use crate::pipeline::joined;
 use crate::policy::{ArchiveKind, ArchiveName, Compression, Label};
-use crate::seal;
+use crate::seal::{self, Signer};
 use crate::store::{Bytes, Existing, Lanes, Output, Published, Tee, Upload};
 use crate::units::{StoredBytes, human_bytes};
 
 use super::TOOL_VERSION;
 use super::outcome::{BackedUp, PlaceFailure};
 use super::recorder::Recorded;
-use super::trees::{Filing, Tree};
+use super::trees::{Filing, Tree, signed};
 
 /// What `.meta` says of the source, beyond what the archive itself knows.
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ pub struct Shelf {
     started: Zoned,
     retain: Option<Retain>,
     encryption: Option<Encryption>,
+    signer: Option<Arc<Signer>>,
 }
 
 /// What the suffixes of a name tell.
@@ -99,7 +101,7 @@ impl Shelf {
             .recipients
             .as_deref()
             .map(|recipients| Encryption { method: seal::METHOD.to_owned(), recipients: recipients.shown() });
-        Ok(Shelf { spot, started: started.clone(), retain: job.retain, encryption })
+        Ok(Shelf { spot, started: started.clone(), retain: job.retain, encryption, signer: job.signer.clone() })
     }
 
     /// For an archive of about so many bytes.
@@ -140,11 +142,13 @@ impl Shelf {
         match self.spot {
             Spot::File(output) => {
                 let meta = facts.meta(described, published);
-                output.put_meta(&meta.with_type(BackupType::Manual).to_json())?;
+                let json = meta.with_type(BackupType::Manual).to_json();
+                output.put_meta(&signed(json, self.signer.as_deref())?)?;
                 Ok(BackedUp::new(output.path().to_owned(), Vec::new(), &meta))
             }
             Spot::Trees { name, trees, lanes } => {
-                let filing = Filing { started: &self.started, retain: self.retain.as_ref() };
+                let filing =
+                    Filing { started: &self.started, retain: self.retain.as_ref(), signer: self.signer.as_deref() };
                 let outcomes = lanes.map_or_else(|| vec![Ok(published)], |lanes| lanes.take());
                 file_in_all(&name, trees, outcomes, &filing, &|published| facts.meta(described.clone(), published))
             }
@@ -286,6 +290,7 @@ impl Facts<'_> {
             without: described.without,
             encryption: self.encryption.cloned(),
             files: (published.further > 0).then(|| published.further.saturating_add(1)),
+            signature: None,
             sqlite: described.sqlite,
             warnings: described.warnings,
             tables: tables(self.summary),

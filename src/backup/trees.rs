@@ -15,6 +15,7 @@ use crate::manifest::meta::{BackupType, Meta};
 use crate::policy::naming::{further_name, meta_name};
 use crate::policy::tiers::due;
 use crate::policy::{ArchiveName, Tier};
+use crate::seal::Signer;
 use crate::store::{Name, Published, Store, Upload, is_denied};
 
 #[derive(Clone)]
@@ -68,7 +69,7 @@ impl Tree {
                 self.link(name, tier, published.further)?;
             }
             let archive = name.path(tier);
-            let json = meta.with_type(backup_type(tier)).to_json();
+            let json = signed(meta.with_type(backup_type(tier)).to_json(), how.signer)?;
             if let Err(error) = self.store.put_new(&Name::new(meta_name(&archive))?, &json) {
                 // Without its .meta it is no backup, and it would be paid for.
                 return Err(self.remove(&archive, published.further, error));
@@ -123,6 +124,15 @@ impl Tree {
 pub struct Filing<'a> {
     pub started: &'a Zoned,
     pub retain: Option<&'a Retain>,
+    pub signer: Option<&'a Signer>,
+}
+
+/// A `.meta` as it is kept.
+pub fn signed(json: Vec<u8>, signer: Option<&Signer>) -> Result<Vec<u8>> {
+    match signer {
+        Some(signer) => signer.sign(&json),
+        None => Ok(json),
+    }
 }
 
 fn backup_type(tier: Tier) -> BackupType {

@@ -68,6 +68,9 @@ pub struct Common {
     /// File with the passphrase that backups are encrypted by, and opened
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub passphrase_file: Option<String>,
+    /// Take only backups that this key has signed: a public Ed25519 key in PEM
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub require_signature: Option<String>,
     #[command(flatten)]
     pub s3: S3Args,
     /// One JSON object on standard output, also for errors
@@ -212,6 +215,9 @@ pub struct BackupArgs {
     /// Encrypt by age for whoever has the private key: age1…, a line of a public ssh key, or a file of such; may be repeated
     #[arg(long = "encrypt-to", value_name = "RECIPIENT")]
     pub encrypt_to: Vec<String>,
+    /// Sign each backup: a private Ed25519 key in PEM, as `openssl genpkey -algorithm ed25519` makes it
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub sign_key: Option<String>,
     /// What compresses with gzip: libdeflate or zlib-ng [default: libdeflate]
     #[arg(long, value_name = "ENGINE", hide_short_help = true)]
     pub gzip_engine: Option<String>,

@@ -74,6 +74,7 @@ fn execute(args: &Args, terminal: &Terminal) -> Result<u8> {
             places: Places::new(resolve::s3_settings(&config)?, &cancel),
             scratch: resolve::scratch(&config),
             keys: Arc::new(resolve::keys(&config)?),
+            signed_by: resolve::signed_by(&config)?,
             cancel,
         };
         let mut run = Run::new(&config, terminal, &context);

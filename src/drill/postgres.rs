@@ -121,6 +121,7 @@ fn reading(job: &DrillJob) -> BackupJob {
         retain: None,
         compress: Compress::Stored,
         recipients: None,
+        signer: None,
         compress_pages: Compress::Stored,
         jobs: job.jobs,
         limit_rate: None,

@@ -10,7 +10,7 @@ use crate::pg::connect::Server;
 use crate::pg::filter::Filter;
 use crate::pg::globals::PasswordPolicy;
 use crate::policy::{Compression, Tier};
-use crate::seal::Recipients;
+use crate::seal::{Recipients, Signer};
 use crate::store::Lock;
 
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct BackupJob {
     pub retain: Option<Retain>,
     /// Whom archives are sealed for; `None` leaves them open.
     pub recipients: Option<Arc<Recipients>>,
+    /// Whose signature stands in each `.meta`.
+    pub signer: Option<Arc<Signer>>,
     pub compress: Compress,
     /// For SQLite.
     pub compress_pages: Compress,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::progress::Progress;
-use crate::seal::Keys;
+use crate::seal::{Keys, Verifier};
 use crate::store::Places;
 
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub struct Context {
     pub places: Places,
     /// What opens sealed archives.
     pub keys: Arc<Keys>,
+    /// Whose signature a `.meta` must have.
+    pub signed_by: Option<Verifier>,
     /// Where a SQLite file out of a bucket is unpacked if nothing else says where.
     pub scratch: PathBuf,
 }

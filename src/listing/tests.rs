@@ -57,6 +57,7 @@ fn meta_of(label: &str, timestamp: &str, kind: BackupType, size: usize) -> Meta 
             without: None,
             encryption: None,
             files: None,
+            signature: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: Vec::new(),

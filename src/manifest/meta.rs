@@ -72,6 +72,9 @@ pub struct Details {
     /// Files that the archive is in, if it is in several: `NAME`, `NAME.001` and on, read as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u16>,
+    /// Of everything else in here, by whoever made the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlite: Option<SqliteFacts>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -87,6 +87,7 @@ impl World {
             host: "year".to_owned(),
             places: Places::new(Settings::usual(), &Cancel::new()),
             keys: Default::default(),
+            signed_by: None,
             scratch: std::env::temp_dir(),
         }
     }
@@ -258,6 +259,7 @@ fn meta(now: &Zoned) -> Meta {
             without: None,
             encryption: None,
             files: None,
+            signature: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: Vec::new(),

@@ -67,6 +67,7 @@ impl Place {
             places: Places::new(Settings::usual(), &Cancel::new()),
             scratch: std::env::temp_dir(),
             keys: Default::default(),
+            signed_by: None,
         };
         run(&self.tree, job, &context).unwrap()
     }
@@ -102,6 +103,7 @@ fn meta(label: &str, at: &str) -> Meta {
             without: None,
             encryption: None,
             files: None,
+            signature: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: Vec::new(),

@@ -114,7 +114,12 @@ fn open_bytes(path: &Path, context: &Context) -> Result<Box<dyn Bytes>> {
     }
     let (store, listing) = at_path(path, &context.places, context.clock.zone())?;
     match listing.rows.first().filter(|_| listing.is_file) {
-        Some(row) => verify::stored::open(store.as_ref(), row),
+        Some(row) => {
+            if context.signed_by.is_some() {
+                verify::judge(store.as_ref(), row, context)?;
+            }
+            verify::stored::open(store.as_ref(), row)
+        }
         None => Err(Error::new(Kind::Place, format!("{shown} is not a file that can be opened"))),
     }
 }
@@ -122,6 +127,10 @@ fn open_bytes(path: &Path, context: &Context) -> Result<Box<dyn Bytes>> {
 /// Standard input is sniffed and then read on from its first byte.
 fn open_pipe(context: &Context) -> Result<Found> {
     let named = "standard input".to_owned();
+    if context.signed_by.is_some() {
+        let what = "a signature is asked for, and what comes from a pipe has no .meta that could be signed";
+        return Err(Error::new(Kind::Refused, what));
+    }
     let mut first = vec![0; SNIFF_BYTES];
     let mut filled = 0;
     while let Some(room) = first.get_mut(filled..).filter(|room| !room.is_empty()) {

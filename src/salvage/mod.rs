@@ -200,6 +200,7 @@ impl Origin<'_> {
             without: old.and_then(|old| old.without.clone()).or_else(|| self.fact(archive::WITHOUT)),
             encryption: None,
             files: None,
+            signature: None,
             sqlite: old.and_then(|old| old.sqlite.clone()),
             warnings: written.warnings.to_vec(),
             tables: rows.map(table).collect(),

@@ -8,6 +8,7 @@
 mod keys;
 mod read;
 mod recipients;
+mod sign;
 mod write;
 
 #[cfg(test)]
@@ -16,4 +17,5 @@ mod tests;
 pub use keys::Keys;
 pub use read::{Unsealed, is_sealed, open, unseal, unseal_stream};
 pub use recipients::{METHOD, Recipients, is_recipient};
+pub use sign::{Signer, Verifier};
 pub use write::Sink;

@@ -5,6 +5,7 @@
 //! asked of the place in one piece.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,11 +43,13 @@ pub fn open(bytes: Box<dyn ReadAt>, keys: &Arc<Keys>) -> Result<Box<dyn ReadAt>>
 
 /// Opens sealed bytes. `Refused`: no key fits; `Damaged`: header or end are not as age wrote them.
 pub fn unseal<R: ReadAt + Clone>(source: R, keys: Arc<Keys>) -> Result<Unsealed<R>> {
-    let unsealed = Unsealed { source, keys, len: 0, idle: Mutex::new(Vec::new()) };
+    let unsealed = Unsealed { source, keys, len: 0, header: 0, idle: Mutex::new(Vec::new()) };
     let mut reader = unsealed.reader().map_err(|cause| refusal(cause, &unsealed.keys))?;
     let len = reader.stream.seek(SeekFrom::End(0)).map_err(|cause| damaged(&cause))?;
     reader.at = len;
-    Ok(Unsealed { len, idle: Mutex::new(vec![reader]), ..unsealed })
+    let tags = len.div_ceil(CHUNK_BYTES).max(1).saturating_mul(CHUNK_TAG_BYTES);
+    let header = unsealed.source.len().saturating_sub(len).saturating_sub(tags);
+    Ok(Unsealed { len, header, idle: Mutex::new(vec![reader]), ..unsealed })
 }
 
 /// The same of bytes that come only once, in order.
@@ -84,6 +87,8 @@ pub struct Unsealed<R> {
     source: R,
     keys: Arc<Keys>,
     len: u64,
+    /// Stored bytes before the first chunk.
+    header: u64,
     idle: Mutex<Vec<Reader<R>>>,
 }
 
@@ -114,6 +119,16 @@ impl<R: ReadAt + Clone> Unsealed<R> {
 impl<R: ReadAt + Clone> ReadAt for Unsealed<R> {
     fn len(&self) -> u64 {
         self.len
+    }
+
+    /// By whole chunks, each of which is a little longer than what it holds.
+    fn expect(&self, ranges: &[Range<u64>]) {
+        let begin = |plain: u64| plain / CHUNK_BYTES * (CHUNK_BYTES + CHUNK_TAG_BYTES);
+        let stored = ranges.iter().map(|range| {
+            let end = begin(range.end.saturating_add(CHUNK_BYTES).saturating_sub(1));
+            self.header.saturating_add(begin(range.start))..self.header.saturating_add(end).min(self.source.len())
+        });
+        self.source.expect(&stored.collect::<Vec<_>>());
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::error::Kind;
+use crate::error::{Kind, Result};
 use crate::read_at::ReadAt;
 
 const CHUNK: usize = 64 << 10;
@@ -32,7 +32,7 @@ fn bytes(len: usize) -> Vec<u8> {
     (0..len as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
 }
 
-fn open(sealed: Vec<u8>, keys: &Arc<Keys>) -> crate::error::Result<Unsealed<Arc<Vec<u8>>>> {
+fn open(sealed: Vec<u8>, keys: &Arc<Keys>) -> Result<Unsealed<Arc<Vec<u8>>>> {
     unseal(Arc::new(sealed), Arc::clone(keys))
 }
 
@@ -166,4 +166,36 @@ proptest! {
         });
         prop_assert!(held);
     }
+}
+
+/// Remembers what it was told to expect.
+#[derive(Clone)]
+struct Far(Arc<(Vec<u8>, std::sync::Mutex<Vec<std::ops::Range<u64>>>)>);
+
+impl ReadAt for Far {
+    fn len(&self) -> u64 {
+        self.0.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        self.0.0.read_at(offset, buf)
+    }
+
+    fn expect(&self, ranges: &[std::ops::Range<u64>]) {
+        self.0.1.lock().unwrap().extend_from_slice(ranges);
+    }
+}
+
+#[test]
+fn what_is_expected_is_expected_of_the_stored_chunks() {
+    let (recipients, keys) = pair();
+    let stored = sealed(&recipients, &bytes(3 * CHUNK + 100));
+    let chunk = CHUNK as u64 + 16;
+    let header = stored.len() as u64 - 3 * chunk - 116;
+    let far = Far(Arc::new((stored, std::sync::Mutex::default())));
+    let opened = unseal(far.clone(), Arc::new(keys)).unwrap();
+    let at = CHUNK as u64;
+    opened.expect(&[5..6, at..2 * at, 2 * at - 1..2 * at + 1, 3 * at..3 * at + 100]);
+    let chunks = |from: u64, to: u64| header + from * chunk..(header + to * chunk).min(far.len());
+    assert_eq!(*far.0.1.lock().unwrap(), [chunks(0, 1), chunks(1, 2), chunks(1, 3), chunks(3, 4)]);
 }

@@ -78,6 +78,13 @@ fn look(
     if !state_allows_a_look(store, row, origin, seen) {
         return Ok(());
     }
+    if let Some(signed_by) = &context.signed_by {
+        match meta_bytes(store, row).and_then(|json| signed_by.check(&json.unwrap_or_default())) {
+            Ok(()) => {}
+            Err(error) if error.kind() == Kind::Damaged => seen.damage(error.chain()),
+            Err(error) => seen.unreadable(&error),
+        }
+    }
     let watched = Watched::new(bytes.as_ref(), site.cancel, &context.progress);
     contents(&watched, site, &context.keys, seen)?;
     // What a stopped run could not read says nothing about the file.
@@ -126,6 +133,12 @@ fn state_allows_a_look(store: &dyn Store, row: &Listed, origin: Origin, seen: &m
 
 /// The listing keeps only what was wrong with it, not of which kind that was.
 fn read_meta(store: &dyn Store, row: &Listed) -> Result<Option<Meta>> {
+    let Some(json) = meta_bytes(store, row)? else { return Ok(None) };
+    let reading = || format!("cannot read {}", meta_name(&row.path));
+    Meta::parse(&json).map(Some).map_err(|error| error.while_doing(reading()))
+}
+
+fn meta_bytes(store: &dyn Store, row: &Listed) -> Result<Option<Vec<u8>>> {
     let name = Name::new(meta_name(&row.path))?;
     let reading = || format!("cannot read {name}");
     let bytes = match store.open(&name) {
@@ -138,7 +151,7 @@ fn read_meta(store: &dyn Store, row: &Listed) -> Result<Option<Meta>> {
     }
     let mut json = vec![0; len];
     bytes.read_at(0, &mut json).context(Kind::Damaged, reading)?;
-    Meta::parse(&json).map(Some).map_err(|error| error.while_doing(reading()))
+    Ok(Some(json))
 }
 
 fn contents(watched: &Watched<'_>, site: Site<'_>, keys: &Arc<Keys>, seen: &mut Seen) -> Result<()> {

@@ -165,3 +165,62 @@ fn a_passphrase_and_a_sqlite_file() {
     let told = sandbox.run(&["backup", "--file", "app.db", "--output", "b.age", "--encrypt-to", &secret]);
     told.expect(2).says("secret key");
 }
+
+fn openssl(sandbox: &Sandbox, arguments: &[&str]) {
+    let done = Command::new("openssl").args(arguments).current_dir(sandbox.path("")).stderr(Stdio::null()).status();
+    assert!(done.expect("openssl is installed by `make setup`").success(), "{arguments:?}");
+}
+
+/// Whoever can write the place can make archives and `.meta` that fit each other, but no signature.
+#[test]
+fn a_backup_that_nobody_signed_is_refused_where_a_signature_is_asked_for() {
+    let sandbox = Sandbox::new();
+    let db = rusqlite::Connection::open(sandbox.path("app.db")).unwrap();
+    db.execute_batch("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2)").unwrap();
+    drop(db);
+    for name in ["sign", "other"] {
+        let (private, public) = (format!("{name}.pem"), format!("{name}.pub"));
+        openssl(&sandbox, &["genpkey", "-algorithm", "ed25519", "-out", &private]);
+        openssl(&sandbox, &["pkey", "-in", &private, "-pubout", "-out", &public]);
+    }
+    let public = age_key(&sandbox, "key.txt");
+    let backup = ["backup", "--file", "app.db", "--to", "backups", "--sign-key", "sign.pem", "--encrypt-to", &public];
+    sandbox.run(&backup).expect(0);
+    sandbox.run(&["copy", "backups", "vault"]).expect(0);
+    let verify = |place: &str, key: &str| {
+        sandbox.run(&["verify", "--from", place, "--require-signature", key, "--identity", "key.txt"])
+    };
+    for place in ["backups", "vault"] {
+        verify(place, "sign.pub").expect(0);
+        verify(place, "other.pub").expect(30).says("not signed by the key");
+    }
+    let restore = |key: &str| {
+        let latest = ["restore", "--from", "backups", "--file", "latest", "--type", "sqlite", "--confirm"];
+        let with = ["--database", "copy.db", "--identity", "key.txt", "--require-signature", key];
+        sandbox.run(&[&latest[..], &with].concat())
+    };
+    restore("other.pub").expect(5).says("not signed by the key");
+    assert!(!sandbox.path("copy.db").exists());
+    restore("sign.pub").expect(0);
+
+    // Another archive in its place, with all that nobody needs a key for.
+    fs::remove_dir_all(sandbox.path("backups")).unwrap();
+    sandbox.run(&["backup", "--file", "app.db", "--to", "backups", "--encrypt-to", &public]).expect(0);
+    verify("backups", "sign.pub").expect(30).says("is not signed");
+    restore("sign.pub").expect(5).says("is not signed");
+    let age = sandbox.files(".age").into_iter().find(|path| path.to_string_lossy().contains("/backups/")).unwrap();
+    let named = ["restore", "--file", age.to_str().unwrap(), "--database", "other.db", "--confirm"];
+    sandbox.run(&[&named[..], &["--identity", "key.txt", "--require-signature", "sign.pub"]].concat()).expect(30);
+    let mut piped = sandbox.command(&[
+        "restore",
+        "--file",
+        "-",
+        "--database",
+        "other.db",
+        "--require-signature",
+        "sign.pub",
+        "--confirm",
+    ]);
+    piped.stdin(fs::File::open(&age).unwrap());
+    sandbox.finish(piped).expect(4).says("no .meta");
+}

@@ -33,6 +33,7 @@ pub fn context() -> Context {
         places: Places::new(Settings::usual(), &Cancel::new()),
         scratch: std::env::temp_dir(),
         keys: Default::default(),
+        signed_by: None,
     }
 }
 
@@ -96,6 +97,7 @@ pub fn meta_of(archive: &[u8]) -> Meta {
             without: None,
             encryption: None,
             files: None,
+            signature: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: tables.collect(),

@@ -1,14 +1,15 @@
 //! `doctor`
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use super::{Run, schedule, status};
 use crate::cli::{json, resolve};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::ops::doctor::{self, Examined};
 use crate::ops::status::{Level, StatusJob};
 use crate::state::history::History;
-use crate::store::LocalStore;
 
 pub async fn run(run: &mut Run<'_>) -> Result<u8> {
     let resolve::Status { root, job, sources } = resolve::status(run.config, &mut run.notes)?;
@@ -17,7 +18,9 @@ pub async fn run(run: &mut Run<'_>) -> Result<u8> {
     if sources.is_empty() {
         all.push(Examined::bad("configuration", "no database is configured"));
     }
-    all.extend(doctor::place(&LocalStore::new(&root), job.min_free));
+    for place in resolve::places(run.config)? {
+        all.extend(examined(place, job.min_free, run).await?);
+    }
     all.push(state_folder(&job));
     all.push(timers(run)?);
     all.extend(channels(run));
@@ -38,6 +41,16 @@ pub async fn run(run: &mut Run<'_>) -> Result<u8> {
         "configuration_warnings": run.notes.all(),
     }));
     Ok(worst.exit_code())
+}
+
+/// Folders and buckets block, so they have a thread of their own.
+async fn examined(place: PathBuf, min_free: u64, run: &Run<'_>) -> Result<Vec<Examined>> {
+    let places = run.context.places.clone();
+    let looked = tokio::task::spawn_blocking(move || match places.open(&place) {
+        Ok(store) => doctor::place(store.as_ref(), min_free),
+        Err(error) => vec![Examined::of_error(&place.display().to_string(), &error)],
+    });
+    looked.await.map_err(|cause| Error::new(Kind::Bug, "the examination of a place did not end").because(cause))
 }
 
 fn state_folder(job: &StatusJob) -> Examined {

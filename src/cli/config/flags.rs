@@ -30,6 +30,7 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
         ("identity", "--identity", &identities),
         ("encrypt_to", "--encrypt-to", &encrypt_to),
         ("passphrase_file", "--passphrase-file", &args.common.passphrase_file),
+        ("require_signature", "--require-signature", &args.common.require_signature),
     ]);
     let off = |switch: bool| switch.then(|| "false".to_owned());
     let on = |switch: bool| switch.then(|| "true".to_owned());
@@ -50,6 +51,7 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
             ("limit_rate", "--limit-rate", &backup.limit_rate),
             ("compress", "--compress", &backup.compress),
             ("gzip_engine", "--gzip-engine", &backup.gzip_engine),
+            ("sign_key", "--sign-key", &backup.sign_key),
             ("lock_timeout", "--lock-timeout", &backup.lock_timeout),
             ("staging", "--staging", &backup.staging),
             ("sqlite_yield", "--sqlite-yield", &backup.sqlite_yield),

@@ -121,6 +121,8 @@ pub const KEYS: &[Key] = &[
     key(Section::Top, "encrypt_to"),
     key(Section::Top, "passphrase_file"),
     key(Section::Top, "identity"),
+    key(Section::Top, "sign_key"),
+    key(Section::Top, "require_signature"),
     key(Section::Top, "state_dir"),
     key(Section::Top, "staging"),
     key(Section::Top, "lock_timeout"),

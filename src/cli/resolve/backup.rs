@@ -56,6 +56,7 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         copies,
         retain,
         recipients: sealing::recipients(config)?,
+        signer: sealing::signer(config)?,
         compress: values::compress(config, GzipEngine::level)?,
         compress_pages: values::compress(config, GzipEngine::level_of_pages)?,
         jobs: at_once(config, "jobs")?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cli::config::{Config, Setting};
 use crate::error::{Context, Error, Kind, Result};
-use crate::seal::{Keys, Recipients, is_recipient};
+use crate::seal::{Keys, Recipients, Signer, Verifier, is_recipient};
 
 /// Recipients go before a passphrase, which then only opens older backups.
 pub fn recipients(config: &Config) -> Result<Option<Arc<Recipients>>> {
@@ -36,6 +36,20 @@ pub fn keys(config: &Config) -> Result<Keys> {
         keys.add_passphrase(passphrase);
     }
     Ok(keys)
+}
+
+/// Who signs what is backed up.
+pub fn signer(config: &Config) -> Result<Option<Arc<Signer>>> {
+    let Some(setting) = config.get("sign_key") else { return Ok(None) };
+    let named = |error: Error| error.while_doing(format!("cannot use {}", setting.origin));
+    Signer::from_pem(&read(config, setting, &setting.value)?).map(|signer| Some(Arc::new(signer))).map_err(named)
+}
+
+/// Whose signature is asked for.
+pub fn signed_by(config: &Config) -> Result<Option<Verifier>> {
+    let Some(setting) = config.get("require_signature") else { return Ok(None) };
+    let named = |error: Error| error.while_doing(format!("cannot use {}", setting.origin));
+    Verifier::from_pem(&read(config, setting, &setting.value)?).map(Some).map_err(named)
 }
 
 fn passphrase(config: &Config) -> Result<Option<String>> {

@@ -32,6 +32,7 @@ fn sample() -> Meta {
             without: None,
             encryption: None,
             files: None,
+            signature: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: vec![TableFacts {

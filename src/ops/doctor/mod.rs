@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job::{Context, Source};
 use crate::ops::status::Level;
 use crate::sqlite::inspect;
-use crate::store::{Name, Store};
+use crate::store::{Name, Store, is_denied};
 use crate::units::human_bytes;
 
 #[derive(Clone, Debug, Serialize)]
@@ -88,6 +88,14 @@ pub fn place(store: &dyn Store, min_free: u64) -> Vec<Examined> {
     let mut all = Vec::new();
     match probe(store) {
         Ok(()) => all.push(Examined::fine(&subject, "can be written")),
+        Err(error) => all.push(Examined::of_error(&subject, &error)),
+    }
+    match store.list_here("doctor-probe") {
+        Ok(_) => {}
+        Err(error) if is_denied(&error) => {
+            let what = "may not be listed: no weekly or monthly copies are made, and nothing is pruned";
+            all.push(Examined::warning(&subject, what.to_owned()));
+        }
         Err(error) => all.push(Examined::of_error(&subject, &error)),
     }
     match store.space() {

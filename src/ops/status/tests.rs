@@ -61,6 +61,7 @@ fn row(tier: Tier, at: Timestamp, size: u64, rows: &[(&str, u64)]) -> Listed {
             without: None,
             encryption: None,
             files: None,
+            signature: None,
             sqlite: None,
             warnings: Vec::new(),
             tables: rows.iter().map(table).collect(),

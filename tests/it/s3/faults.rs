@@ -86,6 +86,7 @@ fn job(source: &Path, location: &Location, state_dir: &Path) -> BackupJob {
         copies: Vec::new(),
         retain: None,
         recipients: None,
+        signer: None,
         compress_pages: Compress::Stored,
         compress: Compress::Stored,
         jobs: 1,
