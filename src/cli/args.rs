@@ -91,7 +91,7 @@ pub struct Common {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Buckets")]
 pub struct S3Args {
-    /// Where the store is, such as https://s3.example.org [default: Amazon's, by region]
+    /// Where the store is, such as `https://s3.example.org` [default: Amazon's, by region]
     #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
     pub s3_endpoint: Option<String>,
     /// Region of the buckets [default: as AWS tools find it, else us-east-1]

@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 
@@ -169,20 +170,22 @@ proptest! {
 }
 
 /// Remembers what it was told to expect.
-#[derive(Clone)]
-struct Far(Arc<(Vec<u8>, std::sync::Mutex<Vec<std::ops::Range<u64>>>)>);
+struct Far {
+    bytes: Vec<u8>,
+    expected: Mutex<Vec<Range<u64>>>,
+}
 
 impl ReadAt for Far {
     fn len(&self) -> u64 {
-        self.0.0.len() as u64
+        self.bytes.len() as u64
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
-        self.0.0.read_at(offset, buf)
+        self.bytes.read_at(offset, buf)
     }
 
-    fn expect(&self, ranges: &[std::ops::Range<u64>]) {
-        self.0.1.lock().unwrap().extend_from_slice(ranges);
+    fn expect(&self, ranges: &[Range<u64>]) {
+        self.expected.lock().unwrap().extend_from_slice(ranges);
     }
 }
 
@@ -192,10 +195,10 @@ fn what_is_expected_is_expected_of_the_stored_chunks() {
     let stored = sealed(&recipients, &bytes(3 * CHUNK + 100));
     let chunk = CHUNK as u64 + 16;
     let header = stored.len() as u64 - 3 * chunk - 116;
-    let far = Far(Arc::new((stored, std::sync::Mutex::default())));
-    let opened = unseal(far.clone(), Arc::new(keys)).unwrap();
+    let far = Arc::new(Far { bytes: stored, expected: Mutex::default() });
+    let opened = unseal(Arc::clone(&far), Arc::new(keys)).unwrap();
     let at = CHUNK as u64;
     opened.expect(&[5..6, at..2 * at, 2 * at - 1..2 * at + 1, 3 * at..3 * at + 100]);
     let chunks = |from: u64, to: u64| header + from * chunk..(header + to * chunk).min(far.len());
-    assert_eq!(*far.0.1.lock().unwrap(), [chunks(0, 1), chunks(1, 2), chunks(1, 3), chunks(3, 4)]);
+    assert_eq!(*far.expected.lock().unwrap(), [chunks(0, 1), chunks(1, 2), chunks(1, 3), chunks(3, 4)]);
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use super::Type;
 
-/// Remove backups whose days are over: 7 for daily, 28 for weekly, 180 for monthly ones, as [retention] says
+/// Remove backups whose days are over: 7 for daily, 28 for weekly, 180 for monthly ones, as `[retention]` says
 ///
 /// `backup` does the same after it has succeeded. The last good backup of a database is never removed, nor any while
 /// its newest one is damaged or failed verification, nor anything that this program did not publish.
@@ -104,7 +104,7 @@ pub struct DrillArgs {
 
 /// Tell what changed since the last time: stale, failed, damaged, out of space, recovered; for a timer of its own
 ///
-/// Looks at the tree as `status` does and sends what is new to the channels of [alerts]. Exits with 0 once it is told, with
+/// Looks at the tree as `status` does and sends what is new to the channels of `[alerts]`. Exits with 0 once it is told, with
 /// 3 if a channel failed, and like `status` where no channel is configured.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
