@@ -53,9 +53,21 @@ pub fn unseal<R: ReadAt + Clone>(source: R, keys: Arc<Keys>) -> Result<Unsealed<
 }
 
 /// The same of bytes that come only once, in order.
-pub fn unseal_stream<R: Read>(source: R, keys: &Keys) -> Result<StreamReader<R>> {
+pub fn unseal_stream<R: Read>(source: R, keys: &Keys) -> Result<impl Read + use<R>> {
     let opened = Decryptor::new(source).and_then(|decryptor| decryptor.decrypt(keys.identities()));
-    opened.map_err(|cause| refusal(cause, keys))
+    opened.map(Whole).map_err(|cause| refusal(cause, keys))
+}
+
+/// A stream that ends before its last chunk was cut: damage, as any other byte that is not what was sealed.
+struct Whole<R>(StreamReader<R>);
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf).map_err(|cause| match cause.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::new(io::ErrorKind::InvalidData, cause),
+            _ => cause,
+        })
+    }
 }
 
 fn damaged(cause: &io::Error) -> Error {

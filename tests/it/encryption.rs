@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::program::Sandbox;
-use crate::restore_pipe::piped;
+use crate::restore_pipe::{piped, with_input};
 use crate::sample;
 use crate::util::TestDatabase;
 
@@ -92,7 +92,18 @@ fn an_archive_for_several_is_opened_by_each_and_by_age_itself() {
     let table = ["restore", "--file", path, "--table", "public.plain", "--identity", "id_rsa", "--confirm"];
     sandbox.run(&[&table[..], &["--url", &part.url()]].concat()).expect(0);
     assert_eq!(part.psql("SELECT count(*), sum(a), max(b) FROM plain"), "30000|450015000|row 9999");
-    // What age decrypts goes in through a pipe, too.
+    // Through a pipe, decrypted on the way; one that is cut leaves nothing behind.
+    let sealed_bytes = fs::read(&archive).unwrap();
+    let through = TestDatabase::planned(MAJOR, "sealed_through");
+    let url = through.url();
+    let pipe = ["restore", "--file", "-", "--url", &url, "--identity", "id_ed25519", "--confirm"];
+    for cut in [sealed_bytes.len() - 1, sealed_bytes.len() / 2] {
+        with_input(&sandbox, &sealed_bytes[..cut], &pipe).expect(30);
+        assert!(!through.exists(), "a pipe that was cut left a database behind");
+    }
+    with_input(&sandbox, &sealed_bytes, &pipe).expect(0);
+    sample::assert_same(&source, &through);
+    // What age decrypts goes in, too.
     let from_pipe = TestDatabase::planned(MAJOR, "sealed_pipe");
     piped(&sandbox, &plain, &from_pipe.url()).expect(0);
     sample::assert_same(&source, &from_pipe);
