@@ -13,8 +13,7 @@ use crate::archive::testkit::Sample;
 use crate::cancel::Cancel;
 use crate::checksum::RowDigest;
 use crate::error::{Error, Kind};
-use crate::manifest::meta::Content;
-use crate::manifest::{BackupType, Details, Format, Meta, Readback, TableFacts, meta};
+use crate::manifest::{BackupType, Details, Meta, TableFacts, sample_details, sample_meta};
 use crate::policy::ArchiveKind;
 use crate::store::memory::MemoryStore;
 use crate::store::s3::Settings;
@@ -30,39 +29,10 @@ fn put(store: &dyn Store, path: &str, bytes: &[u8]) {
 }
 
 fn meta_of(label: &str, timestamp: &str, kind: BackupType, size: usize) -> Meta {
-    Meta {
-        timestamp: timestamp.parse().unwrap(),
-        database: label.to_owned(),
-        host: "db1".to_owned(),
-        port: "5432".to_owned(),
-        backup_type: kind,
-        size_bytes: StoredBytes(size as u64),
-        size_human: "1 B".to_owned(),
-        compression: "gzip:6".to_owned(),
-        format: Format::Sql,
-        details: Some(Details {
-            format_version: meta::FORMAT_VERSION,
-            tool_version: "0.1.0".to_owned(),
-            archive_id: "00".repeat(16),
-            sha256: "00".repeat(32),
-            raw_bytes: RawBytes(1),
-            label: label.to_owned(),
-            source: source(label),
-            server_version: "15.4".to_owned(),
-            duration_seconds: 0.5,
-            snapshot_lsn: None,
-            readback: Readback::Checked,
-            content: Content::All,
-            part: None,
-            without: None,
-            encryption: None,
-            files: None,
-            signature: None,
-            sqlite: None,
-            warnings: Vec::new(),
-            tables: Vec::new(),
-        }),
-    }
+    let details = Details { source: source(label), ..sample_details(label) };
+    let size_bytes = StoredBytes(size as u64);
+    let meta = sample_meta(label, timestamp.parse().unwrap());
+    Meta { host: "db1".to_owned(), backup_type: kind, size_bytes, details: Some(details), ..meta }
 }
 
 fn source(label: &str) -> Source {

@@ -18,9 +18,13 @@ mod fuzz;
 pub mod meta;
 pub mod moment;
 pub mod run;
+#[cfg(test)]
+mod sample;
 
 #[cfg(any(test, feature = "testkit"))]
 pub use fuzz::fuzz_manifest;
 pub use meta::{BackupType, Details, Encryption, Format, Meta, Readback, Source, SqliteFacts, TableFacts};
 pub use moment::Moment;
 pub use run::{FileResult, RunFile, RunManifest};
+#[cfg(test)]
+pub use sample::{sample_details, sample_meta};

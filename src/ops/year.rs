@@ -11,8 +11,7 @@ use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::job::{Context, PruneJob, Scope};
 use crate::listing::Listing;
-use crate::manifest::Moment;
-use crate::manifest::meta::{BackupType, Content, Details, Format, Meta, Readback, Source};
+use crate::manifest::{Details, Meta, Moment, sample_details, sample_meta};
 use crate::ops::status::{Status, StatusJob};
 use crate::policy::alerts::{Change, Condition, Memory, decide};
 use crate::policy::retention::age_in_days;
@@ -232,39 +231,14 @@ fn conditions(status: &Status) -> Vec<Condition> {
 
 fn meta(now: &Zoned) -> Meta {
     let second = now.timestamp().as_second();
-    Meta {
-        timestamp: Moment::from(now),
-        database: "shop".into(),
-        host: "db".into(),
-        port: "5432".into(),
-        backup_type: BackupType::Daily,
-        size_bytes: StoredBytes(BYTES.len() as u64),
-        size_human: String::new(),
-        compression: String::new(),
-        format: Format::Sql,
-        details: Some(Details {
-            format_version: 1,
-            tool_version: String::new(),
-            archive_id: format!("{second:032x}"),
-            sha256: format!("{second:064x}"),
-            raw_bytes: RawBytes(100),
-            label: "shop".into(),
-            source: Source::Postgres { server: "db".into(), port: "5432".into(), database: "shop".into() },
-            server_version: String::new(),
-            duration_seconds: 1.0,
-            snapshot_lsn: None,
-            readback: Readback::Checked,
-            content: Content::All,
-            part: None,
-            without: None,
-            encryption: None,
-            files: None,
-            signature: None,
-            sqlite: None,
-            warnings: Vec::new(),
-            tables: Vec::new(),
-        }),
-    }
+    let details = Details {
+        archive_id: format!("{second:032x}"),
+        sha256: format!("{second:064x}"),
+        raw_bytes: RawBytes(100),
+        ..sample_details("shop")
+    };
+    let size_bytes = StoredBytes(BYTES.len() as u64);
+    Meta { size_bytes, details: Some(details), ..sample_meta("shop", Moment::from(now)) }
 }
 
 #[test]

@@ -5,15 +5,16 @@ use crate::archive::testkit::Sample;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::job::Scope;
-use crate::manifest::meta::{BackupType, Content, Details, Format, Meta, Readback, Source};
-use crate::manifest::{FileResult, Moment, RunFile, RunManifest};
+use crate::manifest::{
+    Details, FileResult, Format, Meta, Moment, RunFile, RunManifest, Source, sample_details, sample_meta,
+};
 use crate::policy::Retention;
 use crate::progress::Progress;
 use crate::state::Verified;
 use crate::store::memory::MemoryStore;
 use crate::store::s3::Settings;
 use crate::store::{Name, Places};
-use crate::units::{RawBytes, StoredBytes};
+use crate::units::StoredBytes;
 
 const BYTES: &[u8] = b"an archive";
 
@@ -76,39 +77,13 @@ impl Place {
 fn meta(label: &str, at: &str) -> Meta {
     let digit = |at: usize| char::from_digit(u32::try_from(at % 16).unwrap(), 16).unwrap();
     let seed: usize = at.bytes().map(usize::from).sum();
-    Meta {
-        timestamp: at.parse::<Moment>().unwrap(),
-        database: label.to_owned(),
-        host: "db".to_owned(),
-        port: "5432".to_owned(),
-        backup_type: BackupType::Daily,
-        size_bytes: StoredBytes(BYTES.len() as u64),
-        size_human: String::new(),
-        compression: "gzip:5".to_owned(),
-        format: Format::Sql,
-        details: Some(Details {
-            format_version: 1,
-            tool_version: "0".to_owned(),
-            archive_id: (0..32).map(|at| digit(at + seed)).collect(),
-            sha256: (0..64).map(|at| digit(at * 3 + seed + label.len())).collect(),
-            raw_bytes: RawBytes(1),
-            label: label.to_owned(),
-            source: Source::Postgres { server: "db".into(), port: "5432".into(), database: label.to_owned() },
-            server_version: "17".to_owned(),
-            duration_seconds: 1.0,
-            snapshot_lsn: None,
-            readback: Readback::Checked,
-            content: Content::All,
-            part: None,
-            without: None,
-            encryption: None,
-            files: None,
-            signature: None,
-            sqlite: None,
-            warnings: Vec::new(),
-            tables: Vec::new(),
-        }),
-    }
+    let details = Details {
+        archive_id: (0..32).map(|at| digit(at + seed)).collect(),
+        sha256: (0..64).map(|at| digit(at * 3 + seed + label.len())).collect(),
+        ..sample_details(label)
+    };
+    let size_bytes = StoredBytes(BYTES.len() as u64);
+    Meta { size_bytes, details: Some(details), ..sample_meta(label, at.parse::<Moment>().unwrap()) }
 }
 
 const NOW: &str = "2026-03-20T03:00:00[UTC]";

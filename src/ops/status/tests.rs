@@ -2,7 +2,7 @@ use jiff::{Timestamp, ToSpan};
 
 use super::*;
 use crate::checksum::RowDigest;
-use crate::manifest::meta::{BackupType, Content, Details, Format, Meta, Readback, Source, TableFacts};
+use crate::manifest::{Details, Meta, TableFacts, sample_details, sample_meta};
 use crate::policy::Tier;
 use crate::state::drills::Drill;
 use crate::state::history::{Item, RunState, Start};
@@ -35,37 +35,15 @@ fn row(tier: Tier, at: Timestamp, size: u64, rows: &[(&str, u64)]) -> Listed {
         digest: RowDigest::default(),
     };
     let meta = Meta {
-        timestamp: Moment::from(at),
-        database: "shop".into(),
-        host: "db".into(),
-        port: "5432".into(),
-        backup_type: BackupType::Daily,
         size_bytes: StoredBytes(size),
-        size_human: String::new(),
-        compression: String::new(),
-        format: Format::Sql,
         details: Some(Details {
-            format_version: 1,
-            tool_version: String::new(),
             archive_id: format!("{:032x}", at.as_second()),
-            sha256: "0".repeat(64),
             raw_bytes: RawBytes(size * 4),
-            label: "shop".into(),
-            source: Source::Postgres { server: "db".into(), port: "5432".into(), database: "shop".into() },
-            server_version: String::new(),
             duration_seconds: 2.0,
-            snapshot_lsn: None,
-            readback: Readback::Checked,
-            content: Content::All,
-            part: None,
-            without: None,
-            encryption: None,
-            files: None,
-            signature: None,
-            sqlite: None,
-            warnings: Vec::new(),
             tables: rows.iter().map(table).collect(),
+            ..sample_details("shop")
         }),
+        ..sample_meta("shop", Moment::from(at))
     };
     Listed {
         path: format!("postgres/{tier}/postgres-shop-{}.sql.gz", at.strftime("%Y%m%d-%H%M%S")),
