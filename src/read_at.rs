@@ -18,6 +18,11 @@ pub trait ReadAt: Send + Sync {
     fn expect(&self, ranges: &[Range<u64>]) {
         let _ = ranges;
     }
+
+    /// Whether it matters that reads keep to the order that was named to [`ReadAt::expect`].
+    fn wants_order(&self) -> bool {
+        false
+    }
 }
 
 impl ReadAt for [u8] {
@@ -54,6 +59,9 @@ macro_rules! read_at_through {
             }
             fn expect(&self, ranges: &[Range<u64>]) {
                 (**self).expect(ranges);
+            }
+            fn wants_order(&self) -> bool {
+                (**self).wants_order()
             }
         }
     };

@@ -311,8 +311,8 @@ pub struct RestoreArgs {
     /// Do not ask
     #[arg(long)]
     pub confirm: bool,
-    /// Connections that load rows and build indexes at once [default: half as many
-    /// more as there are cores, at most 12]
+    /// Connections that load rows and build indexes at once [default: the number of
+    /// cores, at most 12]
     #[arg(long, value_name = "N")]
     pub jobs: Option<String>,
     /// Threads that decompress [default: the number of cores]

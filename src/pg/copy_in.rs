@@ -21,31 +21,90 @@ pub async fn execute(conn: &mut Conn, sql: &[u8]) -> Result<()> {
         .map_err(|failure| failure.while_doing(Kind::Target, format!("cannot run `{}`", first_line(sql))))
 }
 
+pub async fn execute_if_any(conn: &mut Conn, sql: &[u8]) -> Result<()> {
+    if sql.is_empty() { Ok(()) } else { execute(conn, sql).await }
+}
+
 /// Loads one member of `rows` rows.
 pub async fn load(conn: &mut Conn, member: &[u8], rows: u64, cancel: &Cancel) -> Result<()> {
-    let (statement, data) = split(member).ok_or_else(|| {
-        Error::new(Kind::Damaged, format!("cannot load `{}`: it is no COPY with its rows", first_line(member)))
-    })?;
-    let table = table_of(statement);
-    let failed = |failure: Failure| failure.while_doing(Kind::Target, format!("cannot load rows into {table}"));
-    cancel.check()?;
-    conn.copy_in(statement).await.map_err(failed)?;
-    for piece in data.chunks(CANCEL_BYTES) {
-        if cancel.is_cancelled() {
-            let error = cancel.error();
-            return Err(match conn.copy_fail(&error.to_string()).await {
-                Ok(()) => error,
-                Err(left) => error.note(left.to_string()),
-            });
+    let mut loading = Loading::new(Visibility::Usual);
+    loading.add(conn, member, rows, cancel).await?;
+    loading.finish(conn).await
+}
+
+/// Whose rows a COPY writes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Visibility {
+    Usual,
+    /// Rows that need no further look at the transaction that wrote them. The table must have been created or
+    /// truncated in the transaction.
+    Frozen,
+}
+
+/// Rows of one table, member after member, in one COPY for as long as the members' statements are the same. One that
+/// is given up in the middle leaves the connection unusable, and the server without any of it.
+pub struct Loading {
+    visibility: Visibility,
+    /// What the COPY that is under way began with.
+    statement: Vec<u8>,
+    rows: u64,
+}
+
+impl Loading {
+    pub fn new(visibility: Visibility) -> Self {
+        Loading { visibility, statement: Vec::new(), rows: 0 }
+    }
+
+    /// Sends one member of `rows` rows.
+    pub async fn add(&mut self, conn: &mut Conn, member: &[u8], rows: u64, cancel: &Cancel) -> Result<()> {
+        let (statement, data) = split(member).ok_or_else(|| {
+            Error::new(Kind::Damaged, format!("cannot load `{}`: it is no COPY with its rows", first_line(member)))
+        })?;
+        cancel.check()?;
+        if self.statement != statement {
+            self.finish(conn).await?;
+            conn.copy_in(&self.asked(statement)).await.map_err(|failure| cannot(failure, statement))?;
+            self.statement = statement.to_vec();
         }
-        conn.copy_send(piece).await.map_err(failed)?;
+        for piece in data.chunks(CANCEL_BYTES) {
+            if cancel.is_cancelled() {
+                let error = cancel.error();
+                return Err(match conn.copy_fail(&error.to_string()).await {
+                    Ok(()) => error,
+                    Err(left) => error.note(left.to_string()),
+                });
+            }
+            conn.copy_send(piece).await.map_err(|failure| cannot(failure, statement))?;
+        }
+        self.rows = self.rows.saturating_add(rows);
+        Ok(())
     }
-    let loaded = conn.copy_finish().await.map_err(failed)?;
-    if loaded == rows {
-        return Ok(());
+
+    /// Ends the COPY that is under way; the server's count must be the archive's.
+    pub async fn finish(&mut self, conn: &mut Conn) -> Result<()> {
+        let (statement, rows) = (std::mem::take(&mut self.statement), std::mem::take(&mut self.rows));
+        if statement.is_empty() {
+            return Ok(());
+        }
+        let loaded = conn.copy_finish().await.map_err(|failure| cannot(failure, &statement))?;
+        if loaded == rows {
+            return Ok(());
+        }
+        let table = table_of(&statement);
+        Err(Error::new(Kind::Target, format!("cannot load rows into {table}: the server kept {loaded} of {rows} rows"))
+            .hint("does the table have a trigger or rule that drops rows?"))
     }
-    Err(Error::new(Kind::Target, format!("cannot load rows into {table}: the server kept {loaded} of {rows} rows"))
-        .hint("does the table have a trigger or rule that drops rows?"))
+
+    fn asked(&self, statement: &[u8]) -> Vec<u8> {
+        match self.visibility {
+            Visibility::Usual => statement.to_vec(),
+            Visibility::Frozen => [statement, b" WITH (FREEZE)"].concat(),
+        }
+    }
+}
+
+fn cannot(failure: Failure, statement: &[u8]) -> Error {
+    failure.while_doing(Kind::Target, format!("cannot load rows into {}", table_of(statement)))
 }
 
 /// The statement without its semicolon, and the rows without their end mark.

@@ -130,7 +130,7 @@ impl Spare {
     /// More than this many wait for nobody.
     const KEPT: usize = 16;
 
-    fn of_blocks() -> Self {
+    pub(super) fn of_blocks() -> Self {
         Spare { kept: Arc::default(), fresh: BLOCK_BYTES + BLOCK_BYTES / 16 }
     }
 

@@ -7,12 +7,13 @@
 //! ```
 //! Data flows one way; what comes back is the first error. Members are written in the order in which their
 //! blocks entered the queue, whatever thread packed them. On the way back `unpack` fills the same kind of
-//! queue with checked members.
+//! queue with checked members, or `deal` gives a table's members to one taker.
 
 use tokio::task::JoinError;
 
 use crate::error::{Error, Kind, Result};
 
+pub mod deal;
 pub mod feed;
 mod pack;
 mod unpack;
@@ -20,6 +21,7 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
+pub use deal::{Deal, Dealt, Lot, Share, unpack_dealt};
 pub use feed::{BLOCK_BYTES, Block, Feed, FeedReceiver, FeedSender, QUEUE_BYTES, RowSpan, Spare, feed};
 pub use pack::pack_into;
 pub use unpack::unpack_members;

@@ -61,6 +61,6 @@ fn unpack_some<R: ReadAt>(
     Ok(())
 }
 
-fn join<T>(worker: thread::ScopedJoinHandle<'_, T>) -> T {
+pub(super) fn join<T>(worker: thread::ScopedJoinHandle<'_, T>) -> T {
     worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

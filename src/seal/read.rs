@@ -143,6 +143,10 @@ impl<R: ReadAt + Clone> ReadAt for Unsealed<R> {
         self.source.expect(&stored.collect::<Vec<_>>());
     }
 
+    fn wants_order(&self) -> bool {
+        self.source.wants_order()
+    }
+
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let wanted = buf.len() as u64;
         if offset.checked_add(wanted).is_none_or(|end| end > self.len) {

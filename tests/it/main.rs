@@ -44,6 +44,7 @@ mod gentle;
 mod program;
 mod prune;
 mod restore_fitting;
+mod restore_frozen;
 mod restore_globals;
 mod restore_majors;
 mod restore_parallel;

@@ -17,10 +17,10 @@ pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Connections that restore by default. They wait for each other in turn (a table is made longer by one at a time), so half
-/// as many more than there are cores keep those busy; more than the maximum gains little and takes what others need.
+/// Connections that restore by default: as many as there are cores. More than the maximum gains little and takes what others
+/// need.
 pub fn connections() -> usize {
-    (cores() + cores().div_ceil(2)).min(CONNECTIONS_MAX)
+    cores().min(CONNECTIONS_MAX)
 }
 
 pub fn host_name() -> String {

@@ -8,6 +8,7 @@
 mod check;
 mod fitting;
 mod foreign;
+mod freezing;
 mod left;
 mod locks;
 mod parts;
@@ -24,7 +25,7 @@ mod target;
 mod within;
 mod workers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -155,9 +156,10 @@ async fn fill<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored> {
     let mut conn = work.loading.connect().await?;
     run(&mut conn, work, StreamKind::PreData, Frame::Step, &mut left).await?;
     let members = work.members_that_fit(&mut conn, &mut left).await?;
+    let freezable = freezing::freezable(&mut conn, work.archive.streams(), &members).await?;
     // It would be idle for hours, which a firewall may end.
     conn.close().await;
-    let rows = load_and_build(work, members, &mut left).await?;
+    let rows = load_and_build(work, members, freezable, &mut left).await?;
     let mut conn = work.loading.connect().await?;
     for kind in [StreamKind::LargeObjects, StreamKind::Sequences] {
         run(&mut conn, work, kind, Frame::Step, &mut left).await?;
@@ -175,6 +177,7 @@ async fn fill<R: ReadAt + 'static>(work: &Work<'_, R>) -> Result<Restored> {
 async fn load_and_build<R: ReadAt + 'static>(
     work: &Work<'_, R>,
     members: Vec<MemberEntry>,
+    freezable: HashSet<Vec<u8>>,
     left: &mut LeftBehind,
 ) -> Result<u64> {
     let archive = work.archive;
@@ -195,8 +198,8 @@ async fn load_and_build<R: ReadAt + 'static>(
         return workers::run(work.loading, work.fitting, None, &mut relations, left, &mut next).await;
     }
     let awaited = Awaited::of(&members, &relations);
-    let (receiver, unpacker) = rows::unpack(Arc::clone(archive), members, work.loading);
-    let rows = Some(Rows { receiver, awaited });
+    let (source, unpacker) = rows::unpack_for_many(Arc::clone(archive), members, work.loading, freezable);
+    let rows = Some(Rows { source, awaited });
     let loaded = workers::run(work.loading, work.fitting, rows, &mut relations, left, &mut next).await;
     rows::both(unpacker, loaded).await
 }

@@ -29,7 +29,7 @@ use super::rows::{self, Loading, copied_table};
 use super::script::{Frame, Runner};
 use super::steps::{Step, is_role_check, steps_of, tail_at};
 use super::target::Prepared;
-use super::workers::{self, Awaited, Rows};
+use super::workers::{self, Awaited, Rows, Source};
 
 /// So much of post-data is held.
 const HELD_BYTES_MAX: usize = 32 << 20;
@@ -319,7 +319,7 @@ fn load_from_queue(loading: &Loading, fitting: &Fitting) -> (FeedSender, JoinHan
     let (sender, receiver) = feed(rows::QUEUE_BYTES);
     let (loading, fitting) = (loading.clone(), fitting.clone());
     let loader = tokio::spawn(async move {
-        let rows = Some(Rows { receiver, awaited: Awaited::default() });
+        let rows = Some(Rows { source: Source::queue(receiver), awaited: Awaited::default() });
         let (mut relations, mut left) = (Relations::default(), LeftBehind::default());
         workers::run(&loading, &fitting, rows, &mut relations, &mut left, &mut || Ok(None)).await
     });

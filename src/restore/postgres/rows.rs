@@ -3,6 +3,7 @@
 //! A member is one whole COPY statement, so any connection can load any member in any order. The first error
 //! stops all of them and is the one that is returned.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,10 @@ use crate::pg::copy_in;
 use crate::pg::encoding::Codec;
 use crate::pg::settings::{FLUSH, Purpose, for_loading};
 use crate::pg::wire::Conn;
-use crate::pipeline::{Block, Feed, FeedReceiver, feed, joined, unpack_members};
+use crate::pipeline::{Block, Deal, Feed, FeedReceiver, feed, joined, unpack_dealt, unpack_members};
 use crate::progress::Progress;
+
+use super::workers::Source;
 
 /// Raw bytes that wait between the inflating threads and the connections.
 pub const QUEUE_BYTES: usize = 16 << 20;
@@ -92,7 +95,7 @@ pub async fn load_through<R: ReadAt + 'static>(
 }
 
 /// The threads that read, check and inflate members, and the queue that they fill.
-pub fn unpack<R: ReadAt + 'static>(
+fn unpack<R: ReadAt + 'static>(
     archive: Arc<Archive<R>>,
     members: Vec<MemberEntry>,
     loading: &Loading,
@@ -102,6 +105,24 @@ pub fn unpack<R: ReadAt + 'static>(
     let unpacker =
         tokio::task::spawn_blocking(move || unpack_members(&archive, &members, threads, &sender, &runtime, &cancel));
     (receiver, unpacker)
+}
+
+/// The same for several connections. Where reads must keep to an order, members go to whoever is free; else a table goes
+/// to one connection, and frozen where that may be.
+pub fn unpack_for_many<R: ReadAt + 'static>(
+    archive: Arc<Archive<R>>,
+    members: Vec<MemberEntry>,
+    loading: &Loading,
+    freezable: HashSet<Vec<u8>>,
+) -> (Source, JoinHandle<Result<()>>) {
+    if archive.source().wants_order() {
+        let (receiver, unpacker) = unpack(archive, members, loading);
+        return (Source::queue(receiver), unpacker);
+    }
+    let deal = Arc::new(Deal::new(members, loading.jobs, QUEUE_BYTES));
+    let (dealt, cancel, threads) = (Arc::clone(&deal), loading.cancel.clone(), loading.threads);
+    let unpacker = tokio::task::spawn_blocking(move || unpack_dealt(&archive, &dealt, threads, &cancel));
+    (Source::Deal { deal, freezable: Arc::new(freezable) }, unpacker)
 }
 
 pub async fn both(unpacker: JoinHandle<Result<()>>, loaded: Result<u64>) -> Result<u64> {

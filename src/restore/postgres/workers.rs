@@ -5,77 +5,43 @@
 //! that run then are ended on the server as well. How fast the script is read is up to the schedule's window.
 //!
 //! A connection loads all that it gets of a table in one transaction: autovacuum, which a commit for each member would
-//! call, holds a lock that an index build waits a second for, and reads what is about to be read anyhow. An index is built
-//! by several processes only if there are connections that have nothing to do: they cost more than they save.
+//! call, holds a lock that an index build waits a second for, and reads what is about to be read anyhow. A table that it gets
+//! whole it loads frozen: rows that are marked as visible once and for all are not marked, and written, a second time by the
+//! first index that is built on them. An index is built by several processes only if there are connections that have
+//! nothing to do: they cost more than they save.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::archive::MemberEntry;
 use crate::error::{Result, first_cause};
 use crate::ident::StreamId;
 use crate::pg::copy_in;
 use crate::pg::settings::helpers;
 use crate::pg::wire::Conn;
-use crate::pipeline::{BLOCK_BYTES, Block, Feed, FeedReceiver, Spare, joined};
+use crate::pipeline::joined;
 
 use super::fitting::Fitting;
 use super::left::LeftBehind;
-use super::locks::TableId;
 use super::parts;
 use super::relations::Relations;
-use super::rows::{Loading, load_block};
+use super::rows::Loading;
 use super::schedule::{Finished, Schedule, Started};
 use super::script::{Frame, Runner};
 use super::steps::Step;
 
+mod incoming;
+
+pub use incoming::{Awaited, FEW_BYTES, Rows, Source};
+
+use incoming::{Came, OPEN_MAX, Open, receive};
+
 /// A connection that waits longer for something to do is closed: the one index that others wait for may take hours, in
 /// which a firewall forgets them.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-
-/// Rows are committed when none came for so long: others may wait for them.
-const OPEN_MAX: Duration = Duration::from_millis(100);
-
-/// A table whose first member is smaller has no other, as a rule: a transaction would be two messages for nothing.
-const FEW_BYTES: usize = BLOCK_BYTES / 2;
-
-/// Rows on their way.
-pub struct Rows {
-    pub receiver: FeedReceiver,
-    pub awaited: Awaited,
-}
-
-/// Members that are still to come, by the tables whose rows travel together.
-#[derive(Debug, Default)]
-pub struct Awaited {
-    members: HashMap<TableId, u64>,
-    groups: HashMap<StreamId, TableId>,
-}
-
-impl Awaited {
-    pub fn of(members: &[MemberEntry], relations: &Relations) -> Self {
-        let mut awaited = Awaited::default();
-        for member in members {
-            let Some(table) = relations.of_stream(member.stream) else { continue };
-            let group = *awaited.groups.entry(member.stream).or_insert_with(|| relations.group(table));
-            *awaited.members.entry(group).or_default() += 1;
-        }
-        awaited
-    }
-
-    /// So many members of this stream are there; the tables that are complete by them.
-    fn arrived(&mut self, stream: StreamId, arrived: u64) -> Option<TableId> {
-        let group = *self.groups.get(&stream)?;
-        let members = self.members.get_mut(&group)?;
-        *members = members.saturating_sub(arrived);
-        (*members == 0).then_some(group)
-    }
-}
 
 /// Steps as the script has them; `None` after the last.
 pub type NextSteps<'a> = dyn FnMut() -> Result<Option<Vec<Step>>> + Send + 'a;
@@ -113,29 +79,21 @@ pub async fn run(
     left: &mut LeftBehind,
     next: &mut NextSteps<'_>,
 ) -> Result<u64> {
-    let spare = rows.as_ref().map_or_else(Spare::of_members, |rows| rows.receiver.spare());
-    let (receiver, awaited) = rows.map(|rows| (rows.receiver, rows.awaited)).unzip();
-    let (receiver, awaited) = (receiver.map(|one| Arc::new(AsyncMutex::new(one))), awaited.unwrap_or_default());
-    let schedule = Schedule::new(awaited.members.keys().copied().collect());
-    let has_rows = receiver.is_some();
+    let (source, awaited) = rows.map(|rows| (rows.source, rows.awaited)).unzip();
+    let awaited = awaited.unwrap_or_default();
+    let schedule = Schedule::new(awaited.tables());
+    let has_rows = source.is_some();
     let state = State { schedule, left: std::mem::take(left), busy: 0, has_rows, told: Vec::new(), awaited };
     let (changed, room) = (Notify::new(), Notify::new());
     let (loading, fitting) = (loading.clone(), fitting.clone());
     let site = Arc::new(Site { state: Mutex::new(state), changed, room, loading, fitting });
     let mut workers = JoinSet::new();
     for _ in 0..site.loading.jobs.max(1) {
-        let worker = Worker {
-            site: Arc::clone(&site),
-            conn: None,
-            rows: receiver.clone(),
-            spare: spare.clone(),
-            open: None,
-            helpers: None,
-            loaded: 0,
-        };
+        let worker =
+            Worker { site: Arc::clone(&site), conn: None, rows: source.clone(), open: None, helpers: None, loaded: 0 };
         workers.spawn(worker.run());
     }
-    drop(receiver);
+    drop(source);
     let outcomes = lead(&site, workers, relations, next).await;
     let mut state = site.state();
     *left = std::mem::take(&mut state.left);
@@ -224,19 +182,11 @@ impl Site {
     }
 }
 
-/// Rows of one table that are loaded and not committed.
-struct Open {
-    stream: StreamId,
-    members: u64,
-}
-
 /// One connection. It connects when it first has something to do, so that little work needs few.
 struct Worker {
     site: Arc<Site>,
     conn: Option<Conn>,
-    rows: Option<Arc<AsyncMutex<FeedReceiver>>>,
-    /// Where buffers of loaded members go.
-    spare: Spare,
+    rows: Option<Source>,
     /// The connection's transaction.
     open: Option<Open>,
     /// What the connection's session was told last.
@@ -278,10 +228,10 @@ impl Worker {
                 return Ok(());
             }
             let patience = if self.open.is_some() { OPEN_MAX } else { IDLE_MAX };
-            let message = tokio::select! {
+            let came = tokio::select! {
                 biased;
                 () = site.loading.cancel.cancelled() => return Err(site.loading.cancel.error()),
-                message = receive(self.rows.as_deref()), if self.rows.is_some() => message,
+                came = receive(self.rows.as_ref()), if self.rows.is_some() => came,
                 () = &mut changed => continue,
                 () = sleep(patience), if self.conn.is_some() => {
                     match self.open {
@@ -291,9 +241,9 @@ impl Worker {
                     continue;
                 }
             };
-            match message {
-                Some(Feed::Block(block)) => self.load(block).await?,
-                Some(Feed::End { .. }) => {}
+            match came {
+                Some(Came::Member(block)) => self.load(block).await?,
+                Some(Came::Table(lot)) => self.load_table(lot).await?,
                 None => {
                     self.commit().await?;
                     self.rows = None;
@@ -301,34 +251,6 @@ impl Worker {
                 }
             }
         }
-    }
-
-    /// Loads one member, and commits it with the others of its table.
-    async fn load(&mut self, block: Block) -> Result<()> {
-        if self.open.as_ref().is_some_and(|open| open.stream != block.stream) {
-            self.commit().await?;
-        }
-        let site = Arc::clone(&self.site);
-        let cancel = &site.loading.cancel;
-        let conn = cancel.guard(connected(&mut self.conn, &site.loading)).await?;
-        if self.open.is_none() && block.bytes.len() >= FEW_BYTES {
-            cancel.guard(copy_in::execute(conn, b"BEGIN")).await?;
-            self.open = Some(Open { stream: block.stream, members: 0 });
-        }
-        self.loaded += cancel.guard(load_block(conn, &block, &site.loading)).await?;
-        match &mut self.open {
-            Some(open) => open.members += 1,
-            None => site.loaded(block.stream, 1),
-        }
-        self.spare.give(block.bytes);
-        Ok(())
-    }
-
-    async fn commit(&mut self) -> Result<()> {
-        let (Some(Open { stream, members }), Some(conn)) = (self.open.take(), &mut self.conn) else { return Ok(()) };
-        self.site.loading.cancel.guard(copy_in::execute(conn, b"COMMIT")).await?;
-        self.site.loaded(stream, members);
-        Ok(())
     }
 
     async fn build(&mut self, started: Started<Step>, idle: usize) -> Result<()> {
@@ -361,10 +283,6 @@ impl Worker {
         Runner { conn, frame: Frame::Step, cancel, fitting, left: &mut left }.wanted(step, step.optional, &[]).await?;
         Ok(left)
     }
-}
-
-async fn receive(rows: Option<&AsyncMutex<FeedReceiver>>) -> Option<Feed> {
-    rows?.lock().await.recv().await
 }
 
 async fn connected<'a>(conn: &'a mut Option<Conn>, loading: &Loading) -> Result<&'a mut Conn> {

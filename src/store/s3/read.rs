@@ -305,6 +305,10 @@ impl Bytes for Read {
         ahead.queue = Wanted::of(ranges);
         self.top_up(&mut ahead);
     }
+
+    fn wants_order(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]
