@@ -373,5 +373,4 @@ pub fn unpack_dealt<R: ReadAt>(archive: &Archive<R>, deal: &Deal, threads: usize
 }
 
 #[cfg(test)]
-#[path = "deal_tests.rs"]
 mod tests;

@@ -1,7 +1,6 @@
 //! Tables that one connection loads come frozen: nobody has to write their pages a second time.
 
 use crate::program::Sandbox;
-use crate::sample;
 use crate::util::TestDatabase;
 
 const SCHEMA: &str = r#"
@@ -28,11 +27,13 @@ CREATE TABLE few (id int);
 INSERT INTO few SELECT n FROM generate_series(1, 500) n;
 "#;
 
-/// The tables all of whose pages are frozen.
-const FROZEN: &str =
-    "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class c, pg_visibility_map_summary(c.oid) s
- WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(c.oid) > 0
-   AND s.all_frozen * current_setting('block_size')::int = pg_relation_size(c.oid)";
+/// Rows on pages that are not frozen. A page that is empty was made in advance.
+fn unfrozen_rows(target: &TestDatabase, table: &str) -> String {
+    let pages = format!("SELECT blkno FROM pg_visibility_map('{table}') WHERE NOT all_frozen");
+    target.psql(&format!(
+        "SELECT count(*) FROM ONLY {table} WHERE split_part(btrim(ctid::text, '('), ',', 1)::bigint IN ({pages})"
+    ))
+}
 
 fn loaded_by(major: u32, jobs: &str) -> TestDatabase {
     let sandbox = Sandbox::new();
@@ -41,7 +42,11 @@ fn loaded_by(major: u32, jobs: &str) -> TestDatabase {
     sandbox.run(&["backup", "postgres", "--url", &source.url(), "--output", "x.sql.gz"]).expect(0);
     let target = TestDatabase::planned(major, "frozen_target");
     sandbox.run(&["restore", "--file", "x.sql.gz", "--url", &target.url(), "--confirm", "--jobs", jobs]).expect(0);
-    sample::assert_same(&source, &target);
+    // The enum's hash puts rows into the other partition: its labels have other numbers here.
+    for table in ["plain", "\"Odd \"\"name\"\"\"", "toasted", "parent", "child", "fleeting", "part", "few"] {
+        let sum = format!("SELECT count(*), sum(hashtext(t::text)::numeric) FROM {table} t");
+        assert_eq!(source.psql(&sum), target.psql(&sum), "{table}");
+    }
     target
 }
 
@@ -49,8 +54,11 @@ fn loaded_by(major: u32, jobs: &str) -> TestDatabase {
 fn tables_that_one_connection_loads_are_frozen() {
     for (major, jobs) in [(14, "1"), (18, "3")] {
         let target = loaded_by(major, jobs);
-        let frozen = target.psql(FROZEN);
-        assert_eq!(frozen.trim(), "Odd \"name\" child fleeting parent plain toasted", "PostgreSQL {major}");
+        for table in ["plain", r#""Odd ""name""""#, "toasted", "parent", "child", "fleeting"] {
+            assert_eq!(unfrozen_rows(&target, table), "0", "PostgreSQL {major}: {table}");
+        }
+        // Otherwise the test would see nothing.
+        assert_eq!(unfrozen_rows(&target, "few"), "500");
         assert_eq!(target.psql("SELECT count(*) FROM part").trim(), "40000");
     }
 }

@@ -12,7 +12,7 @@ use crate::archive::MemberEntry;
 use crate::error::Result;
 use crate::ident::StreamId;
 use crate::pg::copy_in::{self, Visibility};
-use crate::pipeline::{BLOCK_BYTES, Block, Deal, Dealt, Feed, FeedReceiver, Lot, Share};
+use crate::pipeline::{BLOCK_BYTES, Block, Deal, Dealt, Feed, FeedReceiver, Lot, Share, Spare};
 
 use super::super::locks::TableId;
 use super::super::relations::Relations;
@@ -33,15 +33,16 @@ pub struct Rows {
 
 #[derive(Clone)]
 pub enum Source {
-    /// Members as they come, to whoever asks next.
-    Queue(Arc<AsyncMutex<FeedReceiver>>),
+    /// Members as they come, to whoever asks next; and where their buffers go.
+    Queue(Arc<AsyncMutex<FeedReceiver>>, Spare),
     /// Tables, and those that may be loaded frozen, as COPY names them.
     Deal { deal: Arc<Deal>, freezable: Arc<HashSet<Vec<u8>>> },
 }
 
 impl Source {
     pub fn queue(receiver: FeedReceiver) -> Self {
-        Source::Queue(Arc::new(AsyncMutex::new(receiver)))
+        let spare = receiver.spare();
+        Source::Queue(Arc::new(AsyncMutex::new(receiver)), spare)
     }
 }
 
@@ -53,7 +54,7 @@ pub(super) enum Came {
 /// What comes next; `None` after the last.
 pub(super) async fn receive(source: Option<&Source>) -> Option<Came> {
     match source? {
-        Source::Queue(receiver) => loop {
+        Source::Queue(receiver, _) => loop {
             match receiver.lock().await.recv().await? {
                 Feed::Block(block) => return Some(Came::Member(block)),
                 Feed::End { .. } => {}
@@ -119,8 +120,8 @@ impl Worker {
             Some(open) => open.members += 1,
             None => site.loaded(block.stream, 1),
         }
-        if let Some(Source::Queue(receiver)) = &self.rows {
-            receiver.lock().await.spare().give(block.bytes);
+        if let Some(Source::Queue(_, spare)) = &self.rows {
+            spare.give(block.bytes);
         }
         Ok(())
     }

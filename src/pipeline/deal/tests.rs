@@ -34,7 +34,7 @@ fn archive(tables: &[(usize, usize)]) -> (Archive<Vec<u8>>, Vec<MemberEntry>) {
         }
         writer.end_stream(stream, Some(total)).unwrap();
     }
-    let bytes = writer.finish(Trailer::default()).unwrap();
+    let (bytes, _) = writer.finish(Trailer::default()).unwrap();
     let archive = Archive::open(bytes).unwrap();
     let mut streams: Vec<_> = archive.streams().to_vec();
     streams.sort_by_key(|stream| std::cmp::Reverse(stream.raw));
