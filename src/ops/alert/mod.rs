@@ -14,7 +14,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Kind, Result};
-use crate::ops::status::{Finding, Status};
+use crate::ops::status::Status;
+use crate::ops::status::outcome::About;
 use crate::policy::alerts::{Change, Condition, Notice, Told, decide};
 use crate::state::alerts::AlertMemory;
 
@@ -131,17 +132,11 @@ async fn in_time(work: impl Future<Output = Result<()>>) -> Result<()> {
 
 /// Every finding as a condition. What is not configured is nobody's to be told of.
 fn conditions(status: &Status) -> Vec<Condition> {
-    let condition = |subject: String, finding: &Finding| Condition {
-        subject,
-        code: finding.code.name().to_owned(),
-        level: finding.level as u8,
-        message: finding.message.clone(),
+    let condition = |about: About<'_>| Condition {
+        subject: about.subject,
+        code: about.finding.code.name().to_owned(),
+        level: about.finding.level as u8,
+        message: about.finding.message.clone(),
     };
-    let mut all = Vec::new();
-    for database in status.databases.iter().filter(|database| database.configured) {
-        let subject = format!("{} ({})", database.name, database.kind);
-        all.extend(database.findings.iter().map(|finding| condition(subject.clone(), finding)));
-    }
-    all.extend(status.place.findings.iter().map(|finding| condition(status.place.place.clone(), finding)));
-    all
+    status.findings().into_iter().filter(|about| about.configured).map(condition).collect()
 }
