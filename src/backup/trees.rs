@@ -108,15 +108,17 @@ impl Tree {
                 (vec![Tier::Daily], true)
             }
         };
-        for &tier in &tiers {
+        for (at, &tier) in tiers.iter().enumerate() {
             if tier != Tier::Daily && !is_written {
                 self.link(name, tier, published.further)?;
             }
             let archive = name.path(tier);
             let json = signed(meta.with_type(backup_type(tier)).to_json(), how.signer)?;
             if let Err(error) = self.store.put_new(&Name::new(meta_name(&archive))?, &json) {
-                // Without its .meta it is no backup, and it would be paid for.
-                return Err(self.remove(&archive, published.further, error));
+                // Without its .meta it is no backup, and it would be paid for; so would those that were written along.
+                let left = if is_written { tiers.get(at..) } else { tiers.get(at..=at) };
+                let left = left.unwrap_or_default().iter().map(|tier| name.path(*tier));
+                return Err(left.fold(error, |error, archive| self.remove(&archive, published.further, error)));
             }
             if let Some(retain) = how.retain {
                 self.retain(&archive, published.further, retain, tier, how.started)?;

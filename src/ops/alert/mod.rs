@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::ops::status::Status;
 use crate::ops::status::outcome::About;
-use crate::policy::alerts::{Change, Condition, Notice, Told, decide};
+use crate::policy::alerts::{Change, Condition, Memory, Notice, Told, decide};
 use crate::state::alerts::AlertMemory;
 
 pub use email::Email;
@@ -57,7 +57,9 @@ impl Channels {
         let memory = tokio::task::spawn_blocking(move || AlertMemory::lock(&state_dir));
         let memory = memory.await.map_err(|cause| Error::new(Kind::Bug, "a lock died").because(cause))??;
         let before = memory.read()?;
-        let (after, notices) = decide(&before, status.at.instant(), self.remind_every, &conditions(status));
+        let mut conditions = conditions(status);
+        conditions.extend(unseen(status, &before));
+        let (after, notices) = decide(&before, status.at.instant(), self.remind_every, &conditions);
         if notices.is_empty() {
             memory.write(&after)?;
             return Ok(Outcome::default());
@@ -128,6 +130,22 @@ async fn in_time(work: impl Future<Output = Result<()>>) -> Result<()> {
         Ok(done) => done,
         Err(_) => Err(Error::new(Kind::Connect, format!("no answer within {} s", PATIENCE.as_secs()))),
     }
+}
+
+/// What was told of the backups in a place that cannot be looked at now: that is not over.
+fn unseen(status: &Status, before: &Memory) -> Vec<Condition> {
+    let is_unseen = |told: &&Told| {
+        let of_first = !status.place.readable && told.subject.ends_with(')');
+        let mut further = status.further_places.iter().filter(|one| !one.place.readable);
+        of_first || further.any(|one| told.subject.ends_with(&format!(") in {}", one.place.place)))
+    };
+    let condition = |told: &Told| Condition {
+        subject: told.subject.clone(),
+        code: told.code.clone(),
+        level: told.level,
+        message: told.message.clone(),
+    };
+    before.values().filter(is_unseen).map(condition).collect()
 }
 
 /// Every finding as a condition. What is not configured is nobody's to be told of.

@@ -207,6 +207,8 @@ pub struct VerifyStatus {
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaceStatus {
     pub place: String,
+    /// Whether it could be listed: if not, nothing is known of its backups.
+    pub readable: bool,
     pub state: Level,
     pub findings: Vec<Finding>,
     pub used_bytes: u64,

@@ -53,6 +53,7 @@ pub fn assess(facts: &Facts, job: &StatusJob, databases: &[DatabaseStatus]) -> P
     }
     PlaceStatus {
         place: facts.place.clone(),
+        readable: true,
         state: findings.iter().map(|finding| finding.level).max().unwrap_or_default(),
         findings,
         used_bytes,
@@ -71,6 +72,7 @@ pub fn unreadable(place: &str, error: &Error, past: &Past) -> PlaceStatus {
     findings.extend(missed(place, &past.history));
     PlaceStatus {
         place: place.to_owned(),
+        readable: false,
         state: findings.iter().map(|finding| finding.level).max().unwrap_or_default(),
         findings,
         used_bytes: 0,

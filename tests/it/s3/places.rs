@@ -106,6 +106,23 @@ fn a_place_that_cannot_be_looked_at_hides_nothing_of_the_others() {
     both.run(&["status"]).expect(0).never_says("did not get there");
 }
 
+/// A store that does not answer has not healed what was wrong in it.
+#[test]
+fn an_alarm_of_a_place_is_not_over_because_nobody_can_look() {
+    let both = Both::configured();
+    both.run(&["backup", "--to", "backups"]).expect(0);
+    let toml = both.sandbox.path("miyabi-backup.toml");
+    let with_alerts = fs::read_to_string(&toml).unwrap() + "[alerts]\ncommand = \"cat >> told\"\n";
+    fs::write(&toml, with_alerts).unwrap();
+    let told = || fs::read_to_string(both.sandbox.path("told")).unwrap_or_default();
+    both.run(&["watch"]).expect(0);
+    assert!(told().contains("there is no backup") && told().contains(&both.bucket.to_string()), "{}", told());
+    both.as_key("wo", &url(), &["watch"]).expect(0).says("nothing is known of its backups");
+    assert!(!told().contains("recovered"), "{}", told());
+    both.run(&["backup"]).expect(0);
+    assert!(told().contains("recovered"), "{}", told());
+}
+
 /// Says no as a store does whose key has a policy for backups alone.
 fn deny_all_but_backups(request: &Request) -> Action {
     let is_denied = match request.method.as_str() {
