@@ -17,7 +17,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 
-from benchlib import document, more_cases  # noqa: E402,F401  (registers its cases)
+from benchlib import document, more_cases, s3_cases  # noqa: E402,F401  (register their cases)
 from benchlib.cases import CASES  # noqa: E402
 from benchlib.servers import ROOT, Server, fill_one, fill_shop  # noqa: E402
 

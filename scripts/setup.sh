@@ -36,6 +36,7 @@ if [ "$purpose" = test ]; then
   needs age age
   needs ssh-keygen openssh-client
   needs openssl openssl
+  needs strace strace
   needs node nodejs
   needs npm npm
   needs crontab cron

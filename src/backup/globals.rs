@@ -30,7 +30,7 @@ pub async fn back_up(source: &GlobalsSource, job: &BackupJob, context: &Context)
     let statements =
         StreamSpec { kind: StreamKind::PreData, schema: String::new(), name: String::new(), columns: Vec::new() };
     let header = header(source, &reading, context)?;
-    let upload = shelf.begin(None).await?;
+    let upload = shelf.begin(None, &described.series()?).await?;
     let recorder = Recorder::start(upload, &header, vec![statements], packing, &cancel, &context.progress)?;
     let recorded = match record(&script, &reading, &recorder).await {
         Ok(trailer) => recorder.finish(trailer).await?,

@@ -111,9 +111,9 @@ fn lock(job: &BackupJob, context: &Context) -> Result<Vec<RunLock>> {
 /// Removes what runs that died left in the trees.
 async fn sweep(job: &BackupJob, context: &Context) -> Result<Vec<String>> {
     let roots: Vec<PathBuf> = roots(job).into_iter().map(Path::to_owned).collect();
-    let places = context.places.clone();
+    let (job, places) = (job.clone(), context.places.clone());
     let swept = move || {
-        let mut swept = Vec::new();
+        let mut swept = sqlite::sweep(&job)?;
         for root in &roots {
             match places.open(root).and_then(|store| store.sweep(&naming::is_ours_unfinished)) {
                 Ok(removed) => swept.extend(removed),

@@ -46,7 +46,7 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
     let described = describe(source, &capture, job);
     let packing = Packing { compress: job.compress, threads: job.threads, recipients: job.recipients.clone() };
     context.progress.stage(format!("postgres {}", source.label), estimate(capture.script(), job.content));
-    let upload = shelf.begin(Some(estimate(capture.script(), job.content))).await?;
+    let upload = shelf.begin(Some(estimate(capture.script(), job.content)), &described.series()?).await?;
     let recorder = Recorder::start(upload, &header, streams(capture.script()), packing, &cancel, &context.progress)?;
 
     let recorded = match record(capture, job, &recorder, &cancel).await {

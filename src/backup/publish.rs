@@ -24,7 +24,7 @@ use crate::units::{StoredBytes, human_bytes};
 use super::TOOL_VERSION;
 use super::outcome::{BackedUp, PlaceFailure};
 use super::recorder::Recorded;
-use super::trees::{Filing, Tree, signed};
+use super::trees::{Filing, Series, Tree, signed};
 
 /// What `.meta` says of the source, beyond what the archive itself knows.
 #[derive(Clone, Debug)]
@@ -40,6 +40,12 @@ pub struct Described {
     /// The flags that left out objects or rows, and those that left out what objects have.
     pub part: Option<String>,
     pub without: Option<String>,
+}
+
+impl Described {
+    pub fn series(&self) -> Result<Series> {
+        Series::of(&self.source, self.content, self.part.as_deref())
+    }
 }
 
 /// The place of one archive: its name is chosen, nothing stands under it yet.
@@ -89,7 +95,7 @@ impl Shelf {
             }
             Place::Tree { root } => {
                 let roots = std::iter::once(root).chain(&job.copies);
-                let trees = roots.map(|root| (root.clone(), Tree::open(root, started, context)));
+                let trees = roots.map(|root| (root.clone(), Tree::open(root, &job.state_dir, started, context)));
                 let trees = one_at_least(trees.collect())?;
                 let open: Vec<&Tree> = trees.iter().filter_map(|(_, tree)| tree.as_ref().ok()).collect();
                 let form = Form { compression: job.compress.suffix(), encrypted: job.recipients.is_some() };
@@ -105,7 +111,7 @@ impl Shelf {
     }
 
     /// For an archive of about so many bytes.
-    pub async fn begin(&mut self, expected: Option<u64>) -> Result<Box<dyn Upload>> {
+    pub async fn begin(&mut self, expected: Option<u64>, series: &Series) -> Result<Box<dyn Upload>> {
         let (name, trees, lanes) = match &mut self.spot {
             Spot::File(output) => return output.begin(),
             Spot::Trees { name, trees, lanes } => (name.clone(), trees, lanes),
@@ -113,18 +119,28 @@ impl Shelf {
         // Those that are not open have their errors already.
         let open: Vec<Tree> = trees.iter().filter_map(|(_, tree)| tree.as_ref().ok().cloned()).collect();
         let is_one = trees.len() == 1;
-        let begun = tokio::task::spawn_blocking(move || {
-            let mut begun: Vec<_> = open.iter().map(|tree| tree.begin(&name, expected)).collect();
-            match (is_one, begun.pop()) {
-                (true, Some(only)) => only.map(|upload| (upload, None)),
+        let (series, started) = (series.clone(), self.started.clone());
+        let begin = move || {
+            let begun = open.iter().map(|tree| tree.begin(&name, expected, &series, &started));
+            let (mut uploads, mut along) = (Vec::new(), Vec::new());
+            for one in begun {
+                let (upload, tiers) =
+                    one.map_or_else(|error| (Err(error), None), |(upload, tiers)| (Ok(upload), tiers));
+                uploads.push(upload);
+                along.push(tiers);
+            }
+            match (is_one, uploads.pop()) {
+                (true, Some(only)) => only.map(|upload| (upload, None, along)),
                 (_, last) => {
-                    begun.extend(last);
-                    let (tee, outcomes) = Tee::new(begun)?;
-                    Ok((Box::new(tee) as Box<dyn Upload>, Some(outcomes)))
+                    uploads.extend(last);
+                    let (tee, outcomes) = Tee::new(uploads)?;
+                    Ok((Box::new(tee) as Box<dyn Upload>, Some(outcomes), along))
                 }
             }
-        });
-        let (upload, outcomes) = joined(begun.await)?;
+        };
+        let (upload, outcomes, along) = joined(tokio::task::spawn_blocking(begin).await)?;
+        let open = trees.iter_mut().filter_map(|(_, tree)| tree.as_mut().ok());
+        open.zip(along).for_each(|(tree, along)| tree.goes_along(along));
         *lanes = outcomes;
         Ok(upload)
     }

@@ -3,7 +3,7 @@
 //! The backup API needs a file to copy into, so the database is staged once, uncompressed. The copy is then judged by
 //! `integrity_check` and packed at the same time; an archive of a copy that is not sound is never published. The staged file is removed on every exit; one that a killed run left is swept by the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,17 +16,18 @@ use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, Trailer}
 use crate::cancel::Cancel;
 use crate::error::{Context as _, Error, Kind, Result, first_cause};
 use crate::ident::StreamId;
-use crate::job::{BackupJob, Context, Place, SqliteSource};
+use crate::job::{self, BackupJob, Context, Place, SqliteSource};
 use crate::manifest::meta::{Content, Source, SqliteFacts};
 use crate::pipeline::{BLOCK_BYTES, FeedSender, joined};
-use crate::policy::naming::{copy_name, folder};
+use crate::policy::naming::{self, copy_name, folder};
 use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Tier};
 use crate::sqlite::{self, Copied, Unchecked, copy};
-use crate::store::Places;
+use crate::store::{LocalStore, Places};
 
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
 use super::recorder::{Packing, Recorder};
+use super::trees::Series;
 use super::{TOOL_VERSION, new_id};
 
 /// A backup and what the run manifest says of it.
@@ -41,6 +42,7 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
     let mut shelf = Shelf::open(job, ArchiveKind::Sqlite, &source.label, &started, context).await?;
     let staged = Staged::name(source, job, &started)?;
     let copy = stage(source, &staged, context, &cancel).await?;
+    let _held = copy.held();
 
     context.progress.stage(format!("sqlite {}", source.label), copy.bytes);
     let packing = Packing { compress: job.compress_pages, threads: job.threads, recipients: job.recipients.clone() };
@@ -51,7 +53,7 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
         columns: Vec::new(),
     }];
     let header = header(source, &copy, context)?;
-    let upload = shelf.begin(Some(copy.bytes)).await?;
+    let upload = shelf.begin(Some(copy.bytes), &Series::of(&origin(source, context), Content::All, None)?).await?;
     let recorder = Recorder::start(upload, &header, streams, packing, &cancel, &context.progress)?;
     let copied = match pack_and_check(&staged, copy, &recorder, &cancel).await {
         Ok(copied) => copied,
@@ -71,20 +73,41 @@ struct Staged(PathBuf);
 impl Staged {
     /// Beside the destination, which for a bucket is beside the source, unless `--staging` names a folder.
     fn name(source: &SqliteSource, job: &BackupJob, started: &Zoned) -> Result<Self> {
-        let beside = match &job.place {
-            Place::Tree { root } if Places::bucket(root).is_some() => {
-                source.path.parent().unwrap_or(Path::new("")).to_owned()
-            }
-            Place::Tree { root } => root.join(folder(ArchiveKind::Sqlite, Tier::Daily)),
-            Place::File { path, .. } => path.parent().unwrap_or(Path::new("")).to_owned(),
+        let at = match (outside(source, job), &job.place) {
+            (None, Place::Tree { root }) => root.join(folder(ArchiveKind::Sqlite, Tier::Daily)),
+            (at, _) => at.unwrap_or_default(),
         };
-        let at = job.staging.clone().unwrap_or(beside);
         super::make_folder(&at)?;
         let label = Label::encode(&source.label)
             .ok_or_else(|| Error::new(Kind::Usage, format!("`{}` cannot be the name of a backup", source.label)))?;
         let name = ArchiveName::new(ArchiveKind::Sqlite, label, started, Compression::Gzip, false).stem();
         Ok(Staged(at.join(format!(".{}.partial", copy_name(&name)))))
     }
+}
+
+/// The folder for the copy, if it is not one of the tree, whose leftovers are swept with the tree's.
+fn outside(source: &SqliteSource, job: &BackupJob) -> Option<PathBuf> {
+    let folder_of = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
+    match (&job.staging, &job.place) {
+        (Some(named), _) => Some(named.clone()),
+        (None, Place::File { path, .. }) => Some(folder_of(path)),
+        (None, Place::Tree { root }) if Places::bucket(root).is_some() => Some(folder_of(&source.path)),
+        (None, Place::Tree { .. }) => None,
+    }
+}
+
+/// Removes copies that dead runs left outside of the trees. Blocks.
+pub fn sweep(job: &BackupJob) -> Result<Vec<String>> {
+    let files = job.sources.iter().filter_map(|source| match source {
+        job::Source::Sqlite(file) => outside(file, job),
+        _ => None,
+    });
+    let mut swept = Vec::new();
+    for folder in files.collect::<BTreeSet<PathBuf>>() {
+        let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
+        swept.extend(LocalStore::new(folder).sweep_here(&naming::is_set_aside)?);
+    }
+    Ok(swept)
 }
 
 impl Drop for Staged {
@@ -159,6 +182,10 @@ fn header(source: &SqliteSource, copy: &Unchecked, context: &Context) -> Result<
     })
 }
 
+fn origin(source: &SqliteSource, context: &Context) -> Source {
+    Source::Sqlite { host: context.host.clone(), path: source.path.display().to_string() }
+}
+
 fn describe(source: &SqliteSource, copied: &Copied, job: &BackupJob, context: &Context) -> Described {
     let violations = copied.integrity.foreign_key_violations;
     let warnings = match violations {
@@ -169,7 +196,7 @@ fn describe(source: &SqliteSource, copied: &Copied, job: &BackupJob, context: &C
         )],
     };
     Described {
-        source: Source::Sqlite { host: context.host.clone(), path: source.path.display().to_string() },
+        source: origin(source, context),
         label: source.label.clone(),
         server_version: copied.sqlite_version.clone(),
         snapshot_lsn: None,

@@ -1,5 +1,6 @@
 //! The objects of `--json`, as docs/JSON.md describes them. Fields are added, never renamed. No secret is ever in one.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -69,6 +70,20 @@ pub fn backup(outcome: &BackupOutcome, rotated: &Rotated, exit_code: u8, notes: 
         "prune_error": rotated.failed.as_ref().map(error),
         "configuration_warnings": notes.all(),
     }))
+}
+
+/// The first place as it always was; the others, and those that failed, beside it.
+pub fn pruned(done: &[PruneOutcome], failed: &[(&PathBuf, Error)], exit_code: u8, notes: &Notes) -> Result<Value> {
+    let Some((first, further)) = done.split_first() else {
+        return Err(Error::new(Kind::Bug, "no place was pruned"));
+    };
+    let failed = failed.iter().map(|(place, fault)| json!({ "place": place, "error": error(fault) }));
+    let mut object = outcome(first, exit_code, notes)?;
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("further_places".to_owned(), to_value(&further)?);
+        fields.insert("failed".to_owned(), failed.collect::<Vec<_>>().into());
+    }
+    Ok(object)
 }
 
 /// What the rotation after a backup did, tree by tree.

@@ -1,12 +1,12 @@
 //! What the history says of a run: the outcome of each command in the history's own words.
 
-use crate::backup::{BackupOutcome, SourceOutcome};
+use crate::backup::{BackupOutcome, PlaceFailure, SourceOutcome};
 use crate::drill::{DrillOutcome, Drilled};
 use crate::job::{BackupJob, Source};
 use crate::policy::ArchiveKind;
 use crate::prune::{PruneOutcome, Pruned};
 use crate::restore::RestoreOutcome;
-use crate::state::history::Item;
+use crate::state::history::{Item, Missed};
 use crate::verify::outcome::{Verdict, VerifyOutcome};
 
 pub fn backup(outcome: &BackupOutcome, job: Option<&BackupJob>) -> Vec<Item> {
@@ -33,9 +33,14 @@ fn source(one: &SourceOutcome, source: Option<&Source>) -> Item {
             rows: Some(done.rows),
             duration_seconds: Some(done.duration_seconds),
             error: None,
+            missed: done.failed.iter().map(missed).collect(),
         },
         Err(error) => Item { name: one.label.clone(), kind, error: Some(error.chain()), ..Item::default() },
     }
+}
+
+fn missed(failure: &PlaceFailure) -> Missed {
+    Missed { place: failure.place.display().to_string(), error: failure.error.clone() }
 }
 
 /// Archives that are not sound, each by its name; the sound ones are counted by nobody but status.

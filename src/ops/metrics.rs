@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::ops::status::outcome::{DatabaseStatus, LastBackup, Status, TierStatus};
+use crate::ops::status::outcome::{DatabaseStatus, FurtherPlace, LastBackup, PlaceStatus, Status, TierStatus};
 
 struct Family {
     name: &'static str,
@@ -71,13 +71,14 @@ fn families(status: &Status) -> Vec<Family> {
         }),
     ];
     all.extend(tiers(status));
-    all.extend(place(status));
+    all.extend(copies(status));
+    all.extend(places(status));
     all
 }
 
 fn tiers(status: &Status) -> [Family; 2] {
     let samples = |value: fn(&TierStatus) -> f64| {
-        let of = |one| move |tier: &TierStatus| (labels(one, Some(tier.tier.name())), value(tier));
+        let of = |one| move |tier: &TierStatus| (labels(one, Some(("tier", tier.tier.name()))), value(tier));
         status.databases.iter().flat_map(|one| one.tiers.iter().map(of(one)).collect::<Vec<_>>()).collect()
     };
     [
@@ -94,29 +95,63 @@ fn tiers(status: &Status) -> [Family; 2] {
     ]
 }
 
-fn place(status: &Status) -> Vec<Family> {
-    let label = format!("{{place=\"{}\"}}", escaped(&status.place.place));
-    let one = |name, help, value: Option<u64>| Family {
+fn places(status: &Status) -> Vec<Family> {
+    let all = || std::iter::once(&status.place).chain(status.further_places.iter().map(|one| &one.place));
+    let each = |name, help, value: &dyn Fn(&PlaceStatus) -> Option<u64>| Family {
         name,
         help,
-        samples: value.map(|value| (label.clone(), value as f64)).into_iter().collect(),
+        samples: all()
+            .filter_map(|place| Some((format!("{{place=\"{}\"}}", escaped(&place.place)), value(place)? as f64)))
+            .collect(),
     };
-    let place = &status.place;
     vec![
-        one("miyabi_backup_place_used_bytes", "Bytes of all backups in the place.", Some(place.used_bytes)),
-        one("miyabi_backup_place_free_bytes", "Free bytes of the place.", place.free_bytes),
-        one("miyabi_backup_place_size_bytes", "Size of the place.", place.total_bytes),
-        one(
+        each("miyabi_backup_place_state", "How the place is: 0 ok, 1 warning, 2 critical.", &|place| {
+            Some(place.state as u64)
+        }),
+        each("miyabi_backup_place_used_bytes", "Bytes of all backups in the place.", &|place| Some(place.used_bytes)),
+        each("miyabi_backup_place_free_bytes", "Free bytes of the place.", &|place| place.free_bytes),
+        each("miyabi_backup_place_size_bytes", "Size of the place.", &|place| place.total_bytes),
+        each(
+            "miyabi_backup_place_noncurrent_bytes",
+            "Bytes of versions that are not current, where the place keeps versions.",
+            &|place| place.noncurrent_bytes,
+        ),
+        each(
             "miyabi_backup_place_expected_used_bytes",
             "Bytes that all backups are expected to take in 30 days.",
-            Some(place.used_in_30_days_bytes),
+            &|place| Some(place.used_in_30_days_bytes),
         ),
     ]
 }
 
-fn labels(one: &DatabaseStatus, tier: Option<&str>) -> String {
-    let tier = tier.map_or_else(String::new, |tier| format!(",tier=\"{tier}\""));
-    format!("{{name=\"{}\",kind=\"{}\"{tier}}}", escaped(&one.name), one.kind)
+/// Of places beside the first.
+fn copies(status: &Status) -> [Family; 2] {
+    let samples = |value: &dyn Fn(&DatabaseStatus) -> Option<f64>| {
+        let of = |further: &FurtherPlace| {
+            let place = escaped(&further.place.place);
+            let sample = |one| Some((labels(one, Some(("place", place.as_str()))), value(one)?));
+            further.databases.iter().filter_map(sample).collect::<Vec<_>>()
+        };
+        status.further_places.iter().flat_map(of).collect()
+    };
+    [
+        Family {
+            name: "miyabi_backup_copy_state",
+            help: "How the copies in a further place are: 0 ok, 1 warning, 2 critical.",
+            samples: samples(&|one| Some(f64::from(one.state as u8))),
+        },
+        Family {
+            name: "miyabi_backup_copy_last_success_timestamp_seconds",
+            help: "When the newest backup in a further place was begun.",
+            samples: samples(&|one| one.last.as_ref().map(|last| last.timestamp.instant().as_second() as f64)),
+        },
+    ]
+}
+
+/// `more`: a further label and its value as it is written.
+fn labels(one: &DatabaseStatus, more: Option<(&str, &str)>) -> String {
+    let more = more.map_or_else(String::new, |(name, value)| format!(",{name}=\"{value}\""));
+    format!("{{name=\"{}\",kind=\"{}\"{more}}}", escaped(&one.name), one.kind)
 }
 
 /// As a label's value is written.

@@ -212,7 +212,7 @@ impl World {
             schedule: None,
             state_dir: self.state.path().to_owned(),
         };
-        status::run(&self.tree, &job, &self.context(now)).unwrap()
+        status::of_trees(vec![(String::new(), Ok(self.tree.clone()))], &job, &self.context(now)).unwrap()
     }
 }
 

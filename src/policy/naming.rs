@@ -321,8 +321,17 @@ pub fn copy_name(stem: &str) -> String {
 /// Whether an unfinished file that would get this path can be one of ours.
 pub fn is_ours_unfinished(path: &str) -> bool {
     let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
-    let copied_from = file.strip_suffix(COPY_SUFFIX);
-    is_ours(path) || copied_from.is_some_and(|stem| ArchiveName::parse(&format!("{stem}.db.gz")).is_some())
+    is_ours(path) || is_copy(file)
+}
+
+/// Whether an unfinished file of this name can be a SQLite file of ours that is looked at, in whatever folder: copied from its
+/// source, or unpacked from its archive.
+pub fn is_set_aside(file: &str) -> bool {
+    is_copy(file) || unpacked_from(file).is_some_and(|archive| ArchiveName::parse(archive).is_some())
+}
+
+fn is_copy(file: &str) -> bool {
+    file.strip_suffix(COPY_SUFFIX).is_some_and(|stem| ArchiveName::parse(&format!("{stem}.db.gz")).is_some())
 }
 
 fn whole_seconds(now: &Zoned) -> civil::DateTime {

@@ -23,6 +23,7 @@ use crate::store::{Places, Store};
 pub use outcome::{PruneOutcome, Pruned};
 
 /// A tree of backups, by whatever it is stored in.
+#[derive(Clone)]
 pub struct Tree {
     pub store: Arc<dyn Store>,
     /// Names the tree in the state folder.

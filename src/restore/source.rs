@@ -116,7 +116,7 @@ fn open_bytes(path: &Path, context: &Context) -> Result<Box<dyn Bytes>> {
     match listing.rows.first().filter(|_| listing.is_file) {
         Some(row) => {
             if context.signed_by.is_some() {
-                verify::judge(store.as_ref(), row, context)?;
+                return verify::open_signed(store.as_ref(), row, context);
             }
             verify::stored::open(store.as_ref(), row)
         }

@@ -5,9 +5,11 @@
 //! run: the check is a step of its own, so that a backup can pack the copy meanwhile, and only the check makes a
 //! [`Copied`] of it. How the copy meets writers: see the module's documentation.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,7 @@ pub struct Unchecked {
     source: PathBuf,
     staging: PathBuf,
     writing: Writing,
+    held: Arc<fs::File>,
 }
 
 /// What the copy and the writers noticed of each other.
@@ -85,11 +88,17 @@ const RATE_GUESS: f64 = 50e6;
 /// Copies `source` into the new file `staging`.
 pub fn run(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Cancel) -> Result<Unchecked> {
     let staging = path::absolute(staging).context(Kind::Place, || format!("cannot find {}", staging.display()))?;
-    create(&staging)?;
-    fill(source, &staging, progress, cancel).map_err(|error| removed(&staging, error))
+    let held = Arc::new(create(&staging)?);
+    fill(source, &staging, held, progress, cancel).map_err(|error| removed(&staging, error))
 }
 
-fn fill(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Cancel) -> Result<Unchecked> {
+fn fill(
+    source: &SqliteSource,
+    staging: &Path,
+    held: Arc<fs::File>,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<Unchecked> {
     let patience = Patience { path: &source.path, limit: source.busy_limit, cancel, kind: Kind::Source };
     let opened = Source::open(&source.path, &patience)?;
     let wal = open::side_file(&opened.path, "-wal");
@@ -105,10 +114,16 @@ fn fill(source: &SqliteSource, staging: &Path, progress: &Progress, cancel: &Can
         source: source.path.clone(),
         staging: staging.to_owned(),
         writing: Writing { wal_bytes_before, wal_bytes_after, writer_wait, restarts },
+        held,
     })
 }
 
 impl Unchecked {
+    /// Keep it as long as the staged file is wanted: without its lock the file is swept as a dead run's.
+    pub fn held(&self) -> Arc<fs::File> {
+        Arc::clone(&self.held)
+    }
+
     /// Judges the copy; others may read the staged file meanwhile. It is removed if it is not sound.
     pub fn check(self, cancel: &Cancel) -> Result<Copied> {
         self.judge(cancel).map_err(|error| removed(&self.staging, error))
@@ -138,14 +153,17 @@ impl Unchecked {
     }
 }
 
-/// An empty file that did not exist before.
+/// An empty file that did not exist before, locked for as long as it is held. SQLite's own locks are of another kind.
 fn create(path: &Path) -> Result<fs::File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .context(Kind::Place, || format!("cannot create {}", path.display()))
+    let doing = || format!("cannot create {}", path.display());
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = opened.context(Kind::Place, doing)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        // Some file systems have no locks: what nobody can lock nobody takes for dead.
+        Err(TryLockError::Error(cause)) if cause.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(cause) => Err(removed(path, Error::new(Kind::Place, doing()).because(cause))),
+    }
 }
 
 fn sync(path: &Path) -> Result<()> {

@@ -68,6 +68,17 @@ pub struct Item {
     pub duration_seconds: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Places of the run that did not get it, while others did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<Missed>,
+}
+
+/// A place that has no backup of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Missed {
+    /// As it is configured.
+    pub place: String,
+    pub error: String,
 }
 
 /// Both lines of a run, and what that makes of it.

@@ -6,6 +6,7 @@ pub mod drills;
 pub mod history;
 pub mod journal;
 pub mod lock;
+pub mod tiers;
 pub mod verdicts;
 
 pub use history::{History, Recording};

@@ -42,6 +42,31 @@ impl LocalStore {
         LocalStore { root: root.into(), fuse }
     }
 
+    /// Removes what dead runs left in the folder itself, which may be somebody else's too: what may not be looked at or removed
+    /// stays. `is_ours` is asked with the final name.
+    pub fn sweep_here(&self, is_ours: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
+        let cannot = |cause| error::place(format!("cannot sweep {}", self.root.display()), cause);
+        let folder = match self.open_folder("").map_err(allowed) {
+            Ok(Some(folder)) => folder,
+            Ok(None) | Err(None) => return Ok(Vec::new()),
+            Err(Some(cause)) => return Err(cannot(cause)),
+        };
+        let mut removed = Vec::new();
+        for leaf in folder.names().or_else(|cause| allowed(cause).map_or(Ok(Vec::new()), Err)).map_err(cannot)? {
+            let text = leaf.to_string_lossy();
+            if !final_name(&text).is_some_and(is_ours) {
+                continue;
+            }
+            match remove_if_dead(&folder, &leaf).map_err(allowed) {
+                Ok(true) => removed.push(self.shown(&text)),
+                Ok(false) | Err(None) => {}
+                Err(Some(cause)) => return Err(cannot(cause)),
+            }
+        }
+        removed.sort();
+        Ok(removed)
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -220,6 +245,11 @@ impl Store for LocalStore {
             .map(Some)
             .map_err(|cause| error::place(format!("cannot read the free space of {}", self.root.display()), cause))
     }
+}
+
+/// `None` for what this user may not do.
+fn allowed(cause: io::Error) -> Option<io::Error> {
+    Some(cause).filter(|cause| cause.kind() != io::ErrorKind::PermissionDenied)
 }
 
 enum Seen<'a> {

@@ -58,6 +58,12 @@ pub trait Store: Send + Sync {
         self.begin(name)
     }
 
+    /// The same where `side_by_side` files of one stream are written at once: together they take the memory of one.
+    fn begin_one_of(&self, name: &Name, expected: Option<u64>, side_by_side: u32) -> Result<Box<dyn Upload>> {
+        let _ = side_by_side;
+        self.begin_sized(name, expected)
+    }
+
     /// Opens a published file; `Kind::Nothing` if there is none.
     fn open(&self, name: &Name) -> Result<Box<dyn Bytes>>;
 
@@ -106,6 +112,16 @@ pub trait Store: Send + Sync {
 
     /// `None` where the place has no such limit.
     fn space(&self) -> Result<Option<Space>>;
+
+    /// What is kept beside the files that are listed; `None` where nothing is, or this key may not ask.
+    fn noncurrent(&self) -> Result<Option<Noncurrent>> {
+        Ok(None)
+    }
+
+    /// What this key may do here beyond writing and reading backups, as far as it can be found out without a trace.
+    fn excess(&self) -> Result<Vec<Excess>> {
+        Ok(Vec::new())
+    }
 
     /// Publishes a small file in one go, and reads it again first.
     fn put_new(&self, name: &Name, bytes: &[u8]) -> Result<Published> {
@@ -167,6 +183,26 @@ pub enum Lock {
     Governance,
     /// Nobody.
     Compliance,
+}
+
+/// Versions that were replaced or removed, and are still stored.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Noncurrent {
+    pub versions: u64,
+    pub bytes: u64,
+}
+
+/// A right that backups do not need.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Excess {
+    /// To remove files, or to hide them behind a marker where the place keeps versions.
+    Delete,
+    /// To remove versions for good.
+    DeleteVersions,
+    /// To see what else lies there, outside of the backups.
+    ListOthers,
+    /// To read who may do what there.
+    ReadPolicy,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

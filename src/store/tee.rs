@@ -28,13 +28,24 @@ pub struct Tee {
     uploads: Vec<Option<Box<dyn Upload>>>,
     lanes: Lanes,
     first: Option<usize>,
+    /// Without the first lane the others are worth nothing.
+    is_led: bool,
 }
 
 impl Tee {
+    /// The others are further names of the first: if that fails, all are taken back.
+    pub fn led(begun: Vec<Result<Box<dyn Upload>>>) -> Result<(Self, Lanes)> {
+        Tee::made(begun, true)
+    }
+
     /// A lane that could not even begin is given as its error.
     pub fn new(begun: Vec<Result<Box<dyn Upload>>>) -> Result<(Self, Lanes)> {
+        Tee::made(begun, false)
+    }
+
+    fn made(begun: Vec<Result<Box<dyn Upload>>>, is_led: bool) -> Result<(Self, Lanes)> {
         let lanes = Lanes::default();
-        let mut tee = Tee { uploads: Vec::new(), lanes: lanes.clone(), first: None };
+        let mut tee = Tee { uploads: Vec::new(), lanes: lanes.clone(), first: None, is_led };
         for (at, upload) in begun.into_iter().enumerate() {
             let (upload, outcome) = match upload {
                 Ok(upload) => (Some(upload), None),
@@ -53,7 +64,10 @@ impl Tee {
     }
 
     fn is_alive(&self) -> bool {
-        self.uploads.iter().any(Option::is_some)
+        match self.is_led {
+            true => self.uploads.first().is_some_and(Option::is_some),
+            false => self.uploads.iter().any(Option::is_some),
+        }
     }
 
     fn fail(&mut self, at: usize, error: Error) {
@@ -63,10 +77,11 @@ impl Tee {
         }
     }
 
-    /// The error of the lane that failed first.
+    /// The error of the lane that failed first, or of the one that leads.
     fn first_error(&self) -> Error {
         let mut lanes = self.lanes.all();
-        let first = self.first.and_then(|at| lanes.get_mut(at)).and_then(Option::take);
+        let first = if self.is_led { Some(0) } else { self.first };
+        let first = first.and_then(|at| lanes.get_mut(at)).and_then(Option::take);
         match first {
             Some(Err(error)) => error,
             _ => Error::new(Kind::Bug, "there is no place to write to"),
@@ -118,6 +133,12 @@ impl Upload for Tee {
                     if let Some(lane) = self.lanes.all().get_mut(at) {
                         *lane = Some(Ok(published));
                     }
+                }
+                Err(error) if self.is_led && at == 0 => {
+                    return Err(match self.abort() {
+                        Ok(()) => error,
+                        Err(left) => error.note(left.chain()),
+                    });
                 }
                 Err(error) => self.fail(at, error),
             }
@@ -180,6 +201,27 @@ mod tests {
         let outcomes: Vec<_> = lanes.take().into_iter().map(|lane| lane.map_err(|error| error.kind())).collect();
         assert_eq!(outcomes, [Ok(Published::whole(11)), Err(Kind::Place), Ok(Published::whole(11))]);
         assert_eq!((one.list("").unwrap().len(), two.list("").unwrap().len()), (1, 1));
+    }
+
+    #[test]
+    fn without_the_one_that_leads_nothing_stands() {
+        let store = MemoryStore::new();
+        let name = |text: &str| Name::new(text).unwrap();
+        let lost: Result<Box<dyn Upload>> = Ok(Box::new(Broken(9)));
+        let (mut tee, _) = Tee::led(vec![lost, store.begin(&name("weekly"))]).unwrap();
+        tee.write_all(b"bytes").unwrap();
+        assert_eq!(Box::new(tee).publish(&mut |_| Ok(())).unwrap_err().kind(), Kind::Refused);
+        assert!(store.list("").unwrap().is_empty());
+        // A further name that fails costs itself, and the error of the first is the one that counts.
+        let (mut tee, lanes) = Tee::led(vec![store.begin(&name("daily")), Ok(Box::new(Broken(0)))]).unwrap();
+        tee.write_all(b"bytes").unwrap();
+        Box::new(tee).publish(&mut |_| Ok(())).unwrap();
+        assert_eq!(lanes.take().iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false]);
+        let both: Vec<Result<Box<dyn Upload>>> =
+            vec![Ok(Box::new(Broken(1))), Err(Error::new(Kind::Connect, "could not begin"))];
+        let (mut tee, _) = Tee::led(both).unwrap();
+        let written = (0..3).find_map(|_| tee.write_all(b"x").err());
+        assert_eq!(error::from_write(written.unwrap()).kind(), Kind::Place);
     }
 
     #[test]

@@ -10,13 +10,14 @@ use crate::listing::{Listed, State};
 use crate::manifest::{Format, Meta, meta::META_BYTES_MAX};
 use crate::policy::naming::meta_name;
 use crate::read_at::Sequential;
-use crate::seal::{self, Keys};
+use crate::seal::{self, Keys, Verifier};
 use crate::store::{Name, Places, Store};
 use crate::units::{RawBytes, StoredBytes};
 
 use super::against_meta::{Stored, compare};
 use super::foreign::{self, Site};
 use super::outcome::FileReport;
+use super::pinned::Pinned;
 use super::seen::{Ours, Seen};
 use super::sqlite;
 use super::stored::{self, Watched};
@@ -38,13 +39,24 @@ pub fn check(
     staging: Option<&Path>,
     context: &Context,
 ) -> Result<FileReport> {
+    check_bytes(store, row, origin, staging, context).map(|(report, _)| report)
+}
+
+/// The same; and, where a signature is asked for and all is as it should be, the bytes that were checked.
+pub fn check_bytes(
+    store: &dyn Store,
+    row: &Listed,
+    origin: Origin,
+    staging: Option<&Path>,
+    context: &Context,
+) -> Result<(FileReport, Option<Pinned>)> {
     context.cancel.check()?;
     let path = PathBuf::from(store.shown(&row.path));
     let is_far = Places::bucket(&path).is_some();
     let staging = staging.or(is_far.then_some(context.scratch.as_path()));
     let mut seen = Seen::default();
-    look(store, row, origin, Site { path: &path, staging, cancel: &context.cancel }, context, &mut seen)?;
-    Ok(FileReport {
+    let pinned = look(store, row, origin, Site { path: &path, staging, cancel: &context.cancel }, context, &mut seen)?;
+    let report = FileReport {
         verdict: seen.verdict(),
         foreign: seen.foreign,
         findings: seen.findings,
@@ -53,7 +65,8 @@ pub fn check(
         rows: seen.rows,
         tables: seen.tables,
         path,
-    })
+    };
+    Ok((report, pinned))
 }
 
 fn look(
@@ -63,46 +76,63 @@ fn look(
     site: Site<'_>,
     context: &Context,
     seen: &mut Seen,
-) -> Result<()> {
+) -> Result<Option<Pinned>> {
     if row.state == State::NoArchive {
         seen.damage("its archive is gone: only the .meta is left");
-        return Ok(());
+        return Ok(None);
     }
     let bytes = match stored::open(store, row) {
         Ok(bytes) => bytes,
         Err(error) => {
             seen.unreadable(&error);
-            return Ok(());
+            return Ok(None);
         }
     };
     if !state_allows_a_look(store, row, origin, seen) {
-        return Ok(());
+        return Ok(None);
     }
-    if let Some(signed_by) = &context.signed_by {
-        match meta_bytes(store, row).and_then(|json| signed_by.check(&json.unwrap_or_default())) {
-            Ok(()) => {}
-            Err(error) if error.kind() == Kind::Damaged => seen.damage(error.chain()),
-            Err(error) => seen.unreadable(&error),
-        }
+    // The listing's `.meta` was read before: what is signed is what counts.
+    let signed = match &context.signed_by {
+        Some(signed_by) => signed_meta(store, row, signed_by, seen),
+        None => None,
+    };
+    let mut watched = Watched::new(bytes.as_ref(), site.cancel, &context.progress);
+    if signed.is_some() {
+        watched = watched.pinning();
     }
-    let watched = Watched::new(bytes.as_ref(), site.cancel, &context.progress);
     contents(&watched, site, &context.keys, seen)?;
     // What a stopped run could not read says nothing about the file.
     site.cancel.check()?;
-    let Some(meta) = &row.meta else { return Ok(()) };
-    let sha256 = match &meta.details {
-        Some(_) => watched.sha256().map(Some),
+    let Some(meta) = signed.as_ref().or(row.meta.as_ref()) else { return Ok(None) };
+    let digests = match &meta.details {
+        Some(_) => watched.digests().map(Some),
         None => Ok(None),
     };
     site.cancel.check()?;
-    let sha256 = sha256.unwrap_or_else(|cause| {
+    let digests = digests.unwrap_or_else(|cause| {
         seen.damage(format!("it cannot be read to its end: {cause}"));
         None
     });
+    let (sha256, pieces) = digests.unzip();
     let stored = Stored { size: bytes.len(), sha256: sha256.as_deref() };
     let differences = compare(meta, &stored, seen);
     seen.findings.extend(differences);
-    Ok(())
+    Ok(pieces.flatten().filter(|_| !seen.is_damaged()).map(|pieces| Pinned::new(bytes, pieces)))
+}
+
+/// The `.meta` that stands beside the archive, if the key has signed it.
+fn signed_meta(store: &dyn Store, row: &Listed, signed_by: &Verifier, seen: &mut Seen) -> Option<Meta> {
+    let checked = meta_bytes(store, row).and_then(|json| {
+        let json = json.unwrap_or_default();
+        signed_by.check(&json)?;
+        Meta::parse(&json)
+    });
+    match checked {
+        Ok(meta) => return Some(meta),
+        Err(error) if error.kind() == Kind::Damaged => seen.damage(error.chain()),
+        Err(error) => seen.unreadable(&error),
+    }
+    None
 }
 
 /// What the listing has found already. False if there is nothing more to read.

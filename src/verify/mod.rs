@@ -5,6 +5,7 @@
 
 pub mod foreign;
 pub mod outcome;
+mod pinned;
 pub mod script;
 pub mod stored;
 pub mod unpacked;
@@ -23,11 +24,12 @@ use crate::error::{Error, Kind, Result, first_cause};
 use crate::job::{Context, VerifyJob};
 use crate::listing::{Listed, Listing, Skipped, at_path};
 use crate::manifest::{RunManifest, meta::META_BYTES_MAX};
-use crate::store::{Name, Store};
+use crate::store::{Bytes, Name, Store};
 use crate::units::{RawBytes, StoredBytes};
 
 use file::Origin;
 use outcome::{FileReport, Finding, Nothing, Severity, Verdict, VerifyOutcome};
+use pinned::Pinned;
 
 /// Verifies every archive that the job names or that lies below a folder that it names. Blocks; an error is returned
 /// only if the run is stopped. At most `threads` archives are looked at at once, each with one member in memory.
@@ -47,9 +49,22 @@ pub fn run(job: &VerifyJob, context: &Context) -> Result<VerifyOutcome> {
 
 /// Whether this backup is sound, checked in full; the error says why it is not. What `latest` asks.
 pub fn judge(store: &dyn Store, row: &Listed, context: &Context) -> Result<()> {
+    judged(store, row, context).map(drop)
+}
+
+/// Opens an archive of which a signature is asked for: what is read from it is what was checked, whatever becomes of the
+/// file or the object meanwhile.
+pub fn open_signed(store: &dyn Store, row: &Listed, context: &Context) -> Result<Box<dyn Bytes>> {
+    match judged(store, row, context)? {
+        Some(pinned) => Ok(Box::new(pinned)),
+        None => Err(Error::new(Kind::Damaged, "its .meta does not say what was signed")),
+    }
+}
+
+fn judged(store: &dyn Store, row: &Listed, context: &Context) -> Result<Option<Pinned>> {
     context.progress.stage(format!("verifying {}", row.path), row.size);
-    let report = file::check(store, row, Origin::Folder, None, context)?;
-    let Some(kind) = report.verdict.kind() else { return Ok(()) };
+    let (report, pinned) = file::check_bytes(store, row, Origin::Folder, None, context)?;
+    let Some(kind) = report.verdict.kind() else { return Ok(pinned) };
     let kind = if report.verdict == Verdict::Sealed { Kind::Refused } else { kind };
     let is_reason = |finding: &&Finding| report.verdict != Verdict::Damaged || finding.severity == Severity::Damage;
     let reasons = report.findings.iter().filter(is_reason).count();

@@ -14,6 +14,8 @@ use crate::progress::Progress;
 use crate::read_at::ReadAt;
 use crate::store::{Bytes, Name, Store};
 
+use super::pinned::Pieces;
+
 const PIECE_BYTES: u64 = 1 << 20;
 
 /// Opens the archive of a row, all of its parts as one.
@@ -107,18 +109,31 @@ pub struct Watched<'a> {
 
 struct Hashed {
     sha256: Sha256,
+    /// Where what was checked is to be read again.
+    pieces: Option<Pieces>,
     /// All before this is in the hash.
     next: u64,
 }
 
 impl<'a> Watched<'a> {
     pub fn new(bytes: &'a dyn Bytes, cancel: &'a Cancel, progress: &'a Progress) -> Self {
-        let hashed = Mutex::new(Hashed { sha256: Sha256::new(), next: 0 });
+        let hashed = Mutex::new(Hashed { sha256: Sha256::new(), pieces: None, next: 0 });
         Watched { bytes: Stoppable::new(bytes, cancel), progress, hashed }
+    }
+
+    /// Keeps what is needed to know the bytes again.
+    pub fn pinning(self) -> Self {
+        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).pieces = Some(Pieces::default());
+        self
     }
 
     /// The SHA-256 of all bytes in hex; what was not read yet is read now.
     pub fn sha256(self) -> io::Result<String> {
+        self.digests().map(|(sha256, _)| sha256)
+    }
+
+    /// The same, and the digests of all pieces if they were asked for.
+    pub fn digests(self) -> io::Result<(String, Option<Vec<[u8; 32]>>)> {
         let mut piece = Vec::new();
         loop {
             let next = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).next;
@@ -130,7 +145,7 @@ impl<'a> Watched<'a> {
             self.read_at(next, &mut piece)?;
         }
         let hashed = self.hashed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(hex(&hashed.sha256.finalize()))
+        Ok((hex(&hashed.sha256.finalize()), hashed.pieces.map(Pieces::finish)))
     }
 }
 
@@ -157,6 +172,9 @@ impl Hashed {
         let known = self.next.checked_sub(offset).and_then(|known| usize::try_from(known).ok());
         let fresh = known.and_then(|known| bytes.get(known..)).unwrap_or_default();
         self.sha256.update(fresh);
+        if let Some(pieces) = &mut self.pieces {
+            pieces.update(fresh);
+        }
         self.next += fresh.len() as u64;
         fresh.len() as u64
     }

@@ -1,6 +1,7 @@
 //! A SQLite file out of its archive, for as long as it is looked at: 0600, and removed on every exit.
 //!
-//! It is a store's unfinished file that never gets its final name: locked while we live, swept when we die.
+//! It is a store's unfinished file that never gets its final name: locked while we live, swept when we die by whoever
+//! unpacks there next.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
-use crate::policy::naming::unpacked_name;
+use crate::policy::naming::{is_set_aside, unpacked_name};
 use crate::store::{LocalStore, Name, Store, Upload, explain};
 use crate::units::human_bytes;
 
@@ -29,6 +30,8 @@ impl Unpacked {
         let doing = || format!("cannot unpack {}", archive.display());
         let folder = staging.or(archive.parent()).filter(|folder| !folder.as_os_str().is_empty());
         let store = LocalStore::new(folder.unwrap_or(Path::new(".")));
+        // What is unpacked in a folder of its own is in no tree that somebody sweeps.
+        store.sweep_here(&is_set_aside).map_err(|error| error.while_doing(doing()).hint(HINT))?;
         if let Some(space) = store.space()?.filter(|space| space.free < needed) {
             let (free, needed) = (human_bytes(space.free), human_bytes(needed));
             let lack = format!("{} has {free} free, {needed} are needed", store.root().display());

@@ -13,7 +13,7 @@ use crate::util::TestDatabase;
 const MAJOR: u32 = 16;
 
 /// A private key in this file; the public one is returned.
-fn age_key(sandbox: &Sandbox, file: &str) -> String {
+pub fn age_key(sandbox: &Sandbox, file: &str) -> String {
     let path = sandbox.path(file);
     let made = Command::new("age-keygen").arg("-o").arg(&path).stderr(Stdio::null()).status();
     assert!(made.expect("age-keygen is installed by `make setup`").success());
@@ -234,4 +234,47 @@ fn a_backup_that_nobody_signed_is_refused_where_a_signature_is_asked_for() {
     ]);
     piped.stdin(fs::File::open(&age).unwrap());
     sandbox.finish(piped).expect(4).says("no .meta");
+}
+
+/// Swapped after the check and before the restore: what was checked is restored, or nothing.
+#[test]
+fn what_was_checked_is_what_is_restored() {
+    let sandbox = Sandbox::new();
+    let fill = |file: &str, rows: u32| {
+        let db = rusqlite::Connection::open(sandbox.path(file)).unwrap();
+        db.execute_batch("CREATE TABLE t (a INTEGER, b TEXT)").unwrap();
+        (0..rows).for_each(|row| _ = db.execute("INSERT INTO t VALUES (?1, hex(randomblob(500)))", [row]).unwrap());
+    };
+    fill("app.db", 5000);
+    fill("evil.db", 6000);
+    openssl(&sandbox, &["genpkey", "-algorithm", "ed25519", "-out", "sign.pem"]);
+    openssl(&sandbox, &["pkey", "-in", "sign.pem", "-pubout", "-out", "sign.pub"]);
+    let back_up = |file: &str, output: &str, more: &[&str]| {
+        sandbox.run(&[&["backup", "--file", file, "--output", output][..], more].concat()).expect(0);
+    };
+    back_up("app.db", "app.db.gz", &["--sign-key", "sign.pem"]);
+    back_up("evil.db", "evil.db.gz", &[]);
+    fs::copy(sandbox.path("app.db.gz"), sandbox.path("kept")).unwrap();
+    let restore = |swap: &str| {
+        fs::copy(sandbox.path("kept"), sandbox.path("app.db.gz")).unwrap();
+        fs::write(sandbox.path("miyabi-backup.toml"), format!("[restore]\nbefore_restore = \"{swap}\"\n")).unwrap();
+        let _ = fs::remove_file(sandbox.path("copy.db"));
+        let target = ["restore", "--file", "app.db.gz", "--database", "copy.db", "--confirm"];
+        sandbox.run(&[&target[..], &["--require-signature", "sign.pub"]].concat())
+    };
+    let rows = || {
+        let copy = rusqlite::Connection::open(sandbox.path("copy.db")).unwrap();
+        copy.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    restore("true").expect(0);
+    assert_eq!(rows(), 5000);
+    // Another file under the name: the one that was checked is still open.
+    restore("cp evil.db.gz swapped && mv swapped app.db.gz").expect(0);
+    assert_eq!(rows(), 5000);
+    // The same file with other bytes.
+    restore("cat evil.db.gz > app.db.gz").expect(30).says("changed after its signature had been checked");
+    assert!(!sandbox.path("copy.db").exists());
+    // One byte in the middle, which the archive's own checks could be made to fit.
+    restore("printf x | dd of=app.db.gz bs=1 seek=1500000 conv=notrunc status=none").expect(30);
+    assert!(!sandbox.path("copy.db").exists());
 }

@@ -16,7 +16,7 @@ fn database(sandbox: &Sandbox, file: &str) -> PathBuf {
 }
 
 /// Makes the only daily backup of `label` one of 1 January 2026, as if the run had been then.
-fn age(sandbox: &Sandbox, label: &str) -> PathBuf {
+pub fn age(sandbox: &Sandbox, label: &str) -> PathBuf {
     let archive = sandbox.daily(label);
     let name = archive.file_name().unwrap().to_str().unwrap();
     let stamp = name.rsplit_once(".db.gz").unwrap().0;

@@ -62,6 +62,8 @@ fn an_unconfigured_machine_sees_the_tree_it_is_shown() {
     let status = sandbox.run(&["status", "--from", "moved", "--json"]).json();
     assert_eq!(status["databases"][0]["name"], "app", "{status}");
     assert_eq!(status["databases"][0]["state"], "ok", "{status}");
+    // A name that is misspelt is not a healthy place.
+    sandbox.run(&["status", "--from", "mvoed"]).expect(40).says("there is no backup in it");
 }
 
 #[test]

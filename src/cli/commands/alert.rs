@@ -9,10 +9,10 @@ use crate::ops::alert::Outcome;
 use crate::ops::status::{Level, Status};
 
 pub async fn watch(run: &mut Run<'_>) -> Result<u8> {
-    let resolve::Status { root, job, .. } = resolve::status(run.config, &mut run.notes)?;
+    let resolve::Status { roots, job, .. } = resolve::status(run.config, &mut run.notes)?;
     let channels = resolve::alerts(run.config, &run.context.host)?;
     run.show_notes();
-    let status = status::of_tree(&root, &job, run.context).await?;
+    let status = status::of_places(&roots, &job, run.context).await?;
     metrics::write_textfile(&status, run)?;
     if !channels.has_any() {
         let what = "no channel of [alerts] is configured: nobody is told";
@@ -57,10 +57,8 @@ fn finish(outcome: &Outcome, run: &Run<'_>) -> Result<u8> {
 }
 
 fn findings(status: &Status, run: &Run<'_>) {
-    let of_databases = status.databases.iter().flat_map(|one| one.findings.iter().map(|finding| (&one.name, finding)));
-    let of_place = status.place.findings.iter().map(|finding| (&status.place.place, finding));
-    for (name, finding) in of_databases.chain(of_place).filter(|(_, finding)| finding.level > Level::Ok) {
-        run.terminal.failure(&format!("{}: {name}: {}", finding.level.name(), finding.message));
+    for about in status.findings().iter().filter(|about| about.finding.level > Level::Ok) {
+        run.terminal.failure(&format!("{}: {}: {}", about.finding.level.name(), about.subject, about.finding.message));
     }
 }
 
@@ -80,8 +78,8 @@ async fn tell(command: &str, exit_code: u8, run: &mut Run<'_>) -> Result<()> {
     if !channels.has_any() && !wants_ping && resolve::textfile(run.config).is_none() {
         return Ok(());
     }
-    let resolve::Status { root, job, .. } = resolve::status(run.config, &mut run.notes)?;
-    let status = status::of_tree(&root, &job, run.context).await?;
+    let resolve::Status { roots, job, .. } = resolve::status(run.config, &mut run.notes)?;
+    let status = status::of_places(&roots, &job, run.context).await?;
     metrics::write_textfile(&status, run)?;
     if channels.has_any() {
         let outcome = channels.tell(&status).await?;

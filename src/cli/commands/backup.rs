@@ -50,8 +50,14 @@ async fn rotate(plan: &Backup, outcome: &BackupOutcome, run: &Run<'_>) -> Rotate
         match prune::in_tree(&root, &job, run.context).await {
             Ok(done) => rotated.done.push(done),
             Err(error) => {
-                rotated.failed = Some(error);
-                break;
+                let is_stopped = matches!(error.kind(), Kind::Signal(_));
+                rotated.failed = Some(match rotated.failed.take() {
+                    None => error,
+                    Some(first) => first.note(error.chain()),
+                });
+                if is_stopped {
+                    break;
+                }
             }
         }
     }

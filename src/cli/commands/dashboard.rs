@@ -10,11 +10,11 @@ use crate::error::{Context as _, Error, Kind, Result};
 use crate::ops::dashboard::{self, serve};
 
 pub async fn run(args: &DashboardArgs, run: &mut Run<'_>) -> Result<u8> {
-    let resolve::Status { root, job, .. } = resolve::status(run.config, &mut run.notes)?;
+    let resolve::Status { roots, job, .. } = resolve::status(run.config, &mut run.notes)?;
     run.show_notes();
     let host = run.context.host.clone();
     if let Some(path) = &args.output {
-        let status = status::of_tree(&root, &job, run.context).await?;
+        let status = status::of_places(&roots, &job, run.context).await?;
         metrics::write(path, &dashboard::page(&status, &host)?)?;
         run.terminal.result(&format!("wrote {}", path.display()))?;
         return Ok(0);
@@ -23,8 +23,8 @@ pub async fn run(args: &DashboardArgs, run: &mut Run<'_>) -> Result<u8> {
     let token = args.token_file.as_deref().map(token).transpose()?;
     let context = run.context.clone();
     let look: Arc<serve::Look> = Arc::new(move || {
-        let (root, job, context) = (root.clone(), job.clone(), context.clone());
-        Box::pin(async move { status::of_tree(&root, &job, &context).await })
+        let (roots, job, context) = (roots.clone(), job.clone(), context.clone());
+        Box::pin(async move { status::of_places(&roots, &job, &context).await })
     });
     let terminal = run.terminal;
     let listening = |at| terminal.note(&format!("listening on http://{at}"));

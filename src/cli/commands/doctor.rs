@@ -12,7 +12,7 @@ use crate::ops::status::{Level, StatusJob};
 use crate::state::history::History;
 
 pub async fn run(run: &mut Run<'_>) -> Result<u8> {
-    let resolve::Status { root, job, sources } = resolve::status(run.config, &mut run.notes)?;
+    let resolve::Status { roots, job, sources } = resolve::status(run.config, &mut run.notes)?;
     run.show_notes();
     let mut all = doctor::sources(&sources, run.context).await;
     if sources.is_empty() {
@@ -24,7 +24,7 @@ pub async fn run(run: &mut Run<'_>) -> Result<u8> {
     all.push(state_folder(&job));
     all.push(timers(run)?);
     all.extend(channels(run));
-    all.extend(forecast(&root, &job, run).await?);
+    all.extend(forecast(&roots, &job, run).await?);
     for one in &all {
         match one.level {
             Level::Ok => run.terminal.result(&format!("ok: {}: {}", one.subject, one.what))?,
@@ -46,8 +46,9 @@ pub async fn run(run: &mut Run<'_>) -> Result<u8> {
 /// Folders and buckets block, so they have a thread of their own.
 async fn examined(place: PathBuf, min_free: u64, run: &Run<'_>) -> Result<Vec<Examined>> {
     let places = run.context.places.clone();
+    let locks = resolve::s3_lock(run.config)?.is_some();
     let looked = tokio::task::spawn_blocking(move || match places.open(&place) {
-        Ok(store) => doctor::place(store.as_ref(), min_free),
+        Ok(store) => doctor::place(store.as_ref(), min_free, locks),
         Err(error) => vec![Examined::of_error(&place.display().to_string(), &error)],
     });
     looked.await.map_err(|cause| Error::new(Kind::Bug, "the examination of a place did not end").because(cause))
@@ -84,11 +85,11 @@ fn channels(run: &Run<'_>) -> Option<Examined> {
 }
 
 /// What the tree says of the space that it will need. A tree that is not there yet needs none.
-async fn forecast(root: &std::path::Path, job: &StatusJob, run: &Run<'_>) -> Result<Vec<Examined>> {
-    if !root.is_dir() {
-        return Ok(Vec::new());
+async fn forecast(roots: &[PathBuf], job: &StatusJob, run: &Run<'_>) -> Result<Vec<Examined>> {
+    let mut all = Vec::new();
+    for root in roots.iter().filter(|root| root.is_dir()) {
+        let place = status::of_places(std::slice::from_ref(root), job, run.context).await?.place;
+        all.extend(place.findings.iter().map(|finding| Examined::warning(&place.place, finding.message.clone())));
     }
-    let status = status::of_tree(root, job, run.context).await?;
-    let findings = status.place.findings.iter();
-    Ok(findings.map(|finding| Examined::warning(&status.place.place, finding.message.clone())).collect())
+    Ok(all)
 }

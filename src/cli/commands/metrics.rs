@@ -11,9 +11,9 @@ use crate::ops::metrics;
 use crate::ops::status::Status;
 
 pub async fn run(args: &MetricsArgs, run: &mut Run<'_>) -> Result<u8> {
-    let resolve::Status { root, job, .. } = resolve::status(run.config, &mut run.notes)?;
+    let resolve::Status { roots, job, .. } = resolve::status(run.config, &mut run.notes)?;
     run.show_notes();
-    let status = status::of_tree(&root, &job, run.context).await?;
+    let status = status::of_places(&roots, &job, run.context).await?;
     match &args.output {
         Some(path) => write(path, &metrics::render(&status))?,
         None => run.terminal.answer(&metrics::render(&status))?,

@@ -1,6 +1,6 @@
 //! `prune`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -21,21 +21,44 @@ pub async fn run(args: &PruneArgs, run: &mut Run<'_>) -> Result<u8> {
     let plan = resolve::prune(args, run.config, &mut run.notes)?;
     run.show_notes();
     match plan {
-        Prune::Backups { root, job } => {
-            if Places::bucket(&root).is_none() && !root.is_dir() {
-                return Err(Error::new(Kind::Nothing, format!("there is no tree of backups in {}", root.display())));
-            }
-            let outcome = in_tree(&root, &job, run.context).await?;
-            run.items = record::prune(&outcome);
-            match job.dry_run {
-                true => run.terminal.answer(&render::prune_plan(&outcome))?,
-                false => run.terminal.result(&render::pruned(&outcome))?,
-            }
-            run.terminal.json(&json::outcome(&outcome, 0, &run.notes)?);
-            Ok(0)
-        }
+        Prune::Backups { roots, job } => backups(&roots, &job, run).await,
         Prune::BeforeRestore(sources) => before_restore(args, &sources, run).await,
     }
+}
+
+/// Each place by what lies in it. One that fails does not stop the others.
+async fn backups(roots: &[PathBuf], job: &PruneJob, run: &mut Run<'_>) -> Result<u8> {
+    let (mut done, mut failed): (Vec<PruneOutcome>, Vec<(&PathBuf, Error)>) = (Vec::new(), Vec::new());
+    for root in roots {
+        match in_standing_tree(root, job, run.context).await {
+            Ok(outcome) => {
+                run.items.extend(record::prune(&outcome));
+                match job.dry_run {
+                    true => run.terminal.answer(&render::prune_plan(&outcome))?,
+                    false => run.terminal.result(&render::pruned(&outcome))?,
+                }
+                done.push(outcome);
+            }
+            Err(error) if matches!(error.kind(), Kind::Signal(_)) => return Err(error),
+            Err(error) => failed.push((root, error)),
+        }
+    }
+    if done.is_empty() {
+        let mut failed = failed.into_iter().map(|(_, error)| error);
+        let first = failed.next().unwrap_or_else(|| Error::new(Kind::Bug, "no place was looked at"));
+        return Err(failed.fold(first, |first, error| first.note(error.chain())));
+    }
+    failed.iter().for_each(|(_, error)| run.terminal.error(error));
+    let exit_code = if failed.is_empty() { 0 } else { Kind::Partial.exit_code() };
+    run.terminal.json(&json::pruned(&done, &failed, exit_code, &run.notes)?);
+    Ok(exit_code)
+}
+
+async fn in_standing_tree(root: &Path, job: &PruneJob, context: &Context) -> Result<PruneOutcome> {
+    if Places::bucket(root).is_none() && !root.is_dir() {
+        return Err(Error::new(Kind::Nothing, format!("there is no tree of backups in {}", root.display())));
+    }
+    in_tree(root, job, context).await
 }
 
 /// Rotates one tree. Deleting blocks, so it has a thread of its own.

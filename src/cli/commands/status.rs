@@ -1,6 +1,6 @@
 //! `status`
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Run;
@@ -9,16 +9,15 @@ use crate::cli::{json, render, resolve};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Context, Source};
 use crate::ops::status::{self, Status, StatusJob};
-use crate::prune::Tree;
 use crate::prune::kept::{self, KeptCopy};
 
 /// A server that is down must not hold up the word that it is.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub async fn run(args: &StatusArgs, run: &mut Run<'_>) -> Result<u8> {
-    let resolve::Status { root, job, sources } = resolve::status(run.config, &mut run.notes)?;
+    let resolve::Status { roots, job, sources } = resolve::status(run.config, &mut run.notes)?;
     run.show_notes();
-    let mut status = of_tree(&root, &job, run.context).await?;
+    let mut status = of_places(&roots, &job, run.context).await?;
     if args.copies {
         status.kept_copies = look_for_copies(&sources, run).await;
     }
@@ -30,9 +29,9 @@ pub async fn run(args: &StatusArgs, run: &mut Run<'_>) -> Result<u8> {
     Ok(exit_code)
 }
 
-pub async fn of_tree(root: &Path, job: &StatusJob, context: &Context) -> Result<Status> {
-    let (root, job, context) = (root.to_owned(), job.clone(), context.clone());
-    tokio::task::spawn_blocking(move || status::run(&Tree::open(&root, &context.places)?, &job, &context))
+pub async fn of_places(roots: &[PathBuf], job: &StatusJob, context: &Context) -> Result<Status> {
+    let (roots, job, context) = (roots.to_vec(), job.clone(), context.clone());
+    tokio::task::spawn_blocking(move || status::run(&roots, &job, &context))
         .await
         .map_err(|cause| Error::new(Kind::Bug, "status did not end").because(cause))?
 }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use crate::drill::Drilled;
 use crate::ops::status::outcome::{PlaceStatus, TierStatus};
-use crate::ops::status::{DatabaseStatus, Finding, Status};
+use crate::ops::status::{DatabaseStatus, Finding, FurtherPlace, Status};
 use crate::policy::Tier;
 use crate::state::history::{Item, Run};
 use crate::units::{human_bytes, human_count};
@@ -18,11 +18,13 @@ pub fn status(status: &Status, now: Timestamp) -> String {
     status.databases.iter().for_each(|one| _ = rows.add_row(database(one, now)));
     align_right(&mut rows, &[3, 5, 6, 7]);
     let mut lines = vec![rows.to_string(), String::new()];
-    let findings =
-        status.databases.iter().flat_map(|one| one.findings.iter().map(|finding| (one.name.as_str(), finding)));
-    let place = status.place.findings.iter().map(|finding| (status.place.place.as_str(), finding));
-    lines.extend(findings.chain(place).map(|(name, finding)| said(name, finding)));
+    for one in status.further_places.iter().filter(|one| !one.databases.is_empty()) {
+        lines.push(copies(one, now));
+        lines.push(String::new());
+    }
+    lines.extend(status.findings().iter().map(|about| said(&about.subject, about.finding)));
     lines.push(place_line(&status.place));
+    lines.extend(status.further_places.iter().map(|one| place_line(&one.place)));
     if let Some(next) = &status.schedule.next_run {
         lines.push(format!("next run {}", next.zoned().strftime("%Y-%m-%d %H:%M %Z")));
     }
@@ -30,6 +32,18 @@ pub fn status(status: &Status, now: Timestamp) -> String {
         lines.push(format!("\n{}\n`prune --before-restore` removes them", kept_copies(copies)));
     }
     lines.join("\n")
+}
+
+/// How the copies in a further place are: what differs from place to place.
+fn copies(further: &FurtherPlace, now: Timestamp) -> String {
+    let place = format!("IN {}", further.place.place);
+    let mut rows = table(&[place.as_str(), "STATE", "LAST", "SIZE", "DAILY", "WEEKLY", "MONTHLY", "VERIFIED"]);
+    for one in &further.databases {
+        let [name, state, last, size, _, daily, weekly, monthly, verified, _] = database(one, now);
+        rows.add_row([name, state, last, size, daily, weekly, monthly, verified]);
+    }
+    align_right(&mut rows, &[3, 4, 5, 6]);
+    rows.to_string()
 }
 
 fn database(one: &DatabaseStatus, now: Timestamp) -> [String; 10] {
@@ -76,7 +90,10 @@ fn place_line(place: &PlaceStatus) -> String {
         _ => String::new(),
     };
     let (used, later) = (human_bytes(place.used_bytes), human_bytes(place.used_in_30_days_bytes));
-    format!("{}: {used} used{free}, about {later} used in 30 days", place.place)
+    let old = place.noncurrent_bytes.filter(|bytes| *bytes > 0);
+    let old =
+        old.map_or_else(String::new, |bytes| format!(", {} more in versions that are not current", human_bytes(bytes)));
+    format!("{}: {used} used{old}{free}, about {later} used in 30 days", place.place)
 }
 
 pub fn drilled(one: &Drilled) -> String {

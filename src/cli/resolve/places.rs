@@ -48,11 +48,22 @@ pub fn to_read(config: &Config) -> Result<PathBuf> {
     }
 }
 
-/// All that are configured; a folder that nobody named and that is not there is none.
-pub fn to_verify(config: &Config) -> Result<Vec<PathBuf>> {
+/// All that are configured; a folder that nobody named and that is not there is none. A place that a flag names stands alone.
+pub fn to_look_at(config: &Config) -> Result<Vec<PathBuf>> {
+    if let Some(setting) = config.get("places.root").filter(|setting| matches!(setting.origin, Origin::Flag(_))) {
+        return Ok(vec![tree(config, setting)?]);
+    }
     let read = to_read(config)?;
     let bucket = bucket(config)?.filter(|bucket| *bucket != read);
     Ok(std::iter::once(read).chain(bucket).collect())
+}
+
+/// The folder and, if one is named, the bucket; or the place that a flag names.
+pub fn to_examine(config: &Config) -> Result<Vec<PathBuf>> {
+    match config.get("places.root").filter(|setting| matches!(setting.origin, Origin::Flag(_))) {
+        Some(setting) => Ok(vec![tree(config, setting)?]),
+        None => configured(config),
+    }
 }
 
 /// The folder and, if one is named, the bucket.
@@ -115,6 +126,26 @@ mod tests {
         assert_eq!(written(&["backup"], &[], root).unwrap(), ["s3://vault/x"]);
         let both = "[places]\nroot = \"/srv\"\ns3 = \"s3://vault/x\"\n";
         assert_eq!(written(&["backup"], &[], both).unwrap(), ["/srv", "s3://vault/x"]);
+    }
+
+    #[test]
+    fn all_that_is_configured_is_looked_at() {
+        let looked = |arguments: &[&str], environment: &[(&str, &str)], toml: &str| {
+            let (_, config) = config(arguments, environment, "", toml);
+            let shown =
+                |places: Vec<PathBuf>| places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>();
+            (shown(to_look_at(&config).unwrap()), shown(to_examine(&config).unwrap()))
+        };
+        let (bucket, root) = ([("AWS_S3_BACKUP_BUCKET", "vault")], "[places]\nroot = \"/srv\"\n");
+        let both = vec!["/srv".to_owned(), "s3://vault/miyabi".to_owned()];
+        assert_eq!(looked(&["status"], &bucket, root), (both.clone(), both));
+        let one = |place: &str| vec![place.to_owned()];
+        assert_eq!(looked(&["status", "--from", "/mnt"], &bucket, root), (one("/mnt"), one("/mnt")));
+        assert_eq!(looked(&["prune", "--from", "s3://vault/x"], &bucket, root).0, one("s3://vault/x"));
+        assert_eq!(looked(&["status"], &[], root).0, one("/srv"));
+        // After a disaster the bucket is all there is.
+        let nowhere = "[places]\n";
+        assert_eq!(looked(&["status"], &bucket, nowhere).0, one("s3://vault/miyabi"));
     }
 
     #[test]

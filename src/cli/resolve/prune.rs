@@ -13,7 +13,7 @@ use crate::job::{Place, PruneJob, Scope, Source};
 
 pub enum Prune {
     Backups {
-        root: PathBuf,
+        roots: Vec<PathBuf>,
         job: PruneJob,
     },
     /// What restores over these sources have kept.
@@ -33,7 +33,7 @@ pub fn prune(args: &PruneArgs, config: &Config, notes: &mut Notes) -> Result<Pru
         dry_run: args.dry_run,
         state_dir: machine::state_dir(config)?,
     };
-    Ok(Prune::Backups { root: places::to_read(config)?, job })
+    Ok(Prune::Backups { roots: places::to_look_at(config)?, job })
 }
 
 /// What follows a backup: in each tree that it wrote, the series of which it made a new one. `None` if there is nothing

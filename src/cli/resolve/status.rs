@@ -15,7 +15,8 @@ use crate::policy::ArchiveKind;
 const MIN_FREE: u64 = 10 << 30;
 
 pub struct Status {
-    pub root: PathBuf,
+    /// The first one is where the run and the source are judged by.
+    pub roots: Vec<PathBuf>,
     pub job: StatusJob,
     pub sources: Vec<Source>,
 }
@@ -37,7 +38,7 @@ pub fn status(config: &Config, notes: &mut Notes) -> Result<Status> {
         schedule: schedule(config)?,
         state_dir: machine::state_dir(config)?,
     };
-    Ok(Status { root: places::to_read(config)?, job, sources })
+    Ok(Status { roots: places::to_look_at(config)?, job, sources })
 }
 
 pub fn schedule(config: &Config) -> Result<Option<Time>> {

@@ -7,10 +7,9 @@ use crate::error::Result;
 use crate::job::{CopyJob, ListJob, VerifyJob};
 
 pub fn verify(args: &VerifyArgs, config: &Config) -> Result<VerifyJob> {
-    let paths = match (args.paths.as_slice(), &args.from) {
-        ([], Some(_)) => vec![places::to_read(config)?],
-        ([], None) => places::to_verify(config)?,
-        (named, _) => named.to_vec(),
+    let paths = match args.paths.as_slice() {
+        [] => places::to_look_at(config)?,
+        named => named.to_vec(),
     };
     Ok(VerifyJob {
         paths,

@@ -14,8 +14,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Kind, Result};
-use crate::ops::status::{Finding, Status};
-use crate::policy::alerts::{Change, Condition, Notice, Told, decide};
+use crate::ops::status::Status;
+use crate::ops::status::outcome::About;
+use crate::policy::alerts::{Change, Condition, Memory, Notice, Told, decide};
 use crate::state::alerts::AlertMemory;
 
 pub use email::Email;
@@ -56,7 +57,9 @@ impl Channels {
         let memory = tokio::task::spawn_blocking(move || AlertMemory::lock(&state_dir));
         let memory = memory.await.map_err(|cause| Error::new(Kind::Bug, "a lock died").because(cause))??;
         let before = memory.read()?;
-        let (after, notices) = decide(&before, status.at.instant(), self.remind_every, &conditions(status));
+        let mut conditions = conditions(status);
+        conditions.extend(unseen(status, &before));
+        let (after, notices) = decide(&before, status.at.instant(), self.remind_every, &conditions);
         if notices.is_empty() {
             memory.write(&after)?;
             return Ok(Outcome::default());
@@ -129,19 +132,29 @@ async fn in_time(work: impl Future<Output = Result<()>>) -> Result<()> {
     }
 }
 
+/// What was told of the backups in a place that cannot be looked at now: that is not over.
+fn unseen(status: &Status, before: &Memory) -> Vec<Condition> {
+    let is_unseen = |told: &&Told| {
+        let of_first = !status.place.readable && told.subject.ends_with(')');
+        let mut further = status.further_places.iter().filter(|one| !one.place.readable);
+        of_first || further.any(|one| told.subject.ends_with(&format!(") in {}", one.place.place)))
+    };
+    let condition = |told: &Told| Condition {
+        subject: told.subject.clone(),
+        code: told.code.clone(),
+        level: told.level,
+        message: told.message.clone(),
+    };
+    before.values().filter(is_unseen).map(condition).collect()
+}
+
 /// Every finding as a condition. What is not configured is nobody's to be told of.
 fn conditions(status: &Status) -> Vec<Condition> {
-    let condition = |subject: String, finding: &Finding| Condition {
-        subject,
-        code: finding.code.name().to_owned(),
-        level: finding.level as u8,
-        message: finding.message.clone(),
+    let condition = |about: About<'_>| Condition {
+        subject: about.subject,
+        code: about.finding.code.name().to_owned(),
+        level: about.finding.level as u8,
+        message: about.finding.message.clone(),
     };
-    let mut all = Vec::new();
-    for database in status.databases.iter().filter(|database| database.configured) {
-        let subject = format!("{} ({})", database.name, database.kind);
-        all.extend(database.findings.iter().map(|finding| condition(subject.clone(), finding)));
-    }
-    all.extend(status.place.findings.iter().map(|finding| condition(status.place.place.clone(), finding)));
-    all
+    status.findings().into_iter().filter(|about| about.configured).map(condition).collect()
 }

@@ -41,7 +41,10 @@ pub fn page(status: &Status, host: &str) -> Result<String> {
         html.push_str(&database(one, status)?);
     }
     html.push_str("</section>");
-    html.push_str(&place(&status.place));
+    html.push_str(&place(&status.place, &[]));
+    for further in &status.further_places {
+        html.push_str(&place(&further.place, &further.databases));
+    }
     html.push_str(&runs(&status.runs));
     html.push_str("</main></body></html>\n");
     Ok(html)
@@ -160,7 +163,8 @@ fn drill(last: &Drill) -> String {
     format!("<p class=\"drill\">{} {meter}</p>", escaped(&words))
 }
 
-fn place(place: &PlaceStatus) -> String {
+/// `copies` are those of a place beside the first.
+fn place(place: &PlaceStatus, copies: &[DatabaseStatus]) -> String {
     let bar = match (place.free_bytes, place.total_bytes) {
         (Some(free), Some(total)) => {
             let used = total.saturating_sub(free);
@@ -173,14 +177,26 @@ fn place(place: &PlaceStatus) -> String {
         }
         _ => String::new(),
     };
+    let old = place.noncurrent_bytes.filter(|bytes| *bytes > 0);
+    let old =
+        old.map_or_else(String::new, |bytes| format!(", {} more in versions that are not current", human_bytes(bytes)));
+    let worst = copies.iter().map(|one| one.state).max().unwrap_or_default().max(place.state);
     format!(
-        "<section class=\"card\"><h2>{}</h2><p class=\"badge {1}\">{1}</p>{2}{bar}<p>backups take {3}, in 30 days about {4}</p></section>",
+        "<section class=\"card\"><h2>{}</h2><p class=\"badge {1}\">{1}</p>{2}{bar}<p>backups take {3}{old}, in 30 days about {4}</p>{5}</section>",
         escaped(&place.place),
-        place.state.name(),
+        worst.name(),
         findings(&place.findings),
         human_bytes(place.used_bytes),
-        human_bytes(place.used_in_30_days_bytes)
+        human_bytes(place.used_in_30_days_bytes),
+        copies.iter().map(copy).collect::<String>()
     )
+}
+
+fn copy(one: &DatabaseStatus) -> String {
+    let age = |seconds: i64| human_duration(std::time::Duration::from_secs(seconds.unsigned_abs()));
+    let last = one.last.as_ref().map_or_else(|| "never".to_owned(), |last| format!("{} ago", age(last.age_seconds)));
+    let name = format!("{} ({})", one.name, one.kind);
+    format!("<p>{}: {}, {last}</p>{}", escaped(&name), one.state.name(), findings(&one.findings))
 }
 
 fn runs(runs: &[Run]) -> String {

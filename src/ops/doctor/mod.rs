@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job::{Context, Source};
 use crate::ops::status::Level;
 use crate::sqlite::inspect;
-use crate::store::{Name, Store, is_denied};
+use crate::store::{Excess, Name, Store, is_denied};
 use crate::units::human_bytes;
 
 #[derive(Clone, Debug, Serialize)]
@@ -83,17 +83,24 @@ async fn sqlite(subject: &str, path: &Path, busy_limit: Duration, cancel: &Cance
 }
 
 /// Whether backups can be written there, and whether there is room.
-pub fn place(store: &dyn Store, min_free: u64) -> Vec<Examined> {
+/// `locks`: what is written is locked, so that no key removes it before its time.
+pub fn place(store: &dyn Store, min_free: u64, locks: bool) -> Vec<Examined> {
     let subject = store.describe();
     let mut all = Vec::new();
     match probe(store) {
-        Ok(()) => all.push(Examined::fine(&subject, "can be written")),
+        Ok(()) => {
+            all.push(Examined::fine(&subject, "can be written"));
+            match store.excess() {
+                Ok(found) => all.extend(more_than_needed(&subject, &found, locks)),
+                Err(error) => all.push(Examined::warning(&subject, error.chain())),
+            }
+        }
         Err(error) => all.push(Examined::of_error(&subject, &error)),
     }
     match store.list_here("doctor-probe") {
         Ok(_) => {}
         Err(error) if is_denied(&error) => {
-            let what = "may not be listed: no weekly or monthly copies are made, and nothing is pruned";
+            let what = "may not be listed: `status` knows nothing of its backups and `prune` removes none; run them with another key";
             all.push(Examined::warning(&subject, what.to_owned()));
         }
         Err(error) => all.push(Examined::of_error(&subject, &error)),
@@ -108,6 +115,29 @@ pub fn place(store: &dyn Store, min_free: u64) -> Vec<Examined> {
         Err(error) => all.push(Examined::of_error(&subject, &error)),
     }
     all
+}
+
+/// Rights by which whoever takes over this machine could do away with the backups, or look around.
+fn more_than_needed(subject: &str, found: &[Excess], locks: bool) -> Option<Examined> {
+    let removes = found.iter().any(|one| matches!(one, Excess::Delete | Excess::DeleteVersions));
+    let told = |one: &Excess| match one {
+        Excess::Delete | Excess::DeleteVersions if locks => None,
+        Excess::Delete => Some("remove backups"),
+        Excess::DeleteVersions => Some("remove versions of them for good"),
+        Excess::ListOthers => Some("list what else lies in the bucket"),
+        Excess::ReadPolicy => Some("read the bucket's policy"),
+    };
+    let told: Vec<&str> = found.iter().filter_map(told).collect();
+    if told.is_empty() {
+        return None;
+    }
+    let what = format!("this key may do more than backups need: {}", told.join(", "));
+    let mut mend =
+        vec!["give backups a key of their own with the policy in docs/CONFIGURATION.md, \"Keys\"".to_owned()];
+    if removes && !locks {
+        mend.push("run `prune` elsewhere, with a key that may remove, and set `automatic = false` in [retention] here; or lock backups by s3_retain".to_owned());
+    }
+    Some(Examined::warning(subject, what).mend(mend))
 }
 
 /// Begins a file and takes it back: nothing gets a name.

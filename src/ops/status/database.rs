@@ -18,6 +18,39 @@ const DRAWN: usize = 30;
 const DEVIATION_MAX: f64 = 0.5;
 
 pub fn assess(facts: &Facts, kind: ArchiveKind, name: &str, configured: bool, now: &Zoned) -> DatabaseStatus {
+    let (rows, dailies, status) = look(facts, kind, name, configured, now);
+    let mut findings = age(&status);
+    findings.extend(attempts(facts, &status));
+    findings.extend(damage(&rows, &status));
+    findings.extend(size(&status));
+    findings.extend(rows_gone(&dailies));
+    findings.extend(drill(&status));
+    judged(status, findings)
+}
+
+/// The same of a place beside the first: whether its copies come and are sound. Runs, drills, sizes and rows are told of the
+/// first place, whose archives are the same.
+pub fn assess_copies(facts: &Facts, kind: ArchiveKind, name: &str, configured: bool, now: &Zoned) -> DatabaseStatus {
+    let (rows, _, status) = look(facts, kind, name, configured, now);
+    let mut findings = age(&status);
+    findings.extend(damage(&rows, &status));
+    judged(status, findings)
+}
+
+fn judged(status: DatabaseStatus, findings: Vec<Finding>) -> DatabaseStatus {
+    let worst = findings.iter().map(|finding| finding.level).max().unwrap_or_default();
+    let state = if status.configured { worst } else { status.state };
+    DatabaseStatus { state, findings, ..status }
+}
+
+/// Its backups, its good dailies, and what they say of themselves.
+fn look<'a>(
+    facts: &'a Facts,
+    kind: ArchiveKind,
+    name: &str,
+    configured: bool,
+    now: &Zoned,
+) -> (Vec<&'a Listed>, Vec<&'a Listed>, DatabaseStatus) {
     let mine = |row: &&Listed| row.kind == Some(kind) && row.label == name && row.tier.is_some();
     let rows: Vec<&Listed> = facts.listing.rows.iter().filter(mine).collect();
     // What is dated in the future says nothing about now.
@@ -27,7 +60,7 @@ pub fn assess(facts: &Facts, kind: ArchiveKind, name: &str, configured: bool, no
     let last = good.first().map(|row| last_backup(row, now.timestamp()));
     let sizes: Vec<SizePoint> = dailies.iter().take(DRAWN).rev().map(|row| sized(row)).collect();
     let bytes: Vec<u64> = sizes.iter().map(|one| one.size_bytes).collect();
-    let mut status = DatabaseStatus {
+    let status = DatabaseStatus {
         name: name.to_owned(),
         kind,
         state: Level::Ok,
@@ -39,19 +72,15 @@ pub fn assess(facts: &Facts, kind: ArchiveKind, name: &str, configured: bool, no
         sizes,
         tiers: Tier::ALL.into_iter().map(|tier| tier_status(tier, &good, now.timestamp())).collect(),
         last_verify: last_verify(facts, &rows),
-        last_drill: facts.drills.iter().rev().find(|drill| drill.kind == kind.name() && drill.name == name).cloned(),
+        last_drill: facts
+            .past
+            .drills
+            .iter()
+            .rev()
+            .find(|drill| drill.kind == kind.name() && drill.name == name)
+            .cloned(),
     };
-    let mut findings = age(&status);
-    findings.extend(attempts(facts, &status));
-    findings.extend(damage(&rows, &status));
-    findings.extend(size(&status));
-    findings.extend(rows_gone(&dailies));
-    findings.extend(drill(&status));
-    if configured {
-        status.state = findings.iter().map(|finding| finding.level).max().unwrap_or_default();
-    }
-    status.findings = findings;
-    status
+    (rows, dailies, status)
 }
 
 fn is_regular(row: &Listed) -> bool {
@@ -102,7 +131,7 @@ fn tier_status(tier: Tier, good: &[&Listed], now: Timestamp) -> TierStatus {
 }
 
 fn last_verify(facts: &Facts, rows: &[&Listed]) -> Option<VerifyStatus> {
-    let seen = || rows.iter().filter_map(|row| Some((row, facts.verdicts.of(facts.key.as_str(), &row.path)?)));
+    let seen = || rows.iter().filter_map(|row| Some((row, facts.past.verdicts.of(facts.key.as_str(), &row.path)?)));
     let (row, last) = seen().max_by_key(|(row, last)| (last.at, row.timestamp.instant()))?;
     let unsound = seen().filter(|(_, last)| !last.sound).count() as u64;
     // Of a run that looked at all of them, the worst word is the one to repeat.
@@ -132,7 +161,7 @@ fn age(status: &DatabaseStatus) -> Vec<Finding> {
 fn attempts(facts: &Facts, status: &DatabaseStatus) -> Option<Finding> {
     let since = status.last.as_ref().map(|last| last.timestamp.instant());
     let is_later = |run: &&Run| since.is_none_or(|since| run.start.at > since);
-    let last = facts.history.iter().rev().filter(|run| run.start.command == "backup").find(is_later)?;
+    let last = facts.past.history.iter().rev().filter(|run| run.start.command == "backup").find(is_later)?;
     let mine =
         last.items.iter().find(|item| item.name == status.name && item.kind.as_deref() == Some(status.kind.name()));
     match (last.state, mine) {

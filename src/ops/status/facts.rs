@@ -10,30 +10,49 @@ use crate::prune::Tree;
 use crate::state::drills::{self, Drill};
 use crate::state::history::{History, Run};
 use crate::state::{TreeKey, Verdicts};
-use crate::store::Space;
+use crate::store::{Noncurrent, Space};
 
+/// Of one place.
 pub struct Facts {
+    /// As it is configured.
     pub place: String,
     pub key: TreeKey,
     pub listing: Listing,
     /// What the place answers when it is asked for its space.
     pub space: Result<Option<Space>>,
+    /// What a place that keeps versions keeps beside.
+    pub noncurrent: Result<Option<Noncurrent>>,
+    pub past: Past,
+}
+
+/// What the state folder remembers, of all places.
+#[derive(Clone, Default)]
+pub struct Past {
     pub verdicts: Verdicts,
-    /// Oldest first, as all of the state folder.
+    /// Oldest first.
     pub history: Vec<Run>,
     pub drills: Vec<Drill>,
 }
 
-impl Facts {
-    pub fn read(tree: &Tree, state_dir: &Path, now: &Zoned) -> Result<Facts> {
-        Ok(Facts {
-            place: tree.store.describe(),
-            key: tree.key.clone(),
-            listing: Listing::of(tree.store.as_ref(), now.time_zone())?,
-            space: tree.store.space(),
+impl Past {
+    pub fn read(state_dir: &Path) -> Result<Past> {
+        Ok(Past {
             verdicts: Verdicts::read(state_dir)?,
             history: History::read(state_dir)?.runs,
             drills: drills::read(state_dir)?,
+        })
+    }
+}
+
+impl Facts {
+    pub fn read(place: &str, tree: &Tree, past: &Past, now: &Zoned) -> Result<Facts> {
+        Ok(Facts {
+            place: place.to_owned(),
+            key: tree.key.clone(),
+            listing: Listing::of(tree.store.as_ref(), now.time_zone())?,
+            space: tree.store.space(),
+            noncurrent: tree.store.noncurrent(),
+            past: past.clone(),
         })
     }
 }

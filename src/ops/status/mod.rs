@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use jiff::Zoned;
 use jiff::civil::Time;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::job::Context;
 use crate::listing::{Listed, State};
 use crate::manifest::Moment;
@@ -22,8 +22,8 @@ use crate::policy::{ArchiveKind, Retention, freshness};
 use crate::prune::Tree;
 use crate::state::history::Run;
 
-use facts::Facts;
-pub use outcome::{Code, DatabaseStatus, Finding, Level, Status};
+use facts::{Facts, Past};
+pub use outcome::{Code, DatabaseStatus, Finding, FurtherPlace, Level, PlaceStatus, Status};
 use outcome::{STATUS_VERSION, ScheduleStatus};
 
 #[derive(Clone, Debug)]
@@ -37,11 +37,33 @@ pub struct StatusJob {
     pub state_dir: PathBuf,
 }
 
-/// Reads the tree and the state folder, and judges them. Blocks.
-pub fn run(tree: &Tree, job: &StatusJob, context: &Context) -> Result<Status> {
+/// Reads the trees and the state folder, and judges each tree by itself. Blocks.
+pub fn run(roots: &[PathBuf], job: &StatusJob, context: &Context) -> Result<Status> {
+    let opened = |root: &PathBuf| (root.display().to_string(), Tree::open(root, &context.places));
+    of_trees(roots.iter().map(opened).collect(), job, context)
+}
+
+/// The same of trees under the names of their places. One of several that cannot be read is a finding.
+pub fn of_trees(trees: Vec<(String, Result<Tree>)>, job: &StatusJob, context: &Context) -> Result<Status> {
     let now = context.clock.zoned();
-    let facts = Facts::read(tree, &job.state_dir, &now)?;
-    Ok(assess(&facts, job, &now))
+    let past = Past::read(&job.state_dir)?;
+    let is_alone = trees.len() == 1;
+    let mut status: Option<Status> = None;
+    for (place, tree) in trees {
+        context.cancel.check()?;
+        let facts = match tree.and_then(|tree| Facts::read(&place, &tree, &past, &now)) {
+            Err(error) if is_alone || matches!(error.kind(), Kind::Signal(_)) => return Err(error),
+            facts => facts,
+        };
+        match (&mut status, facts) {
+            (None, Ok(facts)) => status = Some(assess(&facts, job, &now)),
+            (None, Err(error)) => {
+                status = Some(overall(place::unreadable(&place, &error, &past), Vec::new(), &past, job, &now))
+            }
+            (Some(status), facts) => status.add(beside(&place, facts, &past, job, &now)),
+        }
+    }
+    status.ok_or_else(|| Error::new(Kind::Bug, "no place was looked at"))
 }
 
 const RUNS_SHOWN: usize = 20;
@@ -52,6 +74,23 @@ fn assess(facts: &Facts, job: &StatusJob, now: &Zoned) -> Status {
         .map(|(kind, name, expected)| database::assess(facts, kind, &name, expected, now))
         .collect();
     let place = place::assess(facts, job, &databases);
+    overall(place, databases, &facts.past, job, now)
+}
+
+/// A place beside the first: how its own copies are. What the run and the source are like is told of the first.
+fn beside(place: &str, facts: Result<Facts>, past: &Past, job: &StatusJob, now: &Zoned) -> FurtherPlace {
+    let facts = match facts {
+        Ok(facts) => facts,
+        Err(error) => return FurtherPlace { place: place::unreadable(place, &error, past), databases: Vec::new() },
+    };
+    let databases: Vec<DatabaseStatus> = names(&facts, job)
+        .into_iter()
+        .map(|(kind, name, expected)| database::assess_copies(&facts, kind, &name, expected, now))
+        .collect();
+    FurtherPlace { place: place::assess(&facts, job, &databases), databases }
+}
+
+fn overall(place: PlaceStatus, databases: Vec<DatabaseStatus>, past: &Past, job: &StatusJob, now: &Zoned) -> Status {
     let worst = databases.iter().map(|one| one.state).max().unwrap_or_default();
     let next_run = job.schedule.and_then(|at| freshness::next_run(at, now));
     Status {
@@ -60,12 +99,13 @@ fn assess(facts: &Facts, job: &StatusJob, now: &Zoned) -> Status {
         at: Moment::from(now),
         databases,
         place,
+        further_places: Vec::new(),
         schedule: ScheduleStatus {
             at: job.schedule.map(|at| at.strftime("%H:%M").to_string()),
             next_run: next_run.as_ref().map(Moment::from),
         },
         kept_copies: None,
-        runs: facts.history.iter().rev().take(RUNS_SHOWN).cloned().collect::<Vec<Run>>(),
+        runs: past.history.iter().rev().take(RUNS_SHOWN).cloned().collect::<Vec<Run>>(),
     }
 }
 

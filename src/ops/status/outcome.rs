@@ -97,11 +97,49 @@ pub struct Status {
     pub at: Moment,
     pub databases: Vec<DatabaseStatus>,
     pub place: PlaceStatus,
+    /// The other places that are configured, each with its own copies.
+    pub further_places: Vec<FurtherPlace>,
     pub schedule: ScheduleStatus,
     /// What restores have kept; `None` where it was not looked for, or a server did not answer.
     pub kept_copies: Option<Vec<KeptCopy>>,
     /// The last runs, newest first.
     pub runs: Vec<Run>,
+}
+
+/// A finding and whom it is about.
+pub struct About<'a> {
+    /// `shop (postgres)`, `shop (postgres) in s3://vault/miyabi`, or the place.
+    pub subject: String,
+    /// Of a database that nobody configured it raises no alarm.
+    pub configured: bool,
+    pub finding: &'a Finding,
+}
+
+impl Status {
+    pub(super) fn add(&mut self, further: FurtherPlace) {
+        let worst = further.databases.iter().map(|one| one.state).max().unwrap_or_default();
+        self.state = self.state.max(worst).max(further.place.state);
+        self.further_places.push(further);
+    }
+
+    /// Everything that is wrong: databases before their place, the first place before the others.
+    pub fn findings(&self) -> Vec<About<'_>> {
+        let further = self.further_places.iter().map(|one| (&one.place, &one.databases, true));
+        let mut all = Vec::new();
+        for (place, databases, is_further) in std::iter::once((&self.place, &self.databases, false)).chain(further) {
+            for one in databases {
+                let subject = match is_further {
+                    true => format!("{} ({}) in {}", one.name, one.kind, place.place),
+                    false => format!("{} ({})", one.name, one.kind),
+                };
+                let about = |finding| About { subject: subject.clone(), configured: one.configured, finding };
+                all.extend(one.findings.iter().map(about));
+            }
+            let about = |finding| About { subject: place.place.clone(), configured: true, finding };
+            all.extend(place.findings.iter().map(about));
+        }
+        all
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -169,6 +207,8 @@ pub struct VerifyStatus {
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaceStatus {
     pub place: String,
+    /// Whether it could be listed: if not, nothing is known of its backups.
+    pub readable: bool,
     pub state: Level,
     pub findings: Vec<Finding>,
     pub used_bytes: u64,
@@ -176,6 +216,15 @@ pub struct PlaceStatus {
     pub total_bytes: Option<u64>,
     /// What backups will take in thirty days, by trend and retention.
     pub used_in_30_days_bytes: u64,
+    /// Where the place keeps versions and lets them be listed: bytes of those that are not current, whatever they are of.
+    pub noncurrent_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct FurtherPlace {
+    #[serde(flatten)]
+    pub place: PlaceStatus,
+    pub databases: Vec<DatabaseStatus>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::Error;
 use crate::listing::Listing;
-use crate::policy::{Tier, trend};
+use crate::policy::{Tier, freshness, trend};
+use crate::state::history::Run;
+use crate::store::is_denied;
 use crate::units::human_bytes;
 
 use super::StatusJob;
-use super::facts::Facts;
-use super::outcome::{Code, DatabaseStatus, Finding, PlaceStatus};
+use super::facts::{Facts, Past};
+use super::outcome::{Code, DatabaseStatus, Finding, Level, PlaceStatus};
 
 const DAYS: u64 = 30;
 
@@ -23,6 +26,14 @@ pub fn assess(facts: &Facts, job: &StatusJob, databases: &[DatabaseStatus]) -> P
             None
         }
     };
+    if databases.is_empty() {
+        findings.push(Finding::warning(Code::Place, "there is no backup in it, and nothing is configured to have one"));
+    }
+    let noncurrent = facts.noncurrent.as_ref().copied().unwrap_or_else(|error| {
+        findings.push(Finding::warning(Code::Place, format!("cannot tell what old versions take: {}", error.chain())));
+        None
+    });
+    findings.extend(missed(&facts.place, &facts.past.history));
     for skipped in &facts.listing.skipped {
         findings.push(Finding::warning(Code::Place, format!("{} was not looked at: {}", skipped.path, skipped.why)));
     }
@@ -42,13 +53,54 @@ pub fn assess(facts: &Facts, job: &StatusJob, databases: &[DatabaseStatus]) -> P
     }
     PlaceStatus {
         place: facts.place.clone(),
+        readable: true,
         state: findings.iter().map(|finding| finding.level).max().unwrap_or_default(),
         findings,
         used_bytes,
         free_bytes: space.map(|space| space.free),
         total_bytes: space.map(|space| space.total),
         used_in_30_days_bytes,
+        noncurrent_bytes: noncurrent.map(|noncurrent| noncurrent.bytes),
     }
+}
+
+/// One that cannot be listed, so that nothing can be said of its backups.
+pub fn unreadable(place: &str, error: &Error, past: &Past) -> PlaceStatus {
+    let level = if is_denied(error) { Level::Warning } else { Level::Critical };
+    let message = format!("nothing is known of its backups: {}", error.chain());
+    let mut findings = vec![Finding { level, code: Code::Place, message }];
+    findings.extend(missed(place, &past.history));
+    PlaceStatus {
+        place: place.to_owned(),
+        readable: false,
+        state: findings.iter().map(|finding| finding.level).max().unwrap_or_default(),
+        findings,
+        used_bytes: 0,
+        free_bytes: None,
+        total_bytes: None,
+        used_in_30_days_bytes: 0,
+        noncurrent_bytes: None,
+    }
+}
+
+/// Backups that got elsewhere and not here, up to the newest run that says something of this place.
+fn missed(place: &str, history: &[Run]) -> Option<Finding> {
+    let told = |run: &&Run| run.start.command == "backup" && run.items.iter().any(|item| item.ok);
+    let of = |run: &Run| {
+        let all = run.items.iter().flat_map(|item| item.missed.iter().map(move |missed| (item, missed)));
+        let here: Vec<_> = all.filter(|(_, missed)| missed.place == place).collect();
+        here.first().map(|(item, missed)| format!("{}: {}", item.name, missed.error))
+    };
+    let mut runs = history.iter().rev().filter(told);
+    let last = runs.next()?;
+    let why = of(last)?;
+    let since = runs.take_while(|run| of(run).is_some()).last().unwrap_or(last).start.at;
+    let message = format!("the backup of {:.0} did not get there, nor all since {since:.0}: {why}", last.start.at);
+    let day = freshness::recovery_point(Tier::Daily);
+    Some(match last.start.at.duration_since(since) >= day {
+        true => Finding::critical(Code::Failed, message),
+        false => Finding::warning(Code::Failed, format!("the backup of {:.0} did not get there: {why}", last.start.at)),
+    })
 }
 
 /// The tiers of one backup share its bytes.

@@ -5,8 +5,8 @@ use crate::checksum::RowDigest;
 use crate::manifest::{Details, Meta, TableFacts, sample_details, sample_meta};
 use crate::policy::Tier;
 use crate::state::drills::Drill;
-use crate::state::history::{Item, RunState, Start};
-use crate::state::{TreeKey, Verdicts, Verified};
+use crate::state::history::{Item, Missed, RunState, Start};
+use crate::state::{TreeKey, Verified};
 use crate::store::Space;
 use crate::units::{RawBytes, StoredBytes};
 
@@ -67,9 +67,8 @@ fn nights(sizes: &[u64]) -> Facts {
         key: TreeKey::of_url("/tree"),
         listing: Default::default(),
         space: Ok(Some(Space { free: 100 << 30, total: 200 << 30 })),
-        verdicts: Verdicts::default(),
-        history: Vec::new(),
-        drills: Vec::new(),
+        noncurrent: Ok(None),
+        past: Past::default(),
     };
     for (ago, size) in sizes.iter().rev().enumerate() {
         let at = now().checked_sub((ago as i64).days()).unwrap().checked_sub(2.hours()).unwrap().timestamp();
@@ -155,11 +154,11 @@ fn damage_of_the_newest_is_critical_and_of_an_older_one_a_warning() {
         why: Some("a byte is wrong".into()),
     };
     let mut facts = nights(&[1, 1, 1]);
-    facts.verdicts = [verdict(&facts, 0, false), verdict(&facts, 1, true)].into_iter().collect();
+    facts.past.verdicts = [verdict(&facts, 0, false), verdict(&facts, 1, true)].into_iter().collect();
     assert_eq!(codes(&assess(&facts, &job(), &now())), [(Code::Damaged, Level::Critical)]);
-    facts.verdicts = [verdict(&facts, 0, true), verdict(&facts, 1, false)].into_iter().collect();
+    facts.past.verdicts = [verdict(&facts, 0, true), verdict(&facts, 1, false)].into_iter().collect();
     assert_eq!(codes(&assess(&facts, &job(), &now())), [(Code::Damaged, Level::Warning)]);
-    facts.verdicts = [verdict(&facts, 0, true), verdict(&facts, 1, true)].into_iter().collect();
+    facts.past.verdicts = [verdict(&facts, 0, true), verdict(&facts, 1, true)].into_iter().collect();
     let status = assess(&facts, &job(), &now());
     assert_eq!(codes(&status), []);
     assert!(status.databases[0].last_verify.as_ref().unwrap().sound);
@@ -193,7 +192,7 @@ fn a_later_attempt_that_failed_or_vanished_is_told() {
     };
     let told = |run: Run| {
         let mut facts = nights(&[1, 1]);
-        facts.history.push(run);
+        facts.past.history.push(run);
         codes(&assess(&facts, &job(), &now()))
     };
     let later = "2026-03-20T04:00:00Z";
@@ -208,7 +207,7 @@ fn a_later_attempt_that_failed_or_vanished_is_told() {
 fn drills_and_space_are_judged() {
     let mut facts = nights(&[1 << 30, 2 << 30, 3 << 30]);
     facts.space = Ok(Some(Space { free: 9 << 30, total: 200 << 30 }));
-    facts.drills.push(Drill {
+    facts.past.drills.push(Drill {
         at: now().timestamp(),
         kind: "postgres".into(),
         name: "shop".into(),
@@ -227,4 +226,50 @@ fn drills_and_space_are_judged() {
     // Seven dailies, five weeklies, two monthlies, each 3 GiB and half a month's growth of 1 GiB a night.
     let expected = 18 * (7 + 4 + 2) * (1u64 << 30);
     assert_eq!(status.place.used_in_30_days_bytes, expected, "{:?}", status.place);
+}
+
+#[test]
+fn each_place_is_judged_by_its_own_copies() {
+    let (disk, mut bucket) = (nights(&[1, 1, 1]), nights(&[1, 1, 1]));
+    bucket.place = "s3://vault/miyabi".into();
+    let further = |facts: Result<Facts>, past: &Past| {
+        let mut status = assess(&disk, &job(), &now());
+        status.add(beside("s3://vault/miyabi", facts, past, &job(), &now()));
+        let told: Vec<_> =
+            status.findings().iter().map(|one| (one.subject.clone(), one.finding.code, one.finding.level)).collect();
+        (told, status.state)
+    };
+    let (told, state) = further(Ok(bucket), &Past::default());
+    assert_eq!((told, state), (Vec::new(), Level::Ok));
+
+    // The disk is fine, and the bucket has not got the last two nights.
+    let mut behind = nights(&[1, 1, 1]);
+    behind.place = "s3://vault/miyabi".into();
+    let yesterday = now().checked_sub(36.hours()).unwrap().timestamp();
+    behind.listing.rows.retain(|row| row.tier != Some(Tier::Daily) || row.timestamp.instant() < yesterday);
+    let (told, state) = further(Ok(behind), &Past::default());
+    let subject = "shop (postgres) in s3://vault/miyabi".to_owned();
+    assert_eq!((told, state), (vec![(subject, Code::Stale, Level::Critical)], Level::Critical));
+
+    // It cannot be looked at, and runs say that nothing gets there: for an hour, for days.
+    let missed = |at: &str| {
+        let missed = vec![Missed { place: "s3://vault/miyabi".into(), error: "access is denied".into() }];
+        run(at, RunState::Partial, vec![Item { name: "shop".into(), ok: true, missed, ..Item::default() }])
+    };
+    let place = "s3://vault/miyabi".to_owned();
+    let unreadable =
+        |history: Vec<Run>| further(Err(Error::new(Kind::Place, "no answer")), &Past { history, ..Past::default() }).0;
+    let lost = (place.clone(), Code::Place, Level::Critical);
+    assert_eq!(unreadable(Vec::new()), std::slice::from_ref(&lost));
+    let once = vec![missed("2026-03-20T03:00:00Z")];
+    assert_eq!(unreadable(once.clone()), [lost.clone(), (place.clone(), Code::Failed, Level::Warning)]);
+    let twice = vec![missed("2026-03-18T03:00:00Z"), missed("2026-03-19T03:00:00Z"), once[0].clone()];
+    assert_eq!(unreadable(twice.clone()), [lost.clone(), (place, Code::Failed, Level::Critical)]);
+    let mut over = twice;
+    over.push(run(
+        "2026-03-20T04:00:00Z",
+        RunState::Ok,
+        vec![Item { name: "shop".into(), ok: true, ..Item::default() }],
+    ));
+    assert_eq!(unreadable(over), [lost]);
 }

@@ -105,6 +105,25 @@ pub(super) struct Retention {
     pub(super) retain_until_date: Option<Timestamp>,
 }
 
+/// Versions of objects, and the markers that hide removed ones, as they come among each other.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Versions {
+    #[serde(rename = "Version")]
+    pub(super) versions: Vec<Version>,
+    pub(super) is_truncated: bool,
+    pub(super) next_key_marker: Option<String>,
+    pub(super) next_version_id_marker: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Version {
+    pub(super) is_latest: bool,
+    #[serde(default)]
+    pub(super) size: u64,
+}
+
 /// The body of a completion: parts in their order.
 pub(super) fn completion(etags: &[String]) -> String {
     let mut xml = String::from("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
@@ -146,6 +165,25 @@ mod tests {
         .unwrap();
         assert_eq!((one.uploads[0].key.as_str(), one.next_key_marker.as_deref()), ("a/b", Some("k")));
         assert!(parse::<Uploads>(b"not xml").is_err() || parse::<Initiated>(b"<a/>").is_err());
+    }
+
+    #[test]
+    fn versions_and_markers_may_stand_among_each_other() {
+        let version = |latest: bool, size: u32| {
+            format!(
+                "<Version><Key>k</Key><VersionId>v</VersionId><IsLatest>{latest}</IsLatest><Size>{size}</Size></Version>"
+            )
+        };
+        let marker = "<DeleteMarker><Key>k</Key><VersionId>m</VersionId><IsLatest>true</IsLatest></DeleteMarker>";
+        let text = format!(
+            "<ListVersionsResult><Name>b</Name>{}{marker}{}{marker}{}<IsTruncated>false</IsTruncated></ListVersionsResult>",
+            version(true, 1),
+            version(false, 2),
+            version(false, 3)
+        );
+        let found: Versions = parse(text.as_bytes()).unwrap();
+        let old: Vec<u64> = found.versions.iter().filter(|one| !one.is_latest).map(|one| one.size).collect();
+        assert_eq!((old, found.is_truncated), (vec![2, 3], false));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! condition nor list uploads or versions, it tries again without fetching credentials anew, and it hides status and
 //! code of an answer in text.
 
+use std::error::Error as StdError;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -215,7 +217,7 @@ impl Client {
         let mut stream = response.into_body().bytes_stream();
         let reading = async {
             while (got.len() as u64) < len {
-                let lost = |cause| Fault::local(Class::Passing, "the answer broke off").because(cause);
+                let lost = |cause| Fault::local(Class::Passing, "the answer broke off").because(innermost(&cause));
                 let piece =
                     stream.next().await.ok_or_else(|| Fault::local(Class::Passing, "the answer ended early"))?;
                 let piece = piece.map_err(lost)?;
@@ -274,7 +276,7 @@ impl Client {
         let body = match call.method {
             Method::HEAD => Bytes::new(),
             _ => {
-                let lost = |cause| Fault::local(Class::Passing, "the answer broke off").because(cause);
+                let lost = |cause| Fault::local(Class::Passing, "the answer broke off").because(innermost(&cause));
                 let stalled = |_| Fault::local(Class::Passing, "the answer stalled");
                 timeout(limit, body.bytes()).await.map_err(stalled)?.map_err(lost)?
             }
@@ -297,7 +299,7 @@ impl Client {
         }
         let request = self.signed(call).await?;
         let stalled = |_| Fault::local(Class::Passing, "the store does not answer");
-        let lost = |cause| Fault::local(Class::Passing, "there was no answer").because(cause);
+        let lost = |cause| Fault::local(Class::Passing, "there was no answer").because(innermost(&cause));
         let response = timeout(limit, self.http.execute(request)).await.map_err(stalled)?.map_err(lost)?;
         self.reached.store(true, Ordering::Relaxed);
         if response.status().is_success() {
@@ -344,6 +346,15 @@ impl Client {
     fn limit(&self, bytes: u64) -> Duration {
         self.patience.attempt + Duration::from_secs(bytes / PACE_MIN)
     }
+}
+
+/// The layers around it say that a request was sent, each in its own words.
+fn innermost(cause: &(dyn StdError + 'static)) -> io::Error {
+    let mut cause = cause;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    io::Error::other(cause.to_string())
 }
 
 /// As a header names the source of a copy.

@@ -1,8 +1,10 @@
 //! A second name for the same bytes: copied by the store itself, whatever their size.
 //!
 //! One path for all sizes: an upload whose parts are ranges of the source. A plain copy request ends at 5 GB and, in
-//! most stores, overwrites; the completion of an upload does neither.
+//! most stores, overwrites; the completion of an upload does neither. A store that does not know parts that are copies is
+//! sent the bytes that were read from it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use http::Method;
@@ -14,6 +16,7 @@ use super::answer::{self, CopiedPart};
 use super::client::{Body, Call, encoded_key};
 use super::fault::{Class, Fault};
 use super::place::{Created, Finished, Place, Standing};
+use super::plan::Plan;
 
 /// A part of a copy may have 5 GiB; smaller ones go side by side.
 const PART_BYTES: u64 = 512 << 20;
@@ -70,18 +73,50 @@ async fn by_parts(
     upload: &str,
     token: &str,
 ) -> Result<(), Fault> {
-    let ranges = ranges(standing.size);
+    let copy = |number, range| copy_part(place, from, standing, to, upload, number, range);
+    let etags = match all(&ranges(standing.size, PART_BYTES), SIDE_BY_SIDE, copy).await {
+        Err(fault) if fault.class == Class::Unsupported => {
+            let plan = Plan::new(Some(standing.size), &place.settings);
+            let part = plan.part_bytes.max(standing.size.div_ceil(u64::from(plan.parts_max)));
+            let send = |number, range| send_part(place, from, standing, to, upload, number, range);
+            // A part is held while it is read and sent, and its answer's bytes once more.
+            all(&ranges(standing.size, part), (plan.under_way / 2).max(1) as usize, send).await?
+        }
+        etags => etags?,
+    };
+    place.complete(&Finished { key: to, upload, etags: &etags, token, size: standing.size }).await.map(drop)
+}
+
+/// Every range as a part, some of them at once; their ETags in order.
+async fn all<F: Future<Output = Result<String, Fault>>>(
+    ranges: &[Range<u64>],
+    side_by_side: usize,
+    make: impl Fn(usize, Range<u64>) -> F,
+) -> Result<Vec<String>, Fault> {
     let mut etags = Vec::with_capacity(ranges.len());
-    for side_by_side in ranges.chunks(SIDE_BY_SIDE) {
-        let copies = side_by_side.iter().enumerate().map(|(at, range)| {
-            let number = etags.len() + at + 1;
-            copy_part(place, from, standing, to, upload, number, range.clone())
-        });
-        for copied in futures_util::future::join_all(copies).await {
-            etags.push(copied?);
+    for some in ranges.chunks(side_by_side) {
+        let parts = some.iter().enumerate().map(|(at, range)| make(etags.len() + at + 1, range.clone()));
+        for made in futures_util::future::join_all(parts).await {
+            etags.push(made?);
         }
     }
-    place.complete(&Finished { key: to, upload, etags: &etags, token, size: standing.size }).await.map(drop)
+    Ok(etags)
+}
+
+/// Read here and sent back.
+async fn send_part(
+    place: &Place,
+    from: &str,
+    standing: &Standing,
+    to: &str,
+    upload: &str,
+    number: usize,
+    range: Range<u64>,
+) -> Result<String, Fault> {
+    let bytes = place.client.read(from, range.start, range.end - range.start, standing.etag.as_deref()).await?;
+    let body = tokio::task::spawn_blocking(move || Body::of(bytes)).await;
+    let body = body.map_err(|cause| Fault::local(Class::Refused, "a digest was not worked out").because(cause))?;
+    place.put_part(to, upload, u32::try_from(number).unwrap_or(u32::MAX), body).await
 }
 
 async fn copy_part(
@@ -91,7 +126,7 @@ async fn copy_part(
     to: &str,
     upload: &str,
     number: usize,
-    range: std::ops::Range<u64>,
+    range: Range<u64>,
 ) -> Result<String, Fault> {
     let source = format!("{}/{}", place.client.bucket(), encoded_key(from));
     let mut call = Call::new(Method::PUT, to)
@@ -107,10 +142,9 @@ async fn copy_part(
 }
 
 /// Equal but for the last.
-fn ranges(size: u64) -> Vec<std::ops::Range<u64>> {
-    let count = size.div_ceil(PART_BYTES).max(1);
-    let part = size.div_ceil(count);
-    (0..count).map(|at| at * part..((at + 1) * part).min(size)).collect()
+fn ranges(size: u64, part: u64) -> Vec<Range<u64>> {
+    let part = part.max(1);
+    (0..size.div_ceil(part).max(1)).map(|at| at * part..((at + 1) * part).min(size)).collect()
 }
 
 #[cfg(test)]
@@ -119,10 +153,10 @@ mod tests {
 
     #[test]
     fn every_size_is_covered_once() {
-        assert_eq!(ranges(1).first(), Some(&(0..1)));
-        assert_eq!(ranges(PART_BYTES).len(), 1);
+        assert_eq!(ranges(1, PART_BYTES).first(), Some(&(0..1)));
+        assert_eq!(ranges(PART_BYTES, PART_BYTES).len(), 1);
         for size in [PART_BYTES + 1, 5_000_000_001, 6 << 30, 5 << 40] {
-            let ranges = ranges(size);
+            let ranges = ranges(size, PART_BYTES);
             assert!(ranges.len() <= 10_240 && ranges.iter().all(|range| range.end - range.start <= 5 << 30));
             assert_eq!(ranges.first().unwrap().start, 0);
             assert_eq!(ranges.last().unwrap().end, size);

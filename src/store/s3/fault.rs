@@ -146,6 +146,13 @@ impl Fault {
         self
     }
 
+    /// Whether it is about the way into the place, whatever was wanted there.
+    pub(super) fn is_of_place(&self) -> bool {
+        use Class::{BadKeys, ClockSkew, Expired, NoBucket, NoLogin, WrongRegion};
+        let is_unreached = self.class == Class::Passing && self.status.is_none();
+        is_unreached || matches!(self.class, BadKeys | ClockSkew | Expired | NoBucket | NoLogin | WrongRegion)
+    }
+
     /// The error that is reported; `doing` names the object and the place.
     pub(super) fn into_error(self, doing: impl Into<String>) -> Error {
         let kind = match self.class {
@@ -164,7 +171,7 @@ impl Fault {
     fn hint(&self) -> Option<String> {
         Some(match self.class {
             Class::Passing | Class::Garbled | Class::Contested => {
-                "is the endpoint right, and can this machine reach it?".to_owned()
+                "is the endpoint right (http or https, host, port), and can this machine reach it?".to_owned()
             }
             Class::Throttled => "the store takes fewer requests: fewer runs at once, or another hour".to_owned(),
             Class::Expired => {
@@ -182,7 +189,8 @@ impl Fault {
                 "make the bucket first, or check its name and the endpoint: it is never made here".to_owned()
             }
             Class::Denied => {
-                "the policy of this key does not allow that: docs/CONFIGURATION.md has the one that is needed"
+                "the policy of this key does not allow that: docs/CONFIGURATION.md, \"Keys\", has the one that is needed. \
+                 Are bucket and prefix the right ones?"
                     .to_owned()
             }
             Class::BadKeys => {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::Method;
 use jiff::Timestamp;
 
-use crate::store::{Entry, EntryKind, Name};
+use crate::store::{Entry, EntryKind, Name, Noncurrent};
 
-use super::answer::{self, Begun, Objects, Parts, Uploads};
+use super::answer::{self, Begun, Objects, Parts, Uploads, Versions};
 use super::client::Call;
 use super::fault::{Class, Fault};
 use super::place::Place;
@@ -42,6 +42,27 @@ impl Place {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    /// Versions below a prefix that are not the newest of their key, or whose key is hidden by a marker.
+    pub(super) async fn noncurrent(&self, prefix: &str) -> Result<Noncurrent, Fault> {
+        let mut sum = Noncurrent::default();
+        let mut marker: Option<(String, String)> = None;
+        loop {
+            let mut call = Call::new(Method::GET, "").query("versions", "").query("prefix", prefix);
+            if let Some((key, version)) = marker.take() {
+                call = call.query("key-marker", key).query("version-id-marker", version);
+            }
+            let page: Versions = answer::parse(&self.client.send(&call).await.map_err(of_bucket)?.body)?;
+            for version in page.versions.iter().filter(|version| !version.is_latest) {
+                sum.versions += 1;
+                sum.bytes = sum.bytes.saturating_add(version.size);
+            }
+            match (page.is_truncated, page.next_key_marker) {
+                (true, Some(key)) => marker = Some((key, page.next_version_id_marker.unwrap_or_default())),
+                _ => return Ok(sum),
+            }
+        }
     }
 
     /// Uploads of ours below the place in which nothing has happened for long are aborted; their paths.

@@ -22,7 +22,11 @@ pub(super) struct Keys {
 
 enum Source {
     Given(Arc<AwsCredential>),
-    Found(SharedCredentialsProvider),
+    /// Named: the profile that was asked for.
+    Found {
+        provider: SharedCredentialsProvider,
+        profile: Option<String>,
+    },
     Nothing,
 }
 
@@ -48,7 +52,8 @@ impl Keys {
                     None => loader,
                 };
                 let config = loader.load().await;
-                let source = config.credentials_provider().map_or(Source::Nothing, Source::Found);
+                let found = |provider| Source::Found { provider, profile: profile.clone() };
+                let source = config.credentials_provider().map_or(Source::Nothing, found);
                 (Keys::from(source), config.region().map(Region::to_string))
             }
         }
@@ -60,19 +65,16 @@ impl Keys {
 
     /// `now` is the time by which the held keys are judged; asked for by the request that needs them.
     pub(super) async fn get(&self) -> Result<Arc<AwsCredential>, Fault> {
-        let provider = match &self.source {
+        let (provider, profile) = match &self.source {
             Source::Given(keys) => return Ok(Arc::clone(keys)),
-            Source::Nothing => return Err(Fault::local(Class::NoLogin, "there are no credentials")),
-            Source::Found(provider) => provider,
+            Source::Nothing => return Err(nothing(None)),
+            Source::Found { provider, profile } => (provider, profile),
         };
         let mut held = self.held.lock().await;
         if let Some(held) = held.as_ref().filter(|held| held.lasts()) {
             return Ok(Arc::clone(&held.keys));
         }
-        let found = provider
-            .provide_credentials()
-            .await
-            .map_err(|cause| Fault::local(Class::NoLogin, "there are no credentials").because(cause))?;
+        let found = provider.provide_credentials().await.map_err(|cause| nothing(profile.as_deref()).because(cause))?;
         let keys = Arc::new(AwsCredential {
             key_id: found.access_key_id().to_owned(),
             secret_key: found.secret_access_key().to_owned(),
@@ -85,8 +87,19 @@ impl Keys {
     /// The store refused them as expired. False if there are no others to be had.
     pub(super) async fn renew(&self) -> bool {
         *self.held.lock().await = None;
-        matches!(self.source, Source::Found(_))
+        matches!(self.source, Source::Found { .. })
     }
+}
+
+/// What the cause says is about the last place that was looked at, which is rarely the one that was meant.
+fn nothing(profile: Option<&str>) -> Fault {
+    let what = match profile {
+        Some(profile) => format!("there are no credentials in the profile `{profile}`, nor elsewhere"),
+        None => {
+            "there are no credentials in the environment, in .env, in ~/.aws, nor from this machine's role".to_owned()
+        }
+    };
+    Fault::local(Class::NoLogin, what)
 }
 
 impl Held {

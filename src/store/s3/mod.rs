@@ -15,6 +15,7 @@ mod login;
 mod place;
 mod plan;
 mod read;
+mod rights;
 mod settings;
 mod upload;
 
@@ -27,7 +28,7 @@ use crate::cancel::Cancel;
 use crate::checksum::hex;
 use crate::error::{Context as _, Error, Kind, Result};
 
-use super::{Bytes, Entry, Leftovers, Lock, Name, Space, Store, Upload, error, is_denied};
+use super::{Bytes, Entry, Excess, Leftovers, Lock, Name, Noncurrent, Space, Store, Upload, error, is_denied};
 
 pub use settings::{Encryption, Location, Login, MEMORY, PARTS_MAX, Patience, Settings};
 
@@ -37,6 +38,7 @@ pub(super) use place::Connection;
 
 use fault::Class;
 use place::Place;
+use plan::Plan;
 use read::{Objects, Read};
 use upload::BucketUpload;
 
@@ -65,8 +67,16 @@ impl BucketStore {
         work: impl Future<Output = Result<T, Fault>> + Send + 'static,
     ) -> Result<T> {
         match self.place.io.wait(work) {
-            Some(done) => done.map_err(|fault| fault.into_error(doing())),
+            Some(done) => done.map_err(|fault| self.told(fault, doing)),
             None => Err(self.place.io.cancel().error()),
+        }
+    }
+
+    /// Whoever cannot get in does not want to know what for.
+    fn told(&self, fault: Fault, doing: impl FnOnce() -> String) -> Error {
+        match fault.is_of_place() {
+            true => fault.into_error(format!("cannot use {}", self.place.location)),
+            false => fault.into_error(doing()),
         }
     }
 
@@ -77,7 +87,7 @@ impl BucketStore {
         match self.place.io.wait(async move { place.head(&key).await }) {
             Some(Ok(_)) => Err(error::exists(&shown)),
             Some(Err(fault)) if matches!(fault.class, Class::NoKey | Class::Denied) => Ok(()),
-            Some(Err(fault)) => Err(fault.into_error(format!("cannot look for {shown}"))),
+            Some(Err(fault)) => Err(self.told(fault, || format!("cannot look for {shown}"))),
             None => Err(self.place.io.cancel().error()),
         }
     }
@@ -93,12 +103,17 @@ impl Store for BucketStore {
     }
 
     fn begin_sized(&self, name: &Name, expected: Option<u64>) -> Result<Box<dyn Upload>> {
+        self.begin_one_of(name, expected, 1)
+    }
+
+    fn begin_one_of(&self, name: &Name, expected: Option<u64>, side_by_side: u32) -> Result<Box<dyn Upload>> {
         self.refuse_standing(name)?;
         if !self.place.claim(name) {
             let shown = self.place.shown(name.as_str());
             return Err(Error::new(Kind::Refused, format!("{shown} is being written by another process")));
         }
-        match BucketUpload::begin(Arc::clone(&self.place), name, expected) {
+        let plan = Plan::shared(expected, &self.place.settings, side_by_side);
+        match BucketUpload::begin(Arc::clone(&self.place), name, plan) {
             Ok(upload) => Ok(Box::new(upload)),
             Err(error) => {
                 self.place.release(name);
@@ -115,16 +130,13 @@ impl Store for BucketStore {
             Err(fault) if fault.class == Class::NoKey => {
                 Err(Error::new(Kind::Nothing, format!("{shown} does not exist")))
             }
-            Err(fault) => Err(fault.into_error(format!("cannot open {shown}"))),
+            Err(fault) => Err(self.told(fault, || format!("cannot open {shown}"))),
         }
     }
 
     fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         let folder = folder.trim_matches('/');
-        let prefix = match self.place.key(folder) {
-            prefix if prefix.is_empty() => prefix,
-            prefix => format!("{prefix}/"),
-        };
+        let prefix = self.prefix_of(folder);
         let (place, shown) = (Arc::clone(&self.place), self.place.shown(folder));
         self.wait(
             || format!("cannot list {}", shown.trim_end_matches('/')),
@@ -195,12 +207,12 @@ impl Store for BucketStore {
 
     fn sweep(&self, is_ours: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
         let doing = || format!("cannot look for unfinished uploads in {}", self.place.location);
-        let (place, prefix) = (Arc::clone(&self.place), self.place.key(""));
+        let (place, prefix) = (Arc::clone(&self.place), self.prefix());
         let (begun, now) = match self.place.io.wait(async move { place.uploads(&prefix).await }) {
             Some(Ok(found)) => found,
             // Whoever may not list cannot sweep; another key's `prune` does it.
             Some(Err(fault)) if matches!(fault.class, Class::Denied | Class::Unsupported) => return Ok(Vec::new()),
-            Some(Err(fault)) => return Err(fault.into_error(doing())),
+            Some(Err(fault)) => return Err(self.told(fault, doing)),
             None => return Err(self.place.io.cancel().error()),
         };
         let ours: Vec<_> = begun
@@ -226,9 +238,40 @@ impl Store for BucketStore {
     fn space(&self) -> Result<Option<Space>> {
         Ok(None)
     }
+
+    fn noncurrent(&self) -> Result<Option<Noncurrent>> {
+        let (place, prefix) = (Arc::clone(&self.place), self.prefix());
+        let doing = || format!("cannot list versions in {}", self.place.location);
+        match self.place.io.wait(async move { place.noncurrent(&prefix).await }) {
+            Some(Ok(found)) => Ok(Some(found)),
+            // A right of its own, and not every store has versions.
+            Some(Err(fault)) if matches!(fault.class, Class::Denied | Class::Unsupported) => Ok(None),
+            Some(Err(fault)) => Err(self.told(fault, doing)),
+            None => Err(self.place.io.cancel().error()),
+        }
+    }
+
+    fn excess(&self) -> Result<Vec<Excess>> {
+        let (place, key) = (Arc::clone(&self.place), self.place.key(&format!("doctor-probe-{}", token()?)));
+        let doing = || format!("cannot find out what this key may do in {}", self.place.location);
+        self.wait(doing, async move { place.excess(&key).await })
+    }
 }
 
 impl BucketStore {
+    /// What all keys of this place begin with.
+    fn prefix(&self) -> String {
+        self.prefix_of("")
+    }
+
+    /// What all keys of a folder begin with.
+    fn prefix_of(&self, folder: &str) -> String {
+        match self.place.key(folder) {
+            prefix if prefix.is_empty() => prefix,
+            prefix => format!("{prefix}/"),
+        }
+    }
+
     /// Of ours, and not one that this process is writing.
     fn is_dead(&self, path: &str, is_ours: &dyn Fn(&str) -> bool) -> bool {
         let live = self.place.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

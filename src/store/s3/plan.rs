@@ -33,6 +33,12 @@ impl Plan {
         Plan { part_bytes, parts_max, under_way: 0, part_bytes_max, memory: settings.memory }.counted()
     }
 
+    /// The same where so many objects share the memory.
+    pub(super) fn shared(expected: Option<u64>, settings: &Settings, side_by_side: u32) -> Self {
+        let memory = settings.memory / u64::from(side_by_side.max(1));
+        Plan::new(expected, &Settings { memory, ..settings.clone() })
+    }
+
     /// For the object that goes on where this one had no more parts.
     pub(super) fn next(self) -> Self {
         Plan { part_bytes: self.part_bytes.saturating_mul(2).min(self.part_bytes_max), ..self }.counted()

@@ -78,9 +78,8 @@ struct Landed {
 }
 
 impl BucketUpload {
-    pub(super) fn begin(place: Arc<Place>, name: &Name, expected: Option<u64>) -> Result<Self> {
+    pub(super) fn begin(place: Arc<Place>, name: &Name, plan: Plan) -> Result<Self> {
         let shown = place.shown(name.as_str());
-        let plan = Plan::new(expected, &place.settings);
         Ok(BucketUpload {
             place,
             name: name.clone(),

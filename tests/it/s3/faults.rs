@@ -257,3 +257,31 @@ fn reasons_that_only_a_real_store_gives_have_their_words() {
         assert_eq!(proxy.requests(), 1, "{code} was tried again");
     }
 }
+
+/// A store that does not know parts that are copies of others: the bytes go through here.
+#[test]
+fn a_store_that_cannot_copy_is_sent_the_bytes() {
+    for (status, code) in [(501, "NotImplemented"), (405, "MethodNotAllowed")] {
+        let proxy = Proxy::start(&url(), move |request| {
+            let copies = request.method == "PUT" && request.target.contains("partNumber=") && request.body_bytes == 0;
+            if copies { Action::Answer(status, code) } else { Action::Pass }
+        });
+        let store =
+            open(&place("cannot_copy"), Settings { endpoint: Some(proxy.url.clone()), memory: 16 << 20, ..settings() });
+        let name = |text: &str| Name::new(text).unwrap();
+        let bytes = noise(17 << 20, 4);
+        let mut upload = store.begin(&name("daily/x")).unwrap();
+        std::io::Write::write_all(&mut upload, &bytes).unwrap();
+        upload.publish(&mut |_| Ok(())).unwrap();
+        store.link(&name("daily/x"), &name("weekly/x")).unwrap();
+        assert!(proxy.log().iter().any(|line| line.contains(code)), "no copy was asked for");
+        let stored = store.open(&name("weekly/x")).unwrap();
+        let mut found = vec![0; stored.len() as usize];
+        stored.read_at(0, &mut found).unwrap();
+        assert!(found == bytes, "the copy differs");
+        assert_eq!(store.link(&name("daily/x"), &name("weekly/x")).unwrap_err().kind(), Kind::Refused);
+        let swept =
+            open(&place("cannot_copy"), Settings { stale_after: Duration::ZERO, ..settings() }).sweep(&|_| true);
+        assert!(swept.unwrap().is_empty());
+    }
+}

@@ -3,8 +3,11 @@
 mod copy;
 mod faults;
 mod lock;
+mod no_files;
+mod places;
 mod program;
 mod proxy;
+mod recovery;
 mod server;
 mod store;
 mod tls;

@@ -128,7 +128,14 @@ fn a_key_that_may_only_write_backs_up() {
     rusqlite::Connection::open(&file).unwrap().execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
     let mut command = bucket.command(&["backup", "sqlite", "--file", "app.db", "--to", &bucket.place]);
     command.env("AWS_ACCESS_KEY_ID", "wokey").env("AWS_SECRET_ACCESS_KEY", "wosecret");
-    bucket.sandbox.finish(command).expect(0).says("may not list or read");
+    bucket.sandbox.finish(command).expect(0).never_says("copy was made");
+    // What cannot be copied there afterwards was written along; the second run of a day is a daily one alone.
+    let archives = |tier: &str| {
+        let is_it = |name: &&String| name.contains(tier) && name.contains("app") && !name.ends_with(".meta");
+        bucket.objects().iter().filter(is_it).count()
+    };
+    assert_eq!((archives("/daily/"), archives("/weekly/"), archives("/monthly/")), (1, 1, 1), "{:?}", bucket.objects());
+    bucket.run(&["verify", &bucket.place]).expect(0).says("3");
     let archive = bucket.daily("app");
     let shown = bucket.run(&["list", "--from", &bucket.place, "--json"]).expect(0).json();
     assert_eq!(shown["backups"][0]["meta"]["readback"], "denied");
@@ -138,6 +145,33 @@ fn a_key_that_may_only_write_backs_up() {
     let rows: i64 =
         rusqlite::Connection::open(&target).unwrap().query_row("SELECT a FROM t", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 1);
+    // Names have seconds, and this key cannot see which ones stand.
+    let second = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let begun = second();
+    while second() == begun {
+        std::thread::yield_now();
+    }
+    let mut command = bucket.command(&["backup", "sqlite", "--file", "app.db", "--to", &bucket.place]);
+    command.env("AWS_ACCESS_KEY_ID", "wokey").env("AWS_SECRET_ACCESS_KEY", "wosecret");
+    bucket.sandbox.finish(command).expect(0);
+    assert_eq!((archives("/daily/"), archives("/weekly/"), archives("/monthly/")), (2, 1, 1), "{:?}", bucket.objects());
+}
+
+/// Parts of all tiers go up at once, within the memory of one.
+#[test]
+fn a_key_that_may_only_write_fills_all_tiers_in_one_pass() {
+    let bucket = Bucket::new("write_only_tiers");
+    let source = TestDatabase::new(MAJOR, "s3_write_only");
+    sample::fill_slowly_read(&source, "large", 25);
+    let url = source.url();
+    let backup = ["backup", "postgres", "--url", &url, "--no-globals", "--compress", "none", "--s3-max-parts", "2"];
+    let mut command = bucket.command(&[&backup[..], &["--to", "here", "--to", &bucket.place]].concat());
+    command.env("AWS_ACCESS_KEY_ID", "wokey").env("AWS_SECRET_ACCESS_KEY", "wosecret");
+    bucket.sandbox.finish(command).expect(0).never_says("copy was made");
+    let objects = bucket.objects();
+    let of = |tier: &str| objects.iter().filter(|name| name.contains(tier)).count();
+    assert!(of("/daily/") > 2 && of("/daily/") == of("/weekly/") && of("/daily/") == of("/monthly/"), "{objects:?}");
+    bucket.run(&["verify", &bucket.place, "here"]).expect(0);
 }
 
 #[test]

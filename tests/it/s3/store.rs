@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use miyabi_backup::error::Kind;
-use miyabi_backup::store::s3::{Location, Settings};
+use miyabi_backup::store::s3::{Location, Login, Settings};
 use miyabi_backup::store::{Bytes, Name, Store, contract};
 
 use super::server::{self, open, place, settings};
@@ -178,6 +178,12 @@ fn what_is_wrong_is_told_apart() {
     assert!(chain.contains("access is denied") && hint.contains("policy"), "{chain} / {hint}");
     let (chain, hint) = told("s3://backups/x", &|settings| settings.login = server::keys("wrong"));
     assert!(chain.contains("does not accept") && hint.contains("access key"), "{chain} / {hint}");
+    let (chain, hint) = told("s3://backups/x", &|settings| {
+        settings.login = Login::Found { profile: Some("nope".into()) };
+    });
+    let expected = "cannot use s3://backups/x: there are no credentials in the profile `nope`";
+    assert!(chain.contains(expected) && hint.contains("AWS_PROFILE"), "{chain} / {hint}");
     let (chain, hint) = told("s3://backups/x", &|settings| settings.endpoint = Some("http://127.0.0.1:1".into()));
     assert!(chain.contains("tried") && hint.contains("endpoint"), "{chain} / {hint}");
+    assert_eq!(chain.matches("error").count(), 1, "one cause, told once: {chain}");
 }
