@@ -7,6 +7,7 @@ use jiff::Zoned;
 use crate::error::Result;
 use crate::listing::Listing;
 use crate::prune::Tree;
+use crate::state::alerts::{self, Failures};
 use crate::state::drills::{self, Drill};
 use crate::state::history::{History, Run};
 use crate::state::{TreeKey, Verdicts};
@@ -22,6 +23,8 @@ pub struct Facts {
     /// Oldest first, as all of the state folder.
     pub history: Vec<Run>,
     pub drills: Vec<Drill>,
+    /// Channels that took no alert when they were last tried.
+    pub undelivered: Failures,
 }
 
 impl Facts {
@@ -34,6 +37,7 @@ impl Facts {
             verdicts: Verdicts::read(state_dir)?,
             history: History::read(state_dir)?.runs,
             drills: drills::read(state_dir)?,
+            undelivered: alerts::failures(state_dir),
         })
     }
 }

@@ -53,6 +53,7 @@ pub enum Code {
     Drill,
     Space,
     Place,
+    Alert,
 }
 
 impl Code {
@@ -69,6 +70,7 @@ impl Code {
             Code::Drill => "drill",
             Code::Space => "space",
             Code::Place => "place",
+            Code::Alert => "alert",
         }
     }
 }
@@ -97,6 +99,8 @@ pub struct Status {
     pub at: Moment,
     pub databases: Vec<DatabaseStatus>,
     pub place: PlaceStatus,
+    /// Channels of `[alerts]` that could not be reached when they were last tried.
+    pub delivery: Vec<Finding>,
     pub schedule: ScheduleStatus,
     /// What restores have kept; `None` where it was not looked for, or a server did not answer.
     pub kept_copies: Option<Vec<KeptCopy>>,
