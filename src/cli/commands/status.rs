@@ -19,6 +19,7 @@ pub async fn run(args: &StatusArgs, run: &mut Run<'_>) -> Result<u8> {
     let resolve::Status { root, job, sources } = resolve::status(run.config, &mut run.notes)?;
     run.show_notes();
     let mut status = of_tree(&root, &job, run.context).await?;
+    is_about_something(&status)?;
     if args.copies {
         status.kept_copies = look_for_copies(&sources, run).await;
     }
@@ -28,6 +29,16 @@ pub async fn run(args: &StatusArgs, run: &mut Run<'_>) -> Result<u8> {
         run.terminal.json(&json::outcome(&status, exit_code, &run.notes)?);
     }
     Ok(exit_code)
+}
+
+/// In the wrong folder there is nothing to be alarmed of: that must not look like health.
+pub fn is_about_something(status: &Status) -> Result<()> {
+    if !status.databases.is_empty() {
+        return Ok(());
+    }
+    let what = format!("nothing is configured, and there is no backup in {}", status.place.place);
+    Err(Error::new(Kind::Nothing, what)
+        .hint("run it where miyabi-backup.toml is, or name it by --config; --from names another tree"))
 }
 
 pub async fn of_tree(root: &Path, job: &StatusJob, context: &Context) -> Result<Status> {
