@@ -5,6 +5,6 @@ mod faults;
 mod lock;
 mod program;
 mod proxy;
-mod server;
+pub mod server;
 mod store;
 mod tls;
