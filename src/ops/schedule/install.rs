@@ -50,14 +50,14 @@ impl Systemd {
     pub fn install(&self, plan: &Plan) -> Result<Installed> {
         let wanted = systemd::sandbox(plan);
         let mut warnings = Vec::new();
-        let (sandbox, dropped): (Vec<String>, Vec<String>) = match self.starts_with(&wanted) {
+        let (sandbox, dropped): (Vec<String>, Vec<String>) = match self.starts_with(plan, &wanted) {
             true => (wanted, Vec::new()),
             // Where nothing can be tried, as without D-Bus, nothing is known against any line.
-            false if !self.starts_with(&[]) => {
+            false if !self.starts_with(plan, &[]) => {
                 warnings.push("systemd-run cannot start anything here, so the sandbox was not tried: start the units by hand once".to_owned());
                 (wanted, Vec::new())
             }
-            false => wanted.into_iter().partition(|line| self.starts_with(std::slice::from_ref(line))),
+            false => wanted.into_iter().partition(|line| self.starts_with(plan, std::slice::from_ref(line))),
         };
         // What a sandbox may write to must be there when it is made.
         for path in &plan.own_folders {
@@ -85,8 +85,9 @@ impl Systemd {
         Ok(Installed { method: Method::Systemd, wrote, dropped, warnings })
     }
 
-    /// Starts a command that does nothing with these lines: a manager says so by its status.
-    fn starts_with(&self, sandbox: &[String]) -> bool {
+    /// Starts this program with these lines, for nothing but its version: a manager, or a kernel that does not let it run, says so
+    /// by its status.
+    fn starts_with(&self, plan: &Plan, sandbox: &[String]) -> bool {
         let mut arguments = vec!["--quiet", "--wait", "--collect"];
         if !self.system {
             arguments.push("--user");
@@ -94,7 +95,8 @@ impl Systemd {
         for line in sandbox {
             arguments.extend(["-p", line.as_str()]);
         }
-        arguments.push("/bin/true");
+        let program = plan.program.display().to_string();
+        arguments.extend([program.as_str(), "--version"]);
         run("systemd-run", &arguments, None).is_ok()
     }
 
