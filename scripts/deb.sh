@@ -11,7 +11,7 @@ CARGO_DEB=3.8.0
 
 have dpkg-deb || die "there is no dpkg-deb: a Debian package is made on Debian or Ubuntu"
 tools=$root/target/tools
-if [ "$("$tools/bin/cargo-deb" --version 2>/dev/null)" != $CARGO_DEB ]; then
+if [ "$("$tools/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $CARGO_DEB" ]; then
   say "deb: installing cargo-deb $CARGO_DEB"
   cargo install --quiet --locked --root "$tools" --version $CARGO_DEB cargo-deb
 fi
@@ -29,6 +29,13 @@ mkdir -p "$made/man" "$made/units"
 "$program" completions bash >"$made/miyabi-backup"
 "$program" completions zsh >"$made/_miyabi-backup"
 "$program" completions fish >"$made/miyabi-backup.fish"
+
+gzip -9nc CHANGELOG.md >"$made/changelog.gz"
+version=$(sed -n '0,/^version = /s/^version = "\(.*\)"/\1/p' Cargo.toml)
+maintainer=$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)
+dated=$(date -R -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}")
+printf 'miyabi-backup (%s-1) unstable; urgency=medium\n\n  * What changed stands in changelog.gz.\n\n -- %s  %s\n' \
+  "$version" "$maintainer" "$dated" >"$made/changelog"
 
 # Units of a machine that has one SQLite file, by the program's own word.
 work=$made/work
