@@ -40,6 +40,7 @@ if [ "$purpose" = test ]; then
   needs npm npm
   needs crontab cron
   needs systemd-analyze systemd
+  needs dbus-daemon dbus
   needs promtool prometheus
   # Ubuntu's packages are snaps: there somebody has to bring one of these
   have chromium-headless-shell || have chromium || have google-chrome || missing+=(chromium-headless-shell)

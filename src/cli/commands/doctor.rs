@@ -8,7 +8,7 @@ use super::{Run, schedule, status};
 use crate::cli::{json, resolve};
 use crate::error::{Error, Kind, Result};
 use crate::ops::doctor::{self, Examined, machine};
-use crate::ops::status::{Level, StatusJob};
+use crate::ops::status::{Code, Level, StatusJob};
 use crate::state::history::History;
 
 pub async fn run(run: &mut Run<'_>) -> Result<u8> {
@@ -117,5 +117,12 @@ async fn forecast(root: &std::path::Path, job: &StatusJob, run: &Run<'_>) -> Res
     }
     let status = status::of_tree(root, job, run.context).await?;
     let findings = status.place.findings.iter();
-    Ok(findings.map(|finding| Examined::warning(&status.place.place, finding.message.clone())).collect())
+    let told = findings.map(|finding| {
+        let mend = match finding.code {
+            Code::Space => "fewer days in [retention], `compress = \"zstd\"`, or a larger disk",
+            _ => "see to the rights of the folder and what stands in it",
+        };
+        Examined::warning(&status.place.place, finding.message.clone()).mend([mend.to_owned()])
+    });
+    Ok(told.collect())
 }

@@ -17,7 +17,8 @@ pub async fn examine(subject: &str, database: &PostgresSource, context: &Context
     let session = Session::open(&database.server, Purpose::Read).await?;
     let mut all = vec![Examined::fine(subject, "connects")];
     if let Some(warning) = session.reached().and_then(|reached| reached.warning()) {
-        all.push(Examined::warning(subject, warning));
+        let mend = "sslmode = \"verify-full\" of [[postgres]]; sslrootcert names who vouches for the server".to_owned();
+        all.push(Examined::warning(subject, warning).mend([mend]));
     }
     all.push(grants(subject, &session).await?);
     all.extend(pooler(subject, &session).await?);
