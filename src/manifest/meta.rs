@@ -81,7 +81,7 @@ pub struct Details {
     pub warnings: Vec<String>,
     #[serde(default)]
     pub tables: Vec<TableFacts>,
-    /// `None` in archives that have no rows, and in those of versions before 0.2.
+    /// `None` in archives without rows, and in those that were made before they were counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub large_objects: Option<LargeObjectFacts>,
 }
