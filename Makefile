@@ -1,7 +1,7 @@
 # What a person types. Each target is a script or a cargo command that can also be run by itself.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo setup servers test lint fuzz bench bench-quick microbench fidelity clean-servers
+.PHONY: help demo setup servers test lint fuzz bench bench-quick microbench fidelity deb clean-servers
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -35,12 +35,16 @@ microbench: ## criterion benches of the parts, against the run before
 fidelity: setup servers ## restored databases compared with their sources by stock pg_dump, all majors
 	@scripts/fidelity.sh
 
+deb: ## the Debian package, of a release build: minutes
+	@scripts/deb.sh
+
 setup: ## install what building and testing need
 	@scripts/setup.sh test
 
 servers: ## start the test servers: PostgreSQL 13 to 18, and S3
 	@scripts/servers.sh start
 	@scripts/s3.sh start
+	@scripts/browser.sh get
 
 clean-servers: ## stop the test servers, delete their data and binaries
 	@scripts/s3.sh remove

@@ -41,7 +41,12 @@ if [ "$purpose" = test ]; then
   needs npm npm
   needs crontab cron
   needs systemd-analyze systemd
+  needs dbus-daemon dbus
   needs promtool prometheus
+  # Ubuntu's packages are snaps: there somebody has to bring one of these
+  have chromium-headless-shell || have chromium || have google-chrome || missing+=(chromium-headless-shell)
+  [ -n "$(fc-list 2>/dev/null)" ] || missing+=(fontconfig fonts-dejavu-core)
+  /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -104,5 +104,6 @@ fn describe(source: &GlobalsSource, reading: &Reading, job: &BackupJob) -> Descr
         content: Content::All,
         part: None,
         without: None,
+        large_objects: None,
     }
 }

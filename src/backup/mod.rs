@@ -25,7 +25,7 @@ use crate::state::{RunLock, TreeKey};
 use crate::store::Places;
 
 pub use outcome::{BackedUp, BackupOutcome, PlaceFailure, SourceOutcome};
-pub use postgres::digest;
+pub use postgres::{Digested, digest};
 
 use run_manifest::RunFiles;
 

@@ -13,7 +13,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::job::{BackupJob, Compress, Content, Context, PostgresSource};
-use crate::manifest::meta::{self, Source, TableFacts};
+use crate::manifest::meta::{self, LargeObjectFacts, Source, TableFacts};
 use crate::pg::capture::{self, Capture, CaptureOptions, Facts};
 use crate::pg::connect::Server;
 use crate::pg::copy_out::{self, CopyTask};
@@ -49,17 +49,25 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
     let upload = shelf.begin(Some(estimate(capture.script(), job.content)), &described.series()?).await?;
     let recorder = Recorder::start(upload, &header, streams(capture.script()), packing, &cancel, &context.progress)?;
 
-    let recorded = match record(capture, job, &recorder, &cancel).await {
-        Ok(trailer) => recorder.finish(trailer).await?,
+    let (recorded, large_objects) = match record(capture, job, &recorder, &cancel).await {
+        Ok((trailer, large_objects)) => (recorder.finish(trailer).await?, large_objects),
         Err(error) => return Err(recorder.abandon(error).await),
     };
+    let large_objects = (job.content != Content::SchemaOnly).then_some(large_objects);
+    let described = Described { large_objects, ..described };
     let context = context.clone();
     joined(tokio::task::spawn_blocking(move || shelf.publish(recorded, described, &context)).await)
 }
 
-/// Reads every row of a database as a backup does and keeps none: rows and digest of each table. What a drill compares
-/// with the `.meta` of the archive that it restored.
-pub async fn digest(from: &PostgresSource, job: &BackupJob, context: &Context) -> Result<Vec<TableFacts>> {
+/// What is in a database, as `.meta` tells it.
+pub struct Digested {
+    pub tables: Vec<TableFacts>,
+    pub large_objects: LargeObjectFacts,
+}
+
+/// Reads every row and large object of a database as a backup does and keeps none. What a drill compares with the `.meta` of
+/// the archive that it restored.
+pub async fn digest(from: &PostgresSource, job: &BackupJob, context: &Context) -> Result<Digested> {
     let cancel = context.cancel.child();
     let options = CaptureOptions {
         lock_timeout: job.lock_timeout,
@@ -74,7 +82,9 @@ pub async fn digest(from: &PostgresSource, job: &BackupJob, context: &Context) -
     let streams = streams(capture.script());
     let recorder = Recorder::start(Box::new(Nowhere), &header, streams, packing, &cancel, &context.progress)?;
     match record(capture, job, &recorder, &cancel).await {
-        Ok(trailer) => Ok(tables(&recorder.finish(trailer).await?.summary)),
+        Ok((trailer, large_objects)) => {
+            Ok(Digested { tables: tables(&recorder.finish(trailer).await?.summary), large_objects })
+        }
         Err(error) => Err(recorder.abandon(error).await),
     }
 }
@@ -110,7 +120,12 @@ async fn open(server: Server, options: CaptureOptions, cancel: Cancel) -> Result
 
 /// Everything that goes into the archive, in the order of the script, and the coordinator's word that all of it was
 /// one snapshot.
-async fn record(mut capture: Capture, job: &BackupJob, recorder: &Recorder, cancel: &Cancel) -> Result<Trailer> {
+async fn record(
+    mut capture: Capture,
+    job: &BackupJob,
+    recorder: &Recorder,
+    cancel: &Cancel,
+) -> Result<(Trailer, LargeObjectFacts)> {
     let streams = Streams::of(recorder)?;
     let codec = capture.session().codec();
     let mut contents = Contents::new(capture.take_script(), codec, streams.tables, streams.pre_data, job.content);
@@ -123,14 +138,16 @@ async fn record(mut capture: Capture, job: &BackupJob, recorder: &Recorder, canc
         true => copy_rows(&capture, contents.tables(), source(&capture, job, limit.clone()), recorder, cancel).await?,
         false => end_tables(streams.tables, recorder).await?,
     }
-    write_large_objects(&mut contents, capture.session(), streams.large_objects, data, limit.as_deref(), feed).await?;
+    let large_objects =
+        write_large_objects(&mut contents, capture.session(), streams.large_objects, data, limit.as_deref(), feed)
+            .await?;
     write_section(&mut contents, StreamKind::Sequences, streams.sequences, data, feed).await?;
     write_post_data(&mut contents, capture.session(), streams.post_data, schema, feed).await?;
 
     let toc = contents.into_toc();
     let properties = capture.facts().properties.to_json()?;
     capture.commit().await?;
-    Ok(Trailer { toc, properties })
+    Ok((Trailer { toc, properties }, large_objects))
 }
 
 /// The streams of a database archive, in the order in which they are opened.
@@ -286,5 +303,6 @@ fn describe(source: &PostgresSource, capture: &Capture, job: &BackupJob) -> Desc
         },
         part: source.filter.part(),
         without: source.filter.without(),
+        large_objects: None,
     }
 }

@@ -12,7 +12,8 @@ use crate::archive::{Archive, Stream, StreamKind, Summary};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::{BackupJob, Context, Place, Retain};
 use crate::manifest::meta::{
-    BackupType, Content, Details, Encryption, FORMAT_VERSION, Format, Meta, Readback, Source, SqliteFacts, TableFacts,
+    BackupType, Content, Details, Encryption, FORMAT_VERSION, Format, LargeObjectFacts, Meta, Readback, Source,
+    SqliteFacts, TableFacts,
 };
 use crate::manifest::moment::Moment;
 use crate::pipeline::joined;
@@ -40,6 +41,7 @@ pub struct Described {
     /// The flags that left out objects or rows, and those that left out what objects have.
     pub part: Option<String>,
     pub without: Option<String>,
+    pub large_objects: Option<LargeObjectFacts>,
 }
 
 impl Described {
@@ -310,6 +312,7 @@ impl Facts<'_> {
             sqlite: described.sqlite,
             warnings: described.warnings,
             tables: tables(self.summary),
+            large_objects: described.large_objects,
         }
     }
 }

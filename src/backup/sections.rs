@@ -7,7 +7,8 @@ use crate::archive::{Section, StreamKind, TocEntry};
 use crate::error::Result;
 use crate::ident::StreamId;
 use crate::job::Content;
-use crate::pg::catalog::large_object::Reader;
+use crate::manifest::meta::LargeObjectFacts;
+use crate::pg::catalog::large_object::{Piece, Reader};
 use crate::pg::catalog::planner_statistics::{Reader as StatisticsReader, RelationStatistics};
 use crate::pg::ddl::large_object;
 use crate::pg::ddl::planner_statistics::restore as restore_statistics;
@@ -152,7 +153,8 @@ async fn write_entries(
     Ok(())
 }
 
-/// Writes the bytes of all large objects, batch by batch, and behind them what the script says of them.
+/// Writes the bytes of all large objects, batch by batch, and behind them what the script says of them. Returns what a
+/// drill compares.
 pub async fn write_large_objects(
     contents: &mut Contents<'_>,
     session: &Session,
@@ -160,7 +162,8 @@ pub async fn write_large_objects(
     wanted: bool,
     limit: Option<&Limit>,
     feed: &FeedSender,
-) -> Result<()> {
+) -> Result<LargeObjectFacts> {
+    let mut facts = LargeObjectFacts::default();
     let mut writer = SectionWriter::new(feed, stream);
     let oids = if wanted { contents.script.large_objects.clone() } else { Vec::new() };
     let mut reader = Reader::new(oids);
@@ -169,6 +172,7 @@ pub async fn write_large_objects(
         if batch.is_empty() {
             break;
         }
+        batch.iter().for_each(|piece| count(&mut facts, piece));
         let sql: String = batch.iter().map(large_object::write).collect();
         if let Some(limit) = limit {
             limit.take(sql.len()).await;
@@ -176,7 +180,15 @@ pub async fn write_large_objects(
         contents.large_objects.push(writer.add(sql.as_bytes()).await?);
     }
     write_entries(contents, &mut writer, StreamKind::LargeObjects, wanted).await?;
-    writer.finish().await
+    writer.finish().await?;
+    Ok(facts)
+}
+
+fn count(facts: &mut LargeObjectFacts, piece: &Piece) {
+    let Piece { oid, offset, hex } = piece;
+    facts.count += u64::from(*offset == 0);
+    facts.raw_bytes.0 += hex.len() as u64 / 2;
+    facts.digest.add_row(format!("{oid} {offset} {hex}").as_bytes());
 }
 
 fn stream_of(entry: &Entry) -> StreamKind {

@@ -211,5 +211,6 @@ fn describe(source: &SqliteSource, copied: &Copied, job: &BackupJob, context: &C
         content: Content::All,
         part: None,
         without: None,
+        large_objects: None,
     }
 }

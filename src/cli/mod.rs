@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod config;
 mod hooks;
+mod journal;
 mod json;
 mod panics;
 mod progress;
@@ -46,8 +47,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(fault) => return ExitCode::from(not_understood(&fault, &arguments)),
     };
-    let terminal = Terminal::new(args.common.json, args.common.quiet)
-        .logging_json(args.common.log_format == args::LogFormat::Json);
+    let logs_json = args.common.log_format == args::LogFormat::Json;
+    // Whoever asks for objects wants them where standard error goes.
+    let stream = env::var("JOURNAL_STREAM").ok().filter(|_| !logs_json);
+    let journal = journal::Journal::of_stream(stream.as_deref());
+    let terminal = Terminal::new(args.common.json, args.common.quiet).logging_json(logs_json).logging_to(journal);
     let done = panics::caught(|| execute(&args, &terminal));
     ExitCode::from(done.unwrap_or_else(|error| {
         terminal.error(&error);
@@ -115,7 +119,10 @@ fn not_understood(fault: &clap::Error, arguments: &[OsString]) -> u8 {
             Err(_) => Kind::Place.exit_code(),
         };
     }
-    let terminal = Terminal::new(arguments.iter().any(|argument| argument == "--json"), false);
+    let mut pairs = arguments.iter().zip(arguments.iter().skip(1));
+    let logs_json = arguments.iter().any(|argument| argument == "--log-format=json")
+        || pairs.any(|(flag, value)| flag == "--log-format" && value == "json");
+    let terminal = Terminal::new(arguments.iter().any(|argument| argument == "--json"), false).logging_json(logs_json);
     let error = as_ours(fault);
     terminal.error(&error);
     terminal.json(&json::failure(&error));

@@ -8,6 +8,8 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
+use super::journal::{Journal, Priority};
+
 use crate::error::{Context, Error, Kind, Result};
 
 pub struct Terminal {
@@ -15,6 +17,8 @@ pub struct Terminal {
     quiet: bool,
     /// Messages are objects, one a line.
     logs_json: bool,
+    /// Messages are entries with fields.
+    journal: Option<Journal>,
 }
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -24,11 +28,19 @@ const PLAIN: Style = Style::new();
 
 impl Terminal {
     pub fn new(json: bool, quiet: bool) -> Self {
-        Terminal { json, quiet, logs_json: false }
+        Terminal { json, quiet, logs_json: false, journal: None }
     }
 
     pub fn logging_json(self, logs_json: bool) -> Self {
         Terminal { logs_json, ..self }
+    }
+
+    pub fn logging_to(self, journal: Option<Journal>) -> Self {
+        Terminal { journal, ..self }
+    }
+
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
     }
 
     /// Whether moving pictures make sense: somebody watches, and has not asked for silence.
@@ -98,6 +110,16 @@ impl Terminal {
     }
 
     fn say(&self, style: Style, word: &str, text: &str) {
+        if let Some(journal) = &self.journal {
+            let priority = match word {
+                "error" => Priority::Error,
+                "warning" => Priority::Warning,
+                _ => Priority::Info,
+            };
+            if journal.send(priority, text, &[("MIYABI_LEVEL", word.to_owned())]) {
+                return;
+            }
+        }
         let mut stderr = anstream::stderr().lock();
         // Standard error is the last resort: if it is gone there is nobody to tell.
         let _ = match self.logs_json {
@@ -113,6 +135,9 @@ impl Terminal {
     pub fn show(&self, text: &str, is_asked: bool) {
         if self.quiet && !is_asked {
             return;
+        }
+        if self.logs_json || self.journal.is_some() {
+            return self.say(PLAIN, "note", text.trim_end());
         }
         let mut stderr = anstream::stderr().lock();
         // Standard error is the last resort: if it is gone there is nobody to tell.

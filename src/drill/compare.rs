@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::manifest::TableFacts;
-use crate::units::human_count;
+use serde_json::Value;
+
+use crate::manifest::{LargeObjectFacts, TableFacts};
+use crate::sqlite::Table;
+use crate::units::{human_bytes, human_count};
 
 /// One finding for each table that is not the same. The order of rows does not count: digests do not depend on it.
 pub fn tables(recorded: &[TableFacts], restored: &[TableFacts]) -> Vec<String> {
@@ -27,6 +30,41 @@ pub fn tables(recorded: &[TableFacts], restored: &[TableFacts]) -> Vec<String> {
     }
     findings.extend(found.into_keys().map(|(schema, name)| format!("table {schema}.{name} was not in the archive")));
     findings
+}
+
+/// Rows of a SQLite file's tables, as they were counted at the backup and in the restored file; both count within a bound, and
+/// what either did not count is not compared. Every page is compared apart from this.
+pub fn sqlite_tables(recorded: &Value, restored: &[Table]) -> Vec<String> {
+    let recorded = recorded.get("sqlite").and_then(|copied| copied.get("tables")).cloned().unwrap_or_default();
+    let recorded: Vec<Table> = serde_json::from_value(recorded).unwrap_or_default();
+    let rows = |all: &[Table], name: &str| all.iter().find(|table| table.name == name).map(|table| table.rows);
+    let compared = recorded.iter().filter_map(|table| match (table.rows, rows(restored, &table.name)) {
+        (_, None) => Some(format!("table {} is missing in the restored file", table.name)),
+        (Some(dumped), Some(Some(found))) if dumped != found => Some(format!(
+            "table {} has {} rows, {} were backed up",
+            table.name,
+            human_count(found),
+            human_count(dumped)
+        )),
+        _ => None,
+    });
+    let new = restored.iter().filter(|table| rows(&recorded, &table.name).is_none());
+    compared.chain(new.map(|table| format!("table {} was not in the archive", table.name))).collect()
+}
+
+/// A finding if they are not the same. Backups of versions that did not count them leave nothing to compare with.
+pub fn large_objects(recorded: Option<&LargeObjectFacts>, restored: &LargeObjectFacts) -> Option<String> {
+    let recorded = recorded?;
+    let told = |facts: &LargeObjectFacts| {
+        format!("{} large objects of {}", human_count(facts.count), human_bytes(facts.raw_bytes.0))
+    };
+    match () {
+        () if recorded == restored => None,
+        () if (recorded.count, recorded.raw_bytes) == (restored.count, restored.raw_bytes) => {
+            Some(format!("bytes of the {} are not those that were dumped", told(recorded)))
+        }
+        () => Some(format!("{} came back, {} were dumped", told(restored), told(recorded))),
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod checks;
 mod choose;
 mod compare;
 pub mod outcome;
+mod pages;
 mod postgres;
 mod role;
 mod scratch;
@@ -33,7 +34,7 @@ pub async fn run(job: &DrillJob, context: &Context) -> Result<DrillOutcome> {
         context.cancel.check()?;
         let path = PathBuf::from(store.shown(&row.path));
         let done = match row.kind {
-            Some(ArchiveKind::Sqlite) => sqlite::drill(row, &path, job, context).await,
+            Some(ArchiveKind::Sqlite) => sqlite::drill(row, store.as_ref(), &path, job, context).await,
             _ => postgres::drill(row, &path, job, context).await,
         };
         if let Err(error) = &done
@@ -56,11 +57,13 @@ fn record(row: &Listed, drilled: &Drilled) -> Drill {
         name: drilled.name.clone(),
         archive: drilled.archive.clone(),
         ok: drilled.ok,
+        incomplete: drilled.incomplete,
         restore_seconds: drilled.restore_seconds,
         rto_seconds: drilled.rto_seconds,
         age_seconds: drilled.age_seconds,
         tables: drilled.tables,
         rows: drilled.rows,
         findings: drilled.findings.clone(),
+        left_out: drilled.left_out.clone(),
     }
 }

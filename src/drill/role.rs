@@ -5,8 +5,8 @@ use crate::pg::session::Session;
 
 use super::scratch;
 
-/// Refuses roles whose rights reach beyond the scratch database.
-pub async fn check(admin: &Session, as_superuser: bool) -> Result<()> {
+/// Refuses roles whose rights reach beyond the scratch database. Returns whether the role may make everything in it.
+pub async fn check(admin: &Session, as_superuser: bool) -> Result<bool> {
     const ROLE: &str = "
         SELECT r.rolname::text AS name, r.rolsuper AS superuser, r.rolcreatedb AS creates,
                EXISTS (SELECT FROM pg_catalog.pg_roles g WHERE g.rolname IN
@@ -28,7 +28,7 @@ pub async fn check(admin: &Session, as_superuser: bool) -> Result<()> {
     if !superuser && !role.bool("creates")? {
         return Err(refused(format!("cannot drill as {name}: it may not create databases")));
     }
-    Ok(())
+    Ok(superuser)
 }
 
 fn refused(what: String) -> Error {

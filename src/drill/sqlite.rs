@@ -3,19 +3,28 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::archive::Archive;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::{Adaptation, ArchiveChoice, Check, Content, Context, DrillJob, PostgresTarget, RestoreJob, Selection};
 use crate::listing::Listed;
 use crate::policy::ArchiveKind;
 use crate::restore;
+use crate::seal;
 use crate::sqlite::inspect;
-use crate::store::{LocalStore, Store};
+use crate::store::{Bytes, LocalStore, Store};
 use crate::units::human_bytes;
+use crate::verify::stored;
 
-use super::checks;
 use super::outcome::Restored;
+use super::{checks, compare, pages};
 
-pub async fn drill(row: &Listed, archive: &Path, job: &DrillJob, context: &Context) -> Result<Restored> {
+pub async fn drill(
+    row: &Listed,
+    store: &dyn Store,
+    archive: &Path,
+    job: &DrillJob,
+    context: &Context,
+) -> Result<Restored> {
     let folder = Scratch::make(job, row)?;
     let target = folder.0.join("restored.db");
     let restore_job = restore_job(archive, &target, job, &folder.0);
@@ -24,9 +33,14 @@ pub async fn drill(row: &Listed, archive: &Path, job: &DrillJob, context: &Conte
     let outcome = plan.run(&restore_job, context).await?;
     let restore_seconds = context.clock.now().duration_since(began).as_secs_f64().max(0.0);
     let asked: Vec<Check> = job.checks.iter().filter(|check| check.database == row.label).cloned().collect();
+    let is_ours = row.meta.as_ref().is_some_and(|meta| !meta.is_foreign());
+    let opened = is_ours.then(|| open(row, store, context)).transpose()?;
     let looked = tokio::task::spawn_blocking(move || {
+        // Pages first: whatever asks the file next may write to it.
+        let mut findings = opened.as_ref().map_or(Ok(Vec::new()), |archive| pages::compare(&target, archive))?;
         let facts = inspect::staged(&target)?;
-        let findings = checks::sqlite(&target, &asked.iter().collect::<Vec<_>>());
+        findings.extend(opened.iter().flat_map(|archive| compare::sqlite_tables(archive.properties(), &facts.tables)));
+        findings.extend(checks::sqlite(&target, &asked.iter().collect::<Vec<_>>()));
         Ok::<_, Error>((facts, findings))
     });
     let (facts, findings) = looked.await.map_err(|cause| Error::new(Kind::Bug, "a check died").because(cause))??;
@@ -36,7 +50,13 @@ pub async fn drill(row: &Listed, archive: &Path, job: &DrillJob, context: &Conte
         rows: facts.tables.iter().filter_map(|table| table.rows).fold(0, u64::saturating_add),
         findings,
         warnings: outcome.warnings,
+        left_out: Vec::new(),
+        not_compared: Vec::new(),
     })
+}
+
+fn open(row: &Listed, store: &dyn Store, context: &Context) -> Result<Archive<Box<dyn Bytes>>> {
+    Archive::open(seal::open(stored::open(store, row)?, &context.keys)?)
 }
 
 /// A folder of this drill alone; removed with all that is in it, and by the next drill if this one is killed.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::pg::connect::Server;
 use crate::policy::ArchiveKind;
+use crate::store::Places;
 
 #[derive(Clone, Debug)]
 pub struct DrillJob {
@@ -20,9 +21,10 @@ pub struct DrillJob {
     /// Rows may run code: this lets it run with all rights of a server that holds other databases.
     pub as_superuser: bool,
     pub checks: Vec<Check>,
-    /// What the restore of one database may take, and that of all together.
+    /// What the restore of one database may take, that of all together, and that of all out of a bucket.
     pub rto: Duration,
     pub rto_all: Duration,
+    pub rto_disaster: Duration,
     pub jobs: usize,
     pub threads: usize,
     pub state_dir: PathBuf,
@@ -30,6 +32,16 @@ pub struct DrillJob {
     pub staging: Option<PathBuf>,
     pub lock_timeout: Duration,
     pub busy_limit: Duration,
+}
+
+impl DrillJob {
+    /// What all restores together may take: whoever reads a bucket has lost the place, too.
+    pub fn rto_together(&self) -> Duration {
+        match Places::bucket(&self.root) {
+            Some(_) => self.rto_disaster,
+            None => self.rto_all,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

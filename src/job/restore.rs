@@ -93,11 +93,14 @@ pub struct Adaptation {
     pub tailoring: Tailoring,
     /// Roles that the archive names and the server lacks are made from the archive's definitions.
     pub create_roles: bool,
+    /// What the role that restores may not make (extensions that are not trusted to it, event triggers, …) is left out and
+    /// listed, with what stands on it. For drills: in a real restore it would be a loss.
+    pub pass_over_rights: bool,
 }
 
 impl Adaptation {
     pub fn is_none(&self) -> bool {
-        self.tailoring.is_none() && !self.create_roles
+        self.tailoring.is_none() && !self.create_roles && !self.pass_over_rights
     }
 }
 

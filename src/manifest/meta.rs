@@ -81,6 +81,9 @@ pub struct Details {
     pub warnings: Vec<String>,
     #[serde(default)]
     pub tables: Vec<TableFacts>,
+    /// `None` in archives without rows, and in those that were made before they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_objects: Option<LargeObjectFacts>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
@@ -166,6 +169,15 @@ pub struct TableFacts {
     pub schema: String,
     pub name: String,
     pub rows: u64,
+    pub raw_bytes: RawBytes,
+    pub digest: RowDigest,
+}
+
+/// All large objects of a database. The digest is as that of rows, over a line for each piece of 256 KiB that an object has:
+/// its OID, where the piece begins, and its bytes in hexadecimal digits, separated by spaces.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LargeObjectFacts {
+    pub count: u64,
     pub raw_bytes: RawBytes,
     pub digest: RowDigest,
 }

@@ -23,7 +23,9 @@ mod sample;
 
 #[cfg(any(test, feature = "testkit"))]
 pub use fuzz::fuzz_manifest;
-pub use meta::{BackupType, Details, Encryption, Format, Meta, Readback, Source, SqliteFacts, TableFacts};
+pub use meta::{
+    BackupType, Details, Encryption, Format, LargeObjectFacts, Meta, Readback, Source, SqliteFacts, TableFacts,
+};
 pub use moment::Moment;
 pub use run::{FileResult, RunFile, RunManifest};
 #[cfg(test)]

@@ -42,5 +42,6 @@ pub fn sample_details(label: &str) -> Details {
         sqlite: None,
         warnings: Vec::new(),
         tables: Vec::new(),
+        large_objects: None,
     }
 }

@@ -20,7 +20,9 @@ use crate::policy::ArchiveKind;
 use crate::sqlite::holders;
 use crate::units::StoredBytes;
 
-pub use outcome::{Preview, RestoreOutcome, TargetPreview};
+pub use outcome::{BeyondRights, Preview, RestoreOutcome, TargetPreview};
+
+pub use postgres::free_on_server;
 
 use globals::Loaded;
 use postgres::{Chosen, Loading, Restored, Wanted};
@@ -296,6 +298,7 @@ async fn into_database(
         duration_seconds: 0.0,
         kept: restored.kept,
         left_behind: restored.left_behind.lines,
+        beyond_rights: restored.left_behind.beyond_rights,
         warnings: restored.warnings,
     })
 }
@@ -313,6 +316,7 @@ async fn onto_server(loaded: Loaded, server: &Server, context: &Context) -> Resu
         duration_seconds: 0.0,
         kept: None,
         left_behind,
+        beyond_rights: Vec::new(),
         warnings: Vec::new(),
     })
 }
@@ -341,6 +345,7 @@ async fn into_file(
         duration_seconds: 0.0,
         kept: restored.safety_copy.map(|path| path.display().to_string()),
         left_behind: Vec::new(),
+        beyond_rights: Vec::new(),
         warnings,
     })
 }

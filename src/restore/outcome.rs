@@ -121,7 +121,17 @@ pub struct RestoreOutcome {
     pub kept: Option<String>,
     /// What could not be restored although all rows and constraints were; not empty means exit code 3.
     pub left_behind: Vec<String>,
+    /// What the role that restored may not make; only a drill passes over it.
+    #[serde(skip)]
+    pub beyond_rights: Vec<BeyondRights>,
     pub warnings: Vec<String>,
+}
+
+/// An object that only another role could make, such as `EXTENSION postgis`, or one that stands on such an object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BeyondRights {
+    pub what: String,
+    pub why: String,
 }
 
 impl RestoreOutcome {

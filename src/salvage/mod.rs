@@ -204,6 +204,8 @@ impl Origin<'_> {
             sqlite: old.and_then(|old| old.sqlite.clone()),
             warnings: written.warnings.to_vec(),
             tables: rows.map(table).collect(),
+            // What is left of them is not what was counted, unless nothing is missing.
+            large_objects: old.filter(|_| written.complete).and_then(|old| old.large_objects),
         }
     }
 

@@ -20,6 +20,9 @@ pub struct Drill {
     /// The archive's name in its tree.
     pub archive: String,
     pub ok: bool,
+    /// Nothing is wrong with what was compared, but not all of it could be.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub incomplete: bool,
     /// From the first byte read to the last index built; `None` if the restore itself failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_seconds: Option<f64>,
@@ -32,6 +35,14 @@ pub struct Drill {
     /// Why it is not ok, each finding for itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
+    /// What the role that drilled may not make.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Oldest first.

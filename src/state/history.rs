@@ -170,6 +170,10 @@ impl Recording {
         &self.command
     }
 
+    pub fn id(&self) -> &str {
+        &self.run
+    }
+
     pub fn end(self, exit_code: u8, error: Option<String>, items: Vec<Item>, now: Timestamp) -> Result<()> {
         let end = End { run: self.run.clone(), at: now, exit_code, error, items };
         Journal::new(&self.state_dir, FILE).append(&[Record::End(end)])?;

@@ -2,11 +2,17 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rusqlite::Connection;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::program::Sandbox;
@@ -116,7 +122,9 @@ fn a_dead_channel_is_told_and_fails_nothing() {
     let toml = fs::read_to_string(sandbox.path("miyabi-backup.toml")).unwrap();
     fs::write(sandbox.path("miyabi-backup.toml"), toml.replace(&broken, &hook)).unwrap();
     sandbox.run(&["watch"]).expect(0);
-    assert_eq!(changes(&heard.recv().unwrap().1).len(), 1, "what nobody could be told is told later");
+    let pair = |code: &str| ("raised".to_owned(), code.to_owned());
+    let told = changes(&heard.recv().unwrap().1);
+    assert_eq!(told, [pair("alert"), pair("never")], "what nobody could be told is told later, and that nobody could");
     fs::write(sandbox.path("miyabi-backup.toml"), toml).unwrap();
     sandbox.run(&["backup"]).expect(0).says("warning").says("could not be delivered");
 }
@@ -168,5 +176,191 @@ fn manual_pages_and_completions_are_made_of_the_arguments() {
     assert!(sandbox.path("man/miyabi-backup.1").exists());
     for shell in ["bash", "zsh", "fish"] {
         sandbox.run(&["completions", shell]).expect(0).says("drill");
+    }
+}
+
+/// A certificate for `localhost` that vouches for itself, in a folder: `cert.pem`, `key.pem`.
+fn certificate(sandbox: &Sandbox, stem: &str, name: &str) -> (PathBuf, PathBuf) {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let (cert_path, key_path) = (sandbox.path(format!("{stem}.pem")), sandbox.path(format!("{stem}.key")));
+    fs::write(&cert_path, cert.pem()).unwrap();
+    fs::write(&key_path, signing_key.serialize_pem()).unwrap();
+    (cert_path, key_path)
+}
+
+/// HTTPS with this certificate; hands on the body of each request.
+fn https_server(certificate: &(PathBuf, PathBuf)) -> (String, Receiver<String>) {
+    let certs = CertificateDer::pem_file_iter(&certificate.0).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(&certificate.1).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(certs, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            // Whoever does not trust the certificate goes away again.
+            if let Ok(body) = answer(StreamOwned::new(connection, client)) {
+                drop(sender.send(body));
+            }
+        }
+    });
+    (address, receiver)
+}
+
+fn answer(mut client: StreamOwned<ServerConnection, TcpStream>) -> std::io::Result<String> {
+    let (mut request, mut piece) = (Vec::new(), vec![0; 16 << 10]);
+    loop {
+        let taken = client.read(&mut piece)?;
+        if taken == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        request.extend_from_slice(&piece[..taken]);
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+        if body.len() >= length.unwrap_or(0) {
+            client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+            client.conn.send_close_notify();
+            client.flush()?;
+            return Ok(body.to_owned());
+        }
+    }
+}
+
+fn configure(sandbox: &Sandbox, alerts: &str) {
+    let toml = format!("[[sqlite]]\npath = \"app.db\"\n[status]\nmin_free = 0\n[alerts]\n{alerts}");
+    fs::write(sandbox.path("miyabi-backup.toml"), toml).unwrap();
+}
+
+#[test]
+fn a_webhook_over_tls_is_trusted_by_a_certificate_of_ones_own_alone() {
+    let sandbox = configured("");
+    let right = certificate(&sandbox, "right", "localhost");
+    let named_otherwise = certificate(&sandbox, "otherwise", "other.example");
+    let (hook, heard) = https_server(&right);
+    let refused = |ca: &str, hook: &str| {
+        configure(&sandbox, &format!("webhook = \"{hook}/secret\"\n{ca}"));
+        sandbox
+            .run(&["alert", "test"])
+            .expect(3)
+            .blames("could not be delivered by webhook")
+            .blames("certificate")
+            .never_says("secret");
+    };
+    refused("", &hook);
+    // A backup is none the worse, and status tells until it is mended.
+    sandbox.run(&["backup"]).expect(0).says("warning").says("could not be delivered");
+    sandbox.run(&["status"]).expect(40).says("no alert gets through by webhook since").says("certificate");
+    refused("ca = \"otherwise.pem\"\n", &hook);
+    let (other_hook, _) = https_server(&named_otherwise);
+    refused("ca = \"otherwise.pem\"\n", &other_hook);
+    assert!(heard.try_recv().is_err());
+    configure(&sandbox, &format!("webhook = \"{hook}/secret\"\nca = \"right.pem\"\n"));
+    sandbox.run(&["alert", "test"]).expect(0).says("webhook: delivered");
+    assert_eq!(changes(&heard.recv().unwrap()).len(), 7);
+    sandbox.run(&["status"]).expect(0).never_says("no alert gets through");
+    configure(&sandbox, &format!("webhook = \"{hook}/secret\"\nca = \"gone.pem\"\n"));
+    sandbox.run(&["alert", "test"]).expect(2).blames("gone.pem");
+}
+
+/// Debian's aiosmtpd; prints its port and then each message as JSON.
+struct MailServer {
+    child: std::process::Child,
+    port: u16,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl MailServer {
+    fn start(mode: &str, certificate: &(PathBuf, PathBuf)) -> Self {
+        let mut command = std::process::Command::new("/usr/bin/python3");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mail/server.py")).arg(mode);
+        command
+            .args([&certificate.0, &certificate.1])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null());
+        let mut child = command.spawn().expect("python3 is installed");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port =
+            lines.next().expect("python3-aiosmtpd is installed: run scripts/setup.sh test").unwrap().parse().unwrap();
+        MailServer { child, port, lines }
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn mail_goes_over_tls_with_a_login() {
+    let sandbox = configured("");
+    let right = certificate(&sandbox, "right", "localhost");
+    fs::write(sandbox.path("password"), "right\n").unwrap();
+    fs::write(sandbox.path("wrong"), "wrong\n").unwrap();
+    for (mode, scheme, query) in [("tls", "smtps", ""), ("starttls", "smtp", "?tls=required")] {
+        let mut server = MailServer::start(mode, &right);
+        let alerts = |host: &str, password: &str, ca: &str| {
+            configure(
+                &sandbox,
+                &format!(
+                    "smtp = \"{scheme}://{host}:{}{query}\"\nsmtp_user = \"backup\"\nsmtp_password_file = \"{password}\"\n\
+                     email_from = \"backup@example.com\"\nemail_to = \"ops@example.com\"\n{ca}",
+                    server.port
+                ),
+            );
+        };
+        alerts("localhost", "password", "");
+        sandbox.run(&["alert", "test"]).expect(3).blames("could not be delivered by e-mail").blames("certificate");
+        alerts("localhost", "wrong", "ca = \"right.pem\"\n");
+        sandbox.run(&["alert", "test"]).expect(3).blames("535").never_says("wrong\n");
+        alerts("localhost", "password", "ca = \"right.pem\"\n");
+        sandbox.run(&["alert", "test"]).expect(0).says("e-mail: delivered");
+        let mail: Value = serde_json::from_str(&server.lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!((&mail["tls"], &mail["to"][0]), (&true.into(), &"ops@example.com".into()), "{mode}: {mail}");
+        assert!(mail["text"].to_string().contains("6 critical, 1 recovered"), "{mode}: {mail}");
+    }
+    configure(
+        &sandbox,
+        "smtp = \"smtp://mail.invalid:587\"\nsmtp_user = \"backup\"\nsmtp_password_file = \"password\"\n\
+         email_from = \"backup@example.com\"\nemail_to = \"ops@example.com\"\n",
+    );
+    sandbox.run(&["alert", "test"]).expect(3).blames("would send its password without TLS");
+}
+
+/// By what Slack and Discord document: <https://api.slack.com/messaging/webhooks>, <https://discord.com/developers/docs/resources/webhook>.
+#[test]
+fn chats_get_what_they_document_and_names_call_nobody() {
+    let (hook, heard) = http_server("204 No Content");
+    for format in ["slack", "discord"] {
+        let sandbox = configured("");
+        let alerts = format!("webhook = \"{hook}/hook\"\nwebhook_format = \"{format}\"\n");
+        let toml = format!(
+            "[[sqlite]]\nname = \"<!channel> & @everyone\"\npath = \"app.db\"\n[status]\nmin_free = 0\n[alerts]\n{alerts}"
+        );
+        fs::write(sandbox.path("miyabi-backup.toml"), toml).unwrap();
+        sandbox.run(&["watch"]).expect(0);
+        let body: Value = serde_json::from_str(&heard.recv().unwrap().1).unwrap();
+        let keys: Vec<&String> = body.as_object().unwrap().keys().collect();
+        match format {
+            "slack" => {
+                let text = body["text"].as_str().unwrap();
+                assert_eq!(keys, ["text"]);
+                assert!(text.contains("&lt;!channel&gt; &amp; @everyone") && !text.contains("<!channel>"), "{text}");
+                assert!(text.starts_with('*') && text.lines().count() == 2, "{text}");
+            }
+            _ => {
+                assert_eq!(keys, ["content", "allowed_mentions"]);
+                assert_eq!(body["allowed_mentions"]["parse"], serde_json::json!([]));
+                let content = body["content"].as_str().unwrap();
+                assert!(content.starts_with("**") && content.chars().count() <= 2000, "{content}");
+            }
+        }
     }
 }

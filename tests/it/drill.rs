@@ -3,6 +3,7 @@
 use std::fs;
 
 use rusqlite::Connection;
+use serde_json::Value;
 
 use crate::program::{Outcome, Sandbox};
 use crate::sample::fill;
@@ -183,4 +184,82 @@ fn a_sqlite_file_is_drilled_without_a_server() {
     fs::write(&archive, bytes).unwrap();
     sandbox.run(&["drill", "app"]).expect(30).blames("app");
     sandbox.run(&["drill", "nobody"]).expect(5);
+}
+
+/// Of all sizes: nothing, less than a piece, several pieces, with a hole.
+#[test]
+fn large_objects_are_compared_byte_for_byte() {
+    let sandbox = Sandbox::new();
+    let (database, master) = (TestDatabase::new(MAJOR, "blobs"), Drillmaster::new(MAJOR));
+    database.psql(
+        "SELECT lo_create(70001); SELECT lo_from_bytea(70002, 'abc'); \
+         SELECT lo_from_bytea(70003, decode(repeat('c0ffee', 250000), 'hex')); \
+         SELECT lo_create(70004); SELECT lo_put(70004, 900000, 'behind a hole');",
+    );
+    back_up(&sandbox, &database);
+    drill(&sandbox, &master).expect(0);
+
+    let path = sandbox.daily("shop");
+    let path = path.with_file_name(format!("{}.meta", path.file_name().unwrap().to_str().unwrap()));
+    let mut meta: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!((&meta["large_objects"]["count"], &meta["large_objects"]["raw_bytes"]), (&4.into(), &1_650_016.into()));
+    let mut alter = |key: &str, value: Value| {
+        meta["large_objects"][key] = value;
+        fs::write(&path, meta.to_string()).unwrap();
+        drill(&sandbox, &master).expect(30).json()["drills"][0]["findings"].to_string()
+    };
+    let findings = alter("digest", "0".repeat(32).into());
+    assert!(findings.contains("bytes of the 4 large objects"), "{findings}");
+    let findings = alter("count", 5.into());
+    assert!(findings.contains("4 large objects of 1.6 MiB came back, 5 large objects"), "{findings}");
+    assert_eq!(master.scratch_databases(), "0");
+}
+
+/// A role that may only create databases cannot make everything that a superuser made.
+#[test]
+fn what_the_role_may_not_make_is_told_and_is_no_failure() {
+    let sandbox = Sandbox::new();
+    let (database, master) = (TestDatabase::new(MAJOR, "beyond"), Drillmaster::new(MAJOR));
+    fill(&database, 50);
+    database.psql(
+        "CREATE EXTENSION dblink; CREATE EXTENSION citext; CREATE FUNCTION watched() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$; \
+         CREATE EVENT TRIGGER watching ON ddl_command_end EXECUTE FUNCTION watched(); COMMENT ON EXTENSION dblink IS 'ours';",
+    );
+    back_up(&sandbox, &database);
+    let one = drill(&sandbox, &master).expect(0).json()["drills"][0].clone();
+    let left_out = one["left_out"].to_string();
+    assert!(left_out.contains("EXTENSION dblink") && left_out.contains("EVENT TRIGGER watching"), "{one}");
+    assert!(!left_out.contains("citext"), "{one}");
+    assert_eq!((&one["ok"], &one["incomplete"], &one["rows"]), (&true.into(), &false.into(), &304.into()), "{one}");
+    sandbox.run(&["status"]).expect(0);
+
+    database.psql(
+        "CREATE TABLE linked (a text[] DEFAULT dblink_get_connections()); INSERT INTO linked VALUES ('{x}'), ('{y}');",
+    );
+    sandbox.run(&["backup"]).expect(0);
+    let outcome = drill(&sandbox, &master).expect(3).json();
+    let one = &outcome["drills"][0];
+    assert_eq!((&one["ok"], &one["incomplete"]), (&false.into(), &true.into()), "{outcome}");
+    assert!(one["findings"].to_string().contains("public.linked (2 rows)"), "{outcome}");
+    assert_eq!(one["rows"], 304, "{outcome}");
+    sandbox.run(&["status"]).expect(40).says("incomplete").says("public.linked");
+    assert_eq!(master.scratch_databases(), "0");
+    // A superuser of a server that is its own may make all of it.
+    let all = sandbox.run(&["drill", "--as-superuser", "--json"]).expect(0).json();
+    assert_eq!(all["drills"][0]["rows"], 306, "{all}");
+}
+
+#[test]
+fn a_drill_that_would_fill_the_servers_disk_is_not_begun() {
+    let sandbox = Sandbox::new();
+    let (database, master) = (TestDatabase::new(MAJOR, "roomless"), Drillmaster::new(MAJOR));
+    fill(&database, 5);
+    back_up(&sandbox, &database);
+    let path = sandbox.daily("shop");
+    let path = path.with_file_name(format!("{}.meta", path.file_name().unwrap().to_str().unwrap()));
+    let mut meta: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    meta["raw_bytes"] = (1_u64 << 50).into();
+    fs::write(&path, meta.to_string()).unwrap();
+    drill(&sandbox, &master).expect(21).says("1.0 PiB are needed on the server's disk");
+    assert_eq!(master.scratch_databases(), "0");
 }

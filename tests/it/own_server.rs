@@ -13,6 +13,7 @@ use crate::util::{bin_dir, lib_dir, psql};
 pub struct OwnServer {
     pub major: u32,
     pub port: u16,
+    address: String,
     folder: TempDir,
 }
 
@@ -26,11 +27,16 @@ pub struct Recipe<'a> {
 
 impl OwnServer {
     pub fn start(major: u32, recipe: &Recipe<'_>) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        OwnServer::start_at(major, recipe, "127.0.0.1", port)
+    }
+
+    /// At an address of this machine alone (all of `127.0.0.0/8` is), where the usual port is free.
+    pub fn start_at(major: u32, recipe: &Recipe<'_>, address: &str, port: u16) -> Self {
         // Short, since a socket's path may have 107 bytes, and open to the servers' user.
         let folder = tempfile::Builder::new().prefix("miyabi-pg").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = OwnServer { major, port, folder };
+        let server = OwnServer { major, port, address: address.to_owned(), folder };
         let data = server.data().display().to_string();
         server.tool("initdb", &["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
         let owner = fs::metadata(server.data()).unwrap();
@@ -41,14 +47,23 @@ impl OwnServer {
             chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
         }
         fs::write(server.data().join("pg_hba.conf"), recipe.hba).unwrap();
-        let run = server.socket_folder().display().to_string();
-        let mut options = format!("-p {port} -k {run} -c listen_addresses=127.0.0.1 -c fsync=off");
+        server.control("start", recipe);
+        server
+    }
+
+    /// What only takes effect when it starts.
+    pub fn restart(&self, recipe: &Recipe<'_>) {
+        self.control("restart", recipe);
+    }
+
+    fn control(&self, action: &str, recipe: &Recipe<'_>) {
+        let (data, run) = (self.data().display().to_string(), self.socket_folder().display().to_string());
+        let mut options = format!("-p {} -k {run} -c listen_addresses={} -c fsync=off", self.port, self.address);
         for setting in recipe.settings {
             options.push_str(&format!(" -c {setting}"));
         }
-        let log = server.folder.path().join("log").display().to_string();
-        server.tool("pg_ctl", &["-D", &data, "-w", "-t", "60", "-l", &log, "-o", &options, "start"]);
-        server
+        let log = self.folder.path().join("log").display().to_string();
+        self.tool("pg_ctl", &["-D", &data, "-w", "-t", "60", "-m", "fast", "-l", &log, "-o", &options, action]);
     }
 
     fn data(&self) -> PathBuf {
@@ -67,7 +82,7 @@ impl OwnServer {
 
     /// A superuser's URL, without encryption.
     pub fn admin_url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", self.port)
+        format!("postgres://postgres@{}:{}/postgres?sslmode=disable", self.address, self.port)
     }
 
     pub fn psql(&self, sql: &str) -> String {

@@ -66,6 +66,16 @@ fn an_unconfigured_machine_sees_the_tree_it_is_shown() {
     sandbox.run(&["status", "--from", "mvoed"]).expect(40).says("there is no backup in it");
 }
 
+/// A monitor that looks in the wrong folder must not be told that all is well.
+#[test]
+fn nothing_at_all_is_not_health() {
+    let sandbox = Sandbox::new();
+    for command in ["status", "watch"] {
+        sandbox.run(&[command]).expect(5).blames("nothing is configured, and there is no backup in backups").hints();
+    }
+    assert_eq!(sandbox.run(&["status", "--json"]).expect(5).json()["error"]["kind"], "nothing");
+}
+
 #[test]
 fn every_run_is_in_the_history_with_its_end() {
     let sandbox = Sandbox::new();
@@ -132,4 +142,47 @@ fn messages_can_be_objects_for_a_log_collector() {
         lines.iter().any(|line| line["level"] == "error" && line["message"].to_string().contains("gone.db")),
         "{stderr}"
     );
+}
+
+/// Whatever goes wrong, and whatever is only said: a collector reads every line.
+#[test]
+fn every_command_says_objects_when_it_is_told_to() {
+    let sandbox = Sandbox::new();
+    configured(&sandbox);
+    sandbox.run(&["backup"]).expect(0);
+    let archive = sandbox.daily("app").display().to_string();
+    let lines = [
+        "backup sqlite --file gone.db",
+        &format!("restore --file {archive} --database app.db"),
+        &format!("restore --file {archive} --database new.db --confirm"),
+        "verify gone",
+        "list --from gone",
+        "inspect gone",
+        "salvage gone --output x",
+        "copy gone there",
+        "prune --from gone",
+        "status --from gone --config gone",
+        "logs --follow --json",
+        "drill nobody",
+        "watch",
+        "doctor",
+        "dashboard",
+        "dashboard --listen 0.0.0.0:1",
+        "alert test",
+        "metrics --from gone --config gone",
+        "schedule install --method systemd --time 25:00",
+        "completions nonsense",
+        "man",
+        "nonsense",
+    ];
+    for line in lines {
+        let arguments: Vec<&str> = line.split(' ').chain(["--log-format", "json"]).collect();
+        let ran = sandbox.run(&arguments);
+        let stderr = ran.stderr();
+        assert!(!stderr.is_empty(), "{line} says nothing{ran}");
+        for said in stderr.lines() {
+            let object: Value = serde_json::from_str(said).unwrap_or_else(|_| panic!("{line}: {said}"));
+            assert!(object["level"].is_string() && object["message"].is_string(), "{line}: {said}");
+        }
+    }
 }

@@ -101,6 +101,7 @@ pub fn meta_of(archive: &[u8]) -> Meta {
             sqlite: None,
             warnings: Vec::new(),
             tables: tables.collect(),
+            large_objects: None,
         }),
     }
 }

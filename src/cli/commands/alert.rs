@@ -13,6 +13,7 @@ pub async fn watch(run: &mut Run<'_>) -> Result<u8> {
     let channels = resolve::alerts(run.config, &run.context.host)?;
     run.show_notes();
     let status = status::of_places(&roots, &job, run.context).await?;
+    status::is_about_something(&status)?;
     metrics::write_textfile(&status, run)?;
     if !channels.has_any() {
         let what = "no channel of [alerts] is configured: nobody is told";
@@ -35,7 +36,7 @@ pub async fn test(run: &mut Run<'_>) -> Result<u8> {
         return Err(Error::new(Kind::Nothing, "no channel of [alerts] is configured")
             .hint("set `webhook`, `email_to` with `smtp`, `command` or `ping`"));
     }
-    let outcome = channels.test(run.context.clock.now()).await;
+    let outcome = channels.test(run.context.clock.now()).await?;
     for channel in &outcome.delivered {
         run.terminal.result(&format!("{channel}: delivered"))?;
     }
@@ -44,13 +45,13 @@ pub async fn test(run: &mut Run<'_>) -> Result<u8> {
 
 /// 0 if everybody was told, 3 if a channel failed.
 fn finish(outcome: &Outcome, run: &Run<'_>) -> Result<u8> {
-    outcome.failed.iter().for_each(|error| run.terminal.error(error));
+    outcome.failed.iter().for_each(|(_, error)| run.terminal.error(error));
     let exit_code = if outcome.failed.is_empty() { 0 } else { Kind::Partial.exit_code() };
     run.terminal.json(&json!({
         "exit_code": exit_code,
         "told": json::to_value(&outcome.told)?,
         "delivered": outcome.delivered,
-        "failed": outcome.failed.iter().map(json::error).collect::<Vec<_>>(),
+        "failed": outcome.failed.iter().map(|(_, error)| json::error(error)).collect::<Vec<_>>(),
         "configuration_warnings": run.notes.all(),
     }));
     Ok(exit_code)
@@ -58,7 +59,11 @@ fn finish(outcome: &Outcome, run: &Run<'_>) -> Result<u8> {
 
 fn findings(status: &Status, run: &Run<'_>) {
     for about in status.findings().iter().filter(|about| about.finding.level > Level::Ok) {
-        run.terminal.failure(&format!("{}: {}: {}", about.finding.level.name(), about.subject, about.finding.message));
+        let text = format!("{}: {}", about.subject, about.finding.message);
+        match about.finding.level {
+            Level::Critical => run.terminal.failure(&text),
+            _ => run.terminal.warning(&text),
+        }
     }
 }
 
@@ -83,7 +88,7 @@ async fn tell(command: &str, exit_code: u8, run: &mut Run<'_>) -> Result<()> {
     metrics::write_textfile(&status, run)?;
     if channels.has_any() {
         let outcome = channels.tell(&status).await?;
-        outcome.failed.iter().for_each(|error| run.terminal.warning(&error.chain()));
+        outcome.failed.iter().for_each(|(_, error)| run.terminal.warning(&error.chain()));
     }
     if wants_ping {
         channels.ping().await.map_err(|error| error.while_doing("cannot ping the dead-man's switch"))?;

@@ -1,14 +1,14 @@
 //! `doctor`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::{Run, schedule, status};
 use crate::cli::{json, resolve};
 use crate::error::{Error, Kind, Result};
-use crate::ops::doctor::{self, Examined};
-use crate::ops::status::{Level, StatusJob};
+use crate::ops::doctor::{self, Examined, machine};
+use crate::ops::status::{Code, Level, StatusJob};
 use crate::state::history::History;
 
 pub async fn run(run: &mut Run<'_>) -> Result<u8> {
@@ -16,13 +16,15 @@ pub async fn run(run: &mut Run<'_>) -> Result<u8> {
     run.show_notes();
     let mut all = doctor::sources(&sources, run.context).await;
     if sources.is_empty() {
-        all.push(Examined::bad("configuration", "no database is configured"));
+        all.push(Examined::bad("configuration", "no database is configured").mend([
+            "name them in miyabi-backup.toml, in this folder or in /etc/miyabi-backup: docs/CONFIGURATION.md has an example".to_owned(),
+        ]));
     }
     for place in resolve::places(run.config)? {
         all.extend(examined(place, job.min_free, run).await?);
     }
     all.push(state_folder(&job));
-    all.push(timers(run)?);
+    all.extend(timers(&job, run)?);
     all.extend(channels(run));
     all.extend(forecast(&roots, &job, run).await?);
     for one in &all {
@@ -61,25 +63,50 @@ fn state_folder(job: &StatusJob) -> Examined {
         std::fs::write(&path, b"?").and_then(|()| std::fs::remove_file(&path))
     });
     match (probe, History::read(&job.state_dir)) {
-        (Err(cause), _) => Examined::bad(&subject, format!("the state folder cannot be written: {cause}")),
+        (Err(cause), _) => Examined::bad(&subject, format!("the state folder cannot be written: {cause}"))
+            .mend([format!("let this user write to {subject}, or name another folder by `state_dir`")]),
         (_, Err(error)) => Examined::of_error(&subject, &error),
         _ => Examined::fine(&subject, "the state folder can be written"),
     }
 }
 
-fn timers(run: &Run<'_>) -> Result<Examined> {
-    let installed = schedule::installed(run)?;
-    Ok(match installed.is_empty() {
-        true => Examined::warning("schedule", "no timer of ours is installed for this user")
-            .mend(["miyabi-backup schedule install".to_owned()]),
-        false => Examined::fine("schedule", installed.join(", ")),
-    })
+/// Whether the backup is started at all, also when nobody is logged in, and when it was meant to be.
+fn timers(job: &StatusJob, run: &Run<'_>) -> Result<Vec<Examined>> {
+    let (now, machine) = (run.context.clock.zoned(), resolve::machine_zone());
+    let mut all = vec![machine::zone(&now, &machine)];
+    let schedule::Standing { timers, crontab, crontab_at, of_user } = schedule::installed(run)?;
+    if timers.is_empty() && !crontab {
+        all.push(
+            Examined::warning("schedule", "no timer of ours is installed for this user")
+                .mend(["miyabi-backup schedule install".to_owned()]),
+        );
+    }
+    for (name, state) in &timers {
+        all.push(match state.as_str() {
+            "active" => Examined::fine("schedule", format!("{name} is active")),
+            _ => Examined::bad("schedule", format!("{name} is {state}: it starts nothing"))
+                .mend(["miyabi-backup schedule install".to_owned()]),
+        });
+    }
+    if of_user && !timers.is_empty() {
+        all.extend(machine::lingering(resolve::user(run.config).as_deref(), Path::new(machine::LINGERING)));
+    }
+    if crontab {
+        all.push(Examined::fine("schedule", "the crontab has our lines"));
+        let times = job.schedule.zip(crontab_at);
+        all.extend(times.and_then(|(at, starts)| machine::cron_time(at, starts, &now, &machine)));
+    }
+    Ok(all)
 }
 
 fn channels(run: &Run<'_>) -> Option<Examined> {
     match resolve::alerts(run.config, &run.context.host) {
         Ok(channels) if channels.has_any() => Some(Examined::fine("alerts", "somebody is told; try `alert test`")),
-        Ok(_) => Some(Examined::warning("alerts", "nobody is told when a backup fails: [alerts] names no channel")),
+        Ok(_) => Some(
+            Examined::warning("alerts", "nobody is told when a backup fails: [alerts] names no channel")
+                .mend(["set webhook, email_to with smtp, or command of [alerts], then run: miyabi-backup alert test"
+                    .to_owned()]),
+        ),
         Err(error) => Some(Examined::of_error("alerts", &error)),
     }
 }
@@ -89,7 +116,13 @@ async fn forecast(roots: &[PathBuf], job: &StatusJob, run: &Run<'_>) -> Result<V
     let mut all = Vec::new();
     for root in roots.iter().filter(|root| root.is_dir()) {
         let place = status::of_places(std::slice::from_ref(root), job, run.context).await?.place;
-        all.extend(place.findings.iter().map(|finding| Examined::warning(&place.place, finding.message.clone())));
+        all.extend(place.findings.iter().map(|finding| {
+            let mend = match finding.code {
+                Code::Space => "fewer days in [retention], `compress = \"zstd\"`, or a larger disk",
+                _ => "see to the rights of the folder and what stands in it",
+            };
+            Examined::warning(&place.place, finding.message.clone()).mend([mend.to_owned()])
+        }));
     }
     Ok(all)
 }

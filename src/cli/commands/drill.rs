@@ -7,6 +7,9 @@ use crate::cli::{json, record, render, resolve};
 use crate::drill;
 use crate::error::Result;
 
+const SERVER_OF_ITS_OWN: &str =
+    "a server that holds nothing else may be drilled on as its superuser: name it by `url` of [drill]";
+
 pub async fn run(args: &DrillArgs, run: &mut Run<'_>) -> Result<u8> {
     run.record("drill");
     let job = resolve::drill(args, run.config, &mut run.notes)?;
@@ -19,10 +22,19 @@ pub async fn run(args: &DrillArgs, run: &mut Run<'_>) -> Result<u8> {
     for drilled in &outcome.drills {
         match drilled.ok {
             true => run.terminal.result(&render::drilled(drilled))?,
+            false if drilled.incomplete => {
+                let named = |finding: &String| format!("{}: {}: {finding}", drilled.name, drilled.archive);
+                drilled.findings.iter().for_each(|finding| run.terminal.warning(&named(finding)));
+                run.terminal.hint(SERVER_OF_ITS_OWN);
+            }
             false => {
                 let named = |finding: &String| format!("{}: {}: {finding}", drilled.name, drilled.archive);
                 drilled.findings.iter().for_each(|finding| run.terminal.failure(&named(finding)));
             }
+        }
+        for left in &drilled.left_out {
+            run.terminal
+                .warning(&format!("{}: left out, since the role that drills may not make it: {left}", drilled.name));
         }
         drilled.warnings.iter().for_each(|warning| run.terminal.warning(&format!("{}: {warning}", drilled.name)));
     }

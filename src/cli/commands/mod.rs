@@ -55,7 +55,12 @@ impl<'a> Run<'a> {
         let begun = resolve::state_dir(self.config)
             .and_then(|folder| Recording::begin(&folder, command, env!("CARGO_PKG_VERSION"), self.started));
         match begun {
-            Ok(recording) => self.recording = Some(recording),
+            Ok(recording) => {
+                if let Some(journal) = self.terminal.journal() {
+                    journal.belongs_to(recording.id(), command);
+                }
+                self.recording = Some(recording);
+            }
             Err(error) => self.terminal.warning(&cannot_record(error).chain()),
         }
     }
@@ -69,6 +74,9 @@ impl<'a> Run<'a> {
             Err(error) => (error.kind().exit_code(), Some(error.chain())),
         };
         let items = std::mem::take(&mut self.items);
+        if let Some(journal) = self.terminal.journal() {
+            items.iter().for_each(|item| journal.item(&command, item));
+        }
         if let Err(error) = recording.end(exit_code, error, items, self.context.clock.now()) {
             self.terminal.warning(&cannot_record(error).chain());
         }

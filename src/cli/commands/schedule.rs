@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::civil::Time;
+
 use serde_json::json;
 
 use super::Run;
@@ -20,14 +22,26 @@ pub async fn run(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
     }
 }
 
-/// What is installed for this user, each with its state.
-pub fn installed(run: &Run<'_>) -> Result<Vec<String>> {
-    let timers = manager(false, run)?.status().into_iter().map(|(name, state)| format!("{name} is {state}"));
-    let mut all: Vec<String> = timers.collect();
-    if install::has_cron() && cron::has_block(&install::crontab()?) {
-        all.push("the crontab has our lines".to_owned());
-    }
-    Ok(all)
+/// What is installed for whoever runs this.
+pub struct Standing {
+    /// Timers of systemd, each with its state.
+    pub timers: Vec<(String, String)>,
+    pub crontab: bool,
+    /// When the crontab starts the backup, in the machine's zone.
+    pub crontab_at: Option<Time>,
+    /// The timers are a user's, not the machine's.
+    pub of_user: bool,
+}
+
+pub fn installed(run: &Run<'_>) -> Result<Standing> {
+    let manager = manager(false, run)?;
+    let text = if install::has_cron() { install::crontab()? } else { String::new() };
+    Ok(Standing {
+        timers: manager.status(),
+        crontab: cron::has_block(&text),
+        crontab_at: cron::starts_at(&text),
+        of_user: !manager.system,
+    })
 }
 
 fn manager(system: bool, run: &Run<'_>) -> Result<Systemd> {

@@ -18,6 +18,7 @@ pub async fn run(args: &StatusArgs, run: &mut Run<'_>) -> Result<u8> {
     let resolve::Status { roots, job, sources } = resolve::status(run.config, &mut run.notes)?;
     run.show_notes();
     let mut status = of_places(&roots, &job, run.context).await?;
+    is_about_something(&status)?;
     if args.copies {
         status.kept_copies = look_for_copies(&sources, run).await;
     }
@@ -27,6 +28,20 @@ pub async fn run(args: &StatusArgs, run: &mut Run<'_>) -> Result<u8> {
         run.terminal.json(&json::outcome(&status, exit_code, &run.notes)?);
     }
     Ok(exit_code)
+}
+
+/// In the wrong folder there is nothing to be alarmed of: that must not look like health.
+pub fn is_about_something(status: &Status) -> Result<()> {
+    let further = &status.further_places;
+    if !status.databases.is_empty()
+        || further.iter().any(|one| !one.databases.is_empty() || !one.place.readable)
+        || !status.place.readable
+    {
+        return Ok(());
+    }
+    let what = format!("nothing is configured, and there is no backup in {}", status.place.place);
+    Err(Error::new(Kind::Nothing, what)
+        .hint("run it where miyabi-backup.toml is, or name it by --config; --from names another tree"))
 }
 
 pub async fn of_places(roots: &[PathBuf], job: &StatusJob, context: &Context) -> Result<Status> {

@@ -195,6 +195,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Drill, "url"),
     key(Section::Drill, "rto"),
     key(Section::Drill, "rto_all"),
+    key(Section::Drill, "rto_disaster"),
     key(Section::DrillCheck, "database"),
     key(Section::DrillCheck, "sql"),
     key(Section::DrillCheck, "expect"),
@@ -207,6 +208,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Alerts, "smtp_password_file"),
     key(Section::Alerts, "command"),
     key(Section::Alerts, "ping"),
+    key(Section::Alerts, "ca"),
     key(Section::Alerts, "remind_every"),
     key(Section::Alerts, "metrics_file"),
 ];

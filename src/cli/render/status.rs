@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use crate::drill::Drilled;
 use crate::ops::status::outcome::{PlaceStatus, TierStatus};
 use crate::ops::status::{DatabaseStatus, Finding, FurtherPlace, Status};
-use crate::policy::Tier;
+use crate::policy::{ArchiveKind, Tier};
 use crate::state::history::{Item, Run};
 use crate::units::{human_bytes, human_count};
 
@@ -26,7 +26,7 @@ pub fn status(status: &Status, now: Timestamp) -> String {
     lines.push(place_line(&status.place));
     lines.extend(status.further_places.iter().map(|one| place_line(&one.place)));
     if let Some(next) = &status.schedule.next_run {
-        lines.push(format!("next run {}", next.zoned().strftime("%Y-%m-%d %H:%M %Z")));
+        lines.push(format!("next run {}", next.zoned().strftime("%Y-%m-%d %H:%M %:z")));
     }
     if let Some(copies) = status.kept_copies.as_ref().filter(|copies| !copies.is_empty()) {
         lines.push(format!("\n{}\n`prune --before-restore` removes them", kept_copies(copies)));
@@ -62,7 +62,8 @@ fn database(one: &DatabaseStatus, now: Timestamp) -> [String; 10] {
         false => "FAILED".to_owned(),
     });
     let drill = one.last_drill.as_ref().map(|last| match (last.ok, last.restore_seconds) {
-        (true, Some(seconds)) => format!("{}, {}", ago(last.at), spent(seconds)),
+        (true, Some(seconds)) => format!("{}, took {}", ago(last.at), spent(seconds)),
+        _ if last.incomplete => "incomplete".to_owned(),
         _ => "FAILED".to_owned(),
     });
     let none = || "-".to_owned();
@@ -100,7 +101,12 @@ pub fn drilled(one: &Drilled) -> String {
     let what = format!("{}: {}", one.name, one.archive);
     let took = one.restore_seconds.map_or_else(String::new, |seconds| format!(" in {}", spent(seconds)));
     let (rows, tables) = (human_count(one.rows), human_count(one.tables));
-    format!("{what}\n    restored{took}, {rows} rows in {tables} tables are what was dumped")
+    match one.kind {
+        Some(ArchiveKind::Sqlite) => {
+            format!("{what}\n    restored{took}, every page of {tables} tables is what was backed up ({rows} rows)")
+        }
+        _ => format!("{what}\n    restored{took}, {rows} rows in {tables} tables are what was dumped"),
+    }
 }
 
 /// One run: a line, and one for each database that failed or was saved.

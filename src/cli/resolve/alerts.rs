@@ -25,10 +25,18 @@ pub fn alerts(config: &Config, host: &str) -> Result<Channels> {
         email: email(config)?,
         command: text("alerts.command"),
         ping: text("alerts.ping"),
+        ca: ca(config)?,
         remind_every: SignedDuration::try_from(remind).unwrap_or(SignedDuration::MAX),
         host: host.to_owned(),
         state_dir: machine::state_dir(config)?,
     })
+}
+
+fn ca(config: &Config) -> Result<Option<Vec<u8>>> {
+    let Some(setting) = config.get("alerts.ca") else { return Ok(None) };
+    let path = config.path(setting);
+    let read = std::fs::read(&path);
+    read.map(Some).context(Kind::Usage, || format!("cannot read {} of {}", path.display(), setting.origin))
 }
 
 fn format(config: &Config) -> Result<WebhookFormat> {

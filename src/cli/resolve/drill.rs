@@ -13,6 +13,7 @@ use crate::pg::connect::Server;
 
 const RTO: Duration = Duration::from_secs(15 * 60);
 const RTO_ALL: Duration = Duration::from_secs(30 * 60);
+const RTO_DISASTER: Duration = Duration::from_secs(120 * 60);
 
 pub fn drill(args: &DrillArgs, config: &Config, notes: &mut Notes) -> Result<DrillJob> {
     let sampling = match (args.all, args.sample) {
@@ -34,6 +35,7 @@ pub fn drill(args: &DrillArgs, config: &Config, notes: &mut Notes) -> Result<Dri
         checks: config.checks().iter().map(|entry| check(config, entry)).collect::<Result<_>>()?,
         rto: values::duration(config, "drill.rto", RTO)?,
         rto_all: values::duration(config, "drill.rto_all", RTO_ALL)?,
+        rto_disaster: values::duration(config, "drill.rto_disaster", RTO_DISASTER)?,
         jobs: values::count(config, "jobs", machine::connections())?,
         threads: values::count(config, "threads", machine::cores())?,
         state_dir: machine::state_dir(config)?,

@@ -53,6 +53,11 @@ pub fn clock(config: &Config) -> Result<Clock> {
     Ok(Clock::new(zone, Timestamp::now))
 }
 
+/// The zone in which cron counts; UTC where the machine does not say.
+pub fn machine_zone() -> TimeZone {
+    TimeZone::try_system().unwrap_or(TimeZone::UTC)
+}
+
 /// Where a SQLite file out of a bucket is unpacked if no folder is named for that.
 pub fn scratch(config: &Config) -> PathBuf {
     PathBuf::from(config.variable("TMPDIR").unwrap_or("/tmp"))

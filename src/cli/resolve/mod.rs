@@ -28,7 +28,7 @@ mod values;
 pub use alerts::{alerts, textfile};
 pub use backup::{Backup, backup};
 pub use drill::drill;
-pub use machine::{clock, host_name, scratch, state_dir};
+pub use machine::{clock, host_name, machine_zone, scratch, state_dir, user};
 pub use places::to_examine as places;
 pub use prune::{Prune, prune, rotation};
 pub use restore::{Hooks, Restore, restore};

@@ -69,7 +69,7 @@ fn adaptation(args: &RestoreArgs) -> Result<Adaptation> {
                 .hint("leave one of them out"));
         }
     }
-    Ok(Adaptation { tailoring, create_roles: args.create_roles })
+    Ok(Adaptation { tailoring, create_roles: args.create_roles, pass_over_rights: false })
 }
 
 fn check_flags(args: &RestoreArgs) -> Result<()> {

@@ -13,6 +13,7 @@ use crate::cli::config::Config;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::Source;
 use crate::ops::schedule::Plan;
+use crate::store::Places;
 
 const AT: Time = Time::constant(3, 0, 0, 0);
 
@@ -32,7 +33,10 @@ pub fn schedule(args: &ScheduleArgs, config: &Config, notes: &mut Notes) -> Resu
         return Err(Error::new(Kind::Nothing, "nothing is configured to be backed up")
             .hint("write miyabi-backup.toml first: a timer has no flags that name databases"));
     }
-    let mut writable = vec![absolute(&places::to_read(config)?), state_dir, folder.join("logs")];
+    let tree = places::to_read(config)?;
+    let tree = Places::bucket(&tree).is_none().then(|| absolute(&tree));
+    let own_folders: Vec<PathBuf> = tree.into_iter().chain([state_dir, folder.join("logs")]).collect();
+    let mut writable = own_folders.clone();
     for source in &sources {
         // Reading a database in WAL mode writes to its -shm.
         if let Source::Sqlite(file) = source {
@@ -52,6 +56,7 @@ pub fn schedule(args: &ScheduleArgs, config: &Config, notes: &mut Notes) -> Resu
         secrets: secrets.map(|setting| absolute(&config.path(setting))).collect(),
         folder: folder.clone(),
         writable,
+        own_folders,
         system: args.system || rustix::process::geteuid().is_root(),
     })
 }

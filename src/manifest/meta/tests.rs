@@ -42,6 +42,7 @@ fn sample() -> Meta {
                 raw_bytes: RawBytes(120),
                 digest: RowDigest(7),
             }],
+            large_objects: Some(LargeObjectFacts { count: 1, raw_bytes: RawBytes(9), digest: RowDigest(8) }),
         }),
     }
 }

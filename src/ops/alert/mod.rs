@@ -31,6 +31,8 @@ pub struct Channels {
     pub command: Option<String>,
     /// Asked for after every successful backup: whoever watches it hears of silence.
     pub ping: Option<String>,
+    /// Certificates in PEM that vouch for the servers of all channels, beside those of the system.
+    pub ca: Option<Vec<u8>>,
     pub remind_every: SignedDuration,
     pub host: String,
     pub state_dir: PathBuf,
@@ -43,7 +45,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Outcome {
     pub told: Vec<Notice>,
     pub delivered: Vec<&'static str>,
-    pub failed: Vec<Error>,
+    pub failed: Vec<(&'static str, Error)>,
+}
+
+impl Outcome {
+    fn failures(&self) -> Vec<(String, Option<String>)> {
+        let well = self.delivered.iter().map(|channel| ((*channel).to_owned(), None));
+        well.chain(self.failed.iter().map(|(channel, error)| ((*channel).to_owned(), Some(error.chain())))).collect()
+    }
 }
 
 impl Channels {
@@ -68,11 +77,21 @@ impl Channels {
         if !outcome.delivered.is_empty() {
             memory.write(&after)?;
         }
+        memory.note_failures(&outcome.failures(), status.at.instant())?;
         Ok(outcome)
     }
 
-    /// One of each kind, to every channel.
-    pub async fn test(&self, now: Timestamp) -> Outcome {
+    /// One of each kind, to every channel. What fails, or works again, is noted for `status`.
+    pub async fn test(&self, now: Timestamp) -> Result<Outcome> {
+        let outcome = self.try_all(now).await;
+        let state_dir = self.state_dir.clone();
+        let failures = outcome.failures();
+        let noted = tokio::task::spawn_blocking(move || AlertMemory::lock(&state_dir)?.note_failures(&failures, now));
+        noted.await.map_err(|cause| Error::new(Kind::Bug, "a lock died").because(cause))??;
+        Ok(outcome)
+    }
+
+    async fn try_all(&self, now: Timestamp) -> Outcome {
         const KINDS: [&str; 6] = ["failed", "stale", "size", "space", "damaged", "drill"];
         let about = |code: &str, level: u8| Told {
             subject: "alert test".to_owned(),
@@ -89,7 +108,7 @@ impl Channels {
         if self.ping.is_some() {
             match self.ping().await {
                 Ok(()) => outcome.delivered.push("ping"),
-                Err(error) => outcome.failed.push(error),
+                Err(error) => outcome.failed.push(("ping", error)),
             }
         }
         outcome
@@ -100,14 +119,15 @@ impl Channels {
         let mut note = |channel: &'static str, done: Result<()>| match done {
             Ok(()) => outcome.delivered.push(channel),
             Err(error) => {
-                outcome.failed.push(error.while_doing(format!("an alert could not be delivered by {channel}")))
+                let error = error.while_doing(format!("an alert could not be delivered by {channel}"));
+                outcome.failed.push((channel, error));
             }
         };
         if let Some(webhook) = &self.webhook {
-            note("webhook", in_time(webhook.send(&notices, &self.host)).await);
+            note("webhook", in_time(webhook.send(&notices, &self.host, self.ca.as_deref())).await);
         }
         if let Some(email) = &self.email {
-            note("e-mail", in_time(email.send(&notices, &self.host)).await);
+            note("e-mail", in_time(email.send(&notices, &self.host, self.ca.as_deref())).await);
         }
         if let Some(line) = &self.command {
             note("command", command::run(line, &notices, &self.host, PATIENCE).await);
@@ -119,7 +139,7 @@ impl Channels {
     /// Tells the dead-man's switch that a backup succeeded.
     pub async fn ping(&self) -> Result<()> {
         match &self.ping {
-            Some(url) => in_time(webhook::get(url)).await,
+            Some(url) => in_time(webhook::get(url, self.ca.as_deref())).await,
             None => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Certificate, Client, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::error::{Context as _, Error, Kind, Result};
@@ -43,35 +43,61 @@ impl WebhookFormat {
     }
 
     fn body(self, notices: &[Notice], host: &str) -> Value {
-        /// Discord refuses more.
-        const CHARS_MAX: usize = 1900;
-        let text = || format!("*{}*\n{}", message::subject(notices, host), message::text(notices));
+        let (subject, text) = (message::subject(notices, host), message::text(notices));
         match self {
             WebhookFormat::Json => message::as_json(notices, host),
-            WebhookFormat::Slack => json!({ "text": text() }),
-            WebhookFormat::Discord => json!({ "content": text().chars().take(CHARS_MAX).collect::<String>() }),
+            WebhookFormat::Slack => json!({ "text": slack(&subject, &text) }),
+            // Whatever a table is called, it calls nobody.
+            WebhookFormat::Discord => {
+                json!({ "content": discord(&subject, &text), "allowed_mentions": { "parse": [] } })
+            }
         }
     }
 }
 
+/// `&`, `<` and `>` are Slack's own: <https://api.slack.com/reference/surfaces/formatting#escaping>. More than 40,000 characters
+/// are cut off by Slack.
+fn slack(subject: &str, text: &str) -> String {
+    const CHARS_MAX: usize = 39_000;
+    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    shortened(&format!("*{}*\n{}", safe(subject), safe(text)), CHARS_MAX)
+}
+
+/// Discord refuses more than 2000 characters.
+fn discord(subject: &str, text: &str) -> String {
+    const CHARS_MAX: usize = 1990;
+    shortened(&format!("**{subject}**\n{text}"), CHARS_MAX)
+}
+
+fn shortened(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 impl Webhook {
-    pub async fn send(&self, notices: &[Notice], host: &str) -> Result<()> {
+    /// `ca` are certificates that vouch for the server beside the system's.
+    pub async fn send(&self, notices: &[Notice], host: &str, ca: Option<&[u8]>) -> Result<()> {
         let body = self.format.body(notices, host).to_string();
-        let request = client()?.post(&self.url).header("content-type", "application/json").body(body);
+        let request = client(ca)?.post(&self.url).header("content-type", "application/json").body(body);
         accepted(request.send().await)
     }
 }
 
-pub async fn get(url: &str) -> Result<()> {
-    accepted(client()?.get(url).send().await)
+pub async fn get(url: &str, ca: Option<&[u8]>) -> Result<()> {
+    accepted(client(ca)?.get(url).send().await)
 }
 
-fn client() -> Result<Client> {
+fn client(ca: Option<&[u8]>) -> Result<Client> {
     const CONNECT: Duration = Duration::from_secs(10);
     // Refused only if there is one already, which is then the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let agent = concat!("miyabi-backup/", env!("CARGO_PKG_VERSION"));
+    let own = ca.map_or(Ok(Vec::new()), Certificate::from_pem_bundle);
+    let own = own.context(Kind::Usage, || "cannot use `ca` of [alerts]".to_owned())?;
     Client::builder()
+        .tls_certs_merge(own)
         .user_agent(agent)
         .connect_timeout(CONNECT)
         .build()

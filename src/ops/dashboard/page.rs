@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use jiff::ToSpan;
+use jiff::tz::TimeZone;
+use jiff::{ToSpan, Zoned};
 
 use crate::error::Result;
 use crate::ops::status::outcome::{PlaceStatus, SizePoint};
@@ -18,6 +19,12 @@ const STYLE: &str = include_str!("style.css");
 
 /// Days of the calendar: five weeks.
 const DAYS: i64 = 35;
+
+/// Nights that a line can be drawn of.
+const FEWEST: usize = 2;
+
+/// Characters of an error that are shown before it is opened.
+const SHORT: usize = 100;
 
 pub fn page(status: &Status, host: &str) -> Result<String> {
     let mut html = String::new();
@@ -37,15 +44,19 @@ pub fn page(status: &Status, host: &str) -> Result<String> {
     html.push_str("<section aria-label=\"Databases\" class=\"cards\">");
     let mut databases: Vec<&DatabaseStatus> = status.databases.iter().collect();
     databases.sort_by_key(|one| std::cmp::Reverse(one.state));
-    for one in databases {
-        html.push_str(&database(one, status)?);
+    for (at, one) in databases.into_iter().enumerate() {
+        html.push_str(&database(at, one, status)?);
+    }
+    if status.databases.is_empty() {
+        html.push_str("<p>Nothing is configured, and there is no backup here.</p>");
     }
     html.push_str("</section>");
     html.push_str(&place(&status.place, &[]));
     for further in &status.further_places {
         html.push_str(&place(&further.place, &further.databases));
     }
-    html.push_str(&runs(&status.runs));
+    html.push_str(&delivery(&status.delivery));
+    html.push_str(&runs(&status.runs, status.at.zoned().time_zone()));
     html.push_str("</main></body></html>\n");
     Ok(html)
 }
@@ -55,7 +66,7 @@ fn next_run(status: &Status) -> String {
     next.map_or_else(String::new, |at| format!(", next run {}", at.zoned().strftime("%Y-%m-%d %H:%M")))
 }
 
-fn database(one: &DatabaseStatus, status: &Status) -> Result<String> {
+fn database(at: usize, one: &DatabaseStatus, status: &Status) -> Result<String> {
     let state = match (one.last.is_some(), one.configured) {
         (false, _) => "never",
         (true, true) => one.state.name(),
@@ -63,15 +74,15 @@ fn database(one: &DatabaseStatus, status: &Status) -> Result<String> {
     };
     let class = if one.last.is_none() { "critical" } else { one.state.name() };
     let mut html = format!(
-        "<article class=\"card\"><h2>{} <small>{}</small></h2><p class=\"badge {class}\">{state}</p>",
+        "<article class=\"card\" aria-labelledby=\"database-{at}\"><h2 id=\"database-{at}\">{} <small>{}</small></h2>\
+         <p class=\"badge {class}\">{state}</p>",
         escaped(&one.name),
         one.kind
     );
     html.push_str(&findings(&one.findings));
     if let Some(last) = &one.last {
-        let age = human_duration(std::time::Duration::from_secs(last.age_seconds.unsigned_abs()));
         let facts = [
-            ("last backup", format!("{} ago", age)),
+            ("last backup", format!("{}, {} ago", minute(&last.timestamp.zoned()), age(last.age_seconds))),
             ("size", format!("{} of {}", human_bytes(last.size_bytes), human_bytes(last.raw_bytes))),
             ("rows", format!("{} in {} tables", human_count(last.rows), human_count(last.tables))),
             ("took", seconds(last.duration_seconds)),
@@ -86,10 +97,23 @@ fn database(one: &DatabaseStatus, status: &Status) -> Result<String> {
         html.push_str("</dl>");
     }
     html.push_str(&charts(one)?);
+    html.push_str(&nights(one));
     html.push_str(&calendar(one, status));
     html.push_str(&one.last_drill.as_ref().map_or_else(String::new, drill));
     html.push_str("</article>");
     Ok(html)
+}
+
+fn age(seconds: i64) -> String {
+    const DAY: i64 = 24 * 3600;
+    match seconds {
+        long if long >= 2 * DAY => format!("{} days", long / DAY),
+        short => human_duration(std::time::Duration::from_secs(short.unsigned_abs())),
+    }
+}
+
+fn minute(at: &Zoned) -> String {
+    at.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 fn verified(one: &DatabaseStatus) -> String {
@@ -110,7 +134,6 @@ fn findings(all: &[Finding]) -> String {
 }
 
 fn charts(one: &DatabaseStatus) -> Result<String> {
-    const FEWEST: usize = 2;
     if one.sizes.len() < FEWEST {
         return Ok(String::new());
     }
@@ -125,6 +148,30 @@ fn charts(one: &DatabaseStatus) -> Result<String> {
         chart::over_nights(&of(|one| one.duration_seconds), &seconds, &format!("Duration of backups of {name}"))?;
     let figure = |words: &str, svg: &str| format!("<figure><figcaption>{words}</figcaption>{svg}</figure>");
     Ok(figure("size", &sizes) + &figure("duration", &times))
+}
+
+/// What the charts are drawn of, for whoever wants figures or cannot see them.
+fn nights(one: &DatabaseStatus) -> String {
+    if one.sizes.len() < FEWEST {
+        return String::new();
+    }
+    let row = |night: &SizePoint| {
+        format!(
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            minute(&night.timestamp.zoned()),
+            human_bytes(night.size_bytes),
+            seconds(night.duration_seconds),
+            human_count(night.rows)
+        )
+    };
+    let name = escaped(&one.name);
+    format!(
+        "<details><summary>the last {} nights as a table</summary><div class=\"scroll\" tabindex=\"0\" role=\"region\" \
+         aria-label=\"Nights of {name}\"><table><thead><tr><th scope=\"col\">night</th><th scope=\"col\">size</th>\
+         <th scope=\"col\">took</th><th scope=\"col\">rows</th></tr></thead><tbody>{}</tbody></table></div></details>",
+        one.sizes.len(),
+        one.sizes.iter().rev().map(row).collect::<String>()
+    )
 }
 
 fn seconds(value: f64) -> String {
@@ -147,17 +194,27 @@ fn calendar(one: &DatabaseStatus, status: &Status) -> String {
     }
     let counts: Vec<String> =
         one.tiers.iter().map(|tier| format!("{} {} ({})", tier.count, tier.tier, human_bytes(tier.bytes))).collect();
-    format!("<figure><figcaption>kept: {}</figcaption><ol class=\"days\">{cells}</ol></figure>", counts.join(", "))
+    format!(
+        "<figure><figcaption>kept: {}</figcaption><ol class=\"days\" aria-label=\"the last five weeks, day by day\">{cells}</ol>\
+         <p class=\"legend\"><span class=\"daily\"></span>daily <span class=\"weekly\"></span>weekly <span class=\"monthly\"></span>monthly, \
+         five weeks up to {}</p></figure>",
+        counts.join(", "),
+        now.date()
+    )
 }
 
 fn drill(last: &Drill) -> String {
     let took = last.restore_seconds.unwrap_or(0.0);
     let words = match last.ok {
         true => format!("restored for trial in {}, the target is {}", seconds(took), seconds(last.rto_seconds)),
+        false if last.incomplete => format!("the restore drill is {}", last.findings.join("; ")),
         false => format!("the restore drill failed: {}", last.findings.join("; ")),
     };
     let meter = match last.restore_seconds {
-        Some(took) => format!("<meter min=\"0\" max=\"{0}\" high=\"{0}\" value=\"{took}\"></meter>", last.rto_seconds),
+        Some(took) => format!(
+            "<meter aria-label=\"time of the restore against its target\" min=\"0\" max=\"{0}\" high=\"{0}\" value=\"{took}\"></meter>",
+            last.rto_seconds
+        ),
         None => String::new(),
     };
     format!("<p class=\"drill\">{} {meter}</p>", escaped(&words))
@@ -169,7 +226,7 @@ fn place(place: &PlaceStatus, copies: &[DatabaseStatus]) -> String {
         (Some(free), Some(total)) => {
             let used = total.saturating_sub(free);
             format!(
-                "<meter min=\"0\" max=\"{total}\" high=\"{}\" value=\"{used}\">{used} of {total} bytes</meter><p>{} of {} free</p>",
+                "<meter aria-label=\"used space\" min=\"0\" max=\"{total}\" high=\"{}\" value=\"{used}\">{used} of {total} bytes</meter><p>{} of {} free</p>",
                 total / 10 * 9,
                 human_bytes(free),
                 human_bytes(total)
@@ -182,7 +239,7 @@ fn place(place: &PlaceStatus, copies: &[DatabaseStatus]) -> String {
         old.map_or_else(String::new, |bytes| format!(", {} more in versions that are not current", human_bytes(bytes)));
     let worst = copies.iter().map(|one| one.state).max().unwrap_or_default().max(place.state);
     format!(
-        "<section class=\"card\"><h2>{}</h2><p class=\"badge {1}\">{1}</p>{2}{bar}<p>backups take {3}{old}, in 30 days about {4}</p>{5}</section>",
+        "<section class=\"card\"><h2>{} <small>place</small></h2><p class=\"badge {1}\">{1}</p>{2}{bar}<p>backups take {3}{old}, in 30 days about {4}</p>{5}</section>",
         escaped(&place.place),
         worst.name(),
         findings(&place.findings),
@@ -199,17 +256,25 @@ fn copy(one: &DatabaseStatus) -> String {
     format!("<p>{}: {}, {last}</p>{}", escaped(&name), one.state.name(), findings(&one.findings))
 }
 
-fn runs(runs: &[Run]) -> String {
+/// Nothing where every alert gets through.
+fn delivery(all: &[Finding]) -> String {
+    match all.is_empty() {
+        true => String::new(),
+        false => format!("<section class=\"card\" aria-label=\"Alerts\"><h2>Alerts</h2>{}</section>", findings(all)),
+    }
+}
+
+fn runs(runs: &[Run], zone: &TimeZone) -> String {
     let row = |run: &Run| {
         let took = run.duration_seconds().map_or_else(String::new, seconds);
         let errors: Vec<String> =
             run.error.iter().cloned().chain(run.items.iter().filter_map(|item| item.error.clone())).collect();
         format!(
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{took}</td><td>{}</td></tr>",
-            run.start.at.strftime("%Y-%m-%d %H:%M UTC"),
+            minute(&run.start.at.to_zoned(zone.clone())),
             escaped(&run.start.command),
             run.state.name(),
-            escaped(&errors.join("; "))
+            shortened(&errors.join("; "))
         )
     };
     format!(
@@ -218,6 +283,17 @@ fn runs(runs: &[Run]) -> String {
          <tbody>{}</tbody></table></div></section>",
         runs.iter().map(row).collect::<String>()
     )
+}
+
+/// A long text shows its beginning, and all of it when it is opened.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHORT) {
+        None => escaped(text),
+        Some((end, _)) => {
+            let beginning = escaped(text.get(..end).unwrap_or_default());
+            format!("<details><summary>{beginning}…</summary>{}</details>", escaped(text))
+        }
+    }
 }
 
 /// As text of a page, or within the quotes of an attribute.

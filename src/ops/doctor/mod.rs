@@ -2,6 +2,7 @@
 //!
 //! Everything is looked at, whatever was found before; nothing is changed.
 
+pub mod machine;
 mod postgres;
 
 use std::path::Path;
@@ -77,7 +78,12 @@ async fn sqlite(subject: &str, path: &Path, busy_limit: Duration, cancel: &Cance
     let (path, cancel) = (path.to_owned(), cancel.clone());
     match tokio::task::spawn_blocking(move || inspect::run(&path, busy_limit, &cancel)).await {
         Ok(Ok(facts)) => Examined::fine(subject, format!("can be read, {} tables", facts.tables.len())),
-        Ok(Err(error)) => Examined::of_error(subject, &error),
+        Ok(Err(error)) => {
+            let found = Examined::of_error(subject, &error);
+            let has_hint = !found.mend.is_empty();
+            found
+                .mend((!has_hint).then(|| "is `path` of [[sqlite]] still right, and may this user read it?".to_owned()))
+        }
         Err(cause) => Examined::bad(subject, cause.to_string()),
     }
 }

@@ -1,5 +1,7 @@
 //! Lines of a crontab, between two markers. What stands outside of them is never touched.
 
+use jiff::civil::Time;
+
 use super::plan::{Job, Plan};
 
 const BEGIN: &str = "# BEGIN miyabi-backup (written by `miyabi-backup schedule install`; changes here are lost)";
@@ -24,6 +26,15 @@ pub fn without_block(crontab: &str) -> String {
 
 pub fn has_block(crontab: &str) -> bool {
     crontab.lines().any(|line| line == BEGIN)
+}
+
+/// When our block starts the backup.
+pub fn starts_at(crontab: &str) -> Option<Time> {
+    let ours = crontab.lines().skip_while(|line| *line != BEGIN).take_while(|line| *line != END);
+    let backup = ours.skip(1).find(|line| line.contains(" backup "))?;
+    let mut fields = backup.split(' ').map(|field| field.parse::<i8>().ok());
+    let (minute, hour) = (fields.next()??, fields.next()??);
+    Time::new(hour, minute, 0, 0).ok()
 }
 
 /// What stands before and behind our block; all of it before, if there is none.
@@ -84,7 +95,6 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::civil::Time;
 
     fn plan() -> Plan {
         Plan {
@@ -94,6 +104,7 @@ mod tests {
             arguments: vec!["--config".into(), "/etc/it's 100%.toml".into()],
             folder: "/srv/backup".into(),
             writable: Vec::new(),
+            own_folders: Vec::new(),
             secrets: Vec::new(),
             system: false,
         }
@@ -105,6 +116,7 @@ mod tests {
         let once = with_block(others, &plan());
         assert!(once.starts_with(others) && once.lines().count() == 9, "{once}");
         assert_eq!(with_block(&once, &plan()), once);
+        assert_eq!((starts_at(&once), starts_at(others)), (Some(Time::constant(2, 30, 0, 0)), None));
         let later = format!("{once}6 6 * * * /bin/false\n");
         let moved = Plan { at: Time::constant(4, 0, 0, 0), ..plan() };
         let changed = with_block(&later, &moved);

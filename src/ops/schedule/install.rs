@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -48,10 +49,20 @@ impl Systemd {
 
     pub fn install(&self, plan: &Plan) -> Result<Installed> {
         let wanted = systemd::sandbox(plan);
-        let (sandbox, dropped): (Vec<String>, Vec<String>) = match self.starts_with(&wanted) {
+        let mut warnings = Vec::new();
+        let (sandbox, dropped): (Vec<String>, Vec<String>) = match self.starts_with(plan, &wanted) {
             true => (wanted, Vec::new()),
-            false => wanted.into_iter().partition(|line| self.starts_with(std::slice::from_ref(line))),
+            // Where nothing can be tried, as without D-Bus, nothing is known against any line.
+            false if !self.starts_with(plan, &[]) => {
+                warnings.push("systemd-run cannot start anything here, so the sandbox was not tried: start the units by hand once".to_owned());
+                (wanted, Vec::new())
+            }
+            false => wanted.into_iter().partition(|line| self.starts_with(plan, std::slice::from_ref(line))),
         };
+        // What a sandbox may write to must be there when it is made.
+        for path in &plan.own_folders {
+            make_folder(path)?;
+        }
         fs::create_dir_all(&self.folder).context(Kind::Target, || format!("cannot make {}", self.folder.display()))?;
         let mut wrote = Vec::new();
         for unit in systemd::units(plan, &sandbox) {
@@ -64,7 +75,6 @@ impl Systemd {
         let mut arguments = vec!["enable", "--now"];
         arguments.extend(timers.iter().map(String::as_str));
         self.systemctl(&arguments)?;
-        let mut warnings = Vec::new();
         if !self.system && run("loginctl", &["enable-linger"], None).is_err() {
             warnings.push(
                 "lingering is not enabled: the timers only run while you are logged in. \
@@ -75,8 +85,9 @@ impl Systemd {
         Ok(Installed { method: Method::Systemd, wrote, dropped, warnings })
     }
 
-    /// Starts a command that does nothing with these lines: a manager says so by its status.
-    fn starts_with(&self, sandbox: &[String]) -> bool {
+    /// Starts this program with these lines, for nothing but its version: a manager, or a kernel that does not let it run, says so
+    /// by its status.
+    fn starts_with(&self, plan: &Plan, sandbox: &[String]) -> bool {
         let mut arguments = vec!["--quiet", "--wait", "--collect"];
         if !self.system {
             arguments.push("--user");
@@ -84,7 +95,8 @@ impl Systemd {
         for line in sandbox {
             arguments.extend(["-p", line.as_str()]);
         }
-        arguments.push("/bin/true");
+        let program = plan.program.display().to_string();
+        arguments.extend([program.as_str(), "--version"]);
         run("systemd-run", &arguments, None).is_ok()
     }
 
@@ -183,6 +195,12 @@ fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String>
             Err(Error::new(Kind::Target, doing()).because(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
         }
     }
+}
+
+/// For us alone, with what is missing above it.
+fn make_folder(path: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.context(Kind::Target, || format!("cannot make {}", path.display()))
 }
 
 /// `~/.config/systemd/user`, or the machine's.

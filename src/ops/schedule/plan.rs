@@ -57,6 +57,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// What runs may write to.
     pub writable: Vec<PathBuf>,
+    /// Those of them that are ours: the tree, the state folder, logs.
+    pub own_folders: Vec<PathBuf>,
     /// Files with secrets, which a unit hands over to its process alone.
     pub secrets: Vec<PathBuf>,
     /// Units of the machine rather than of a user.

@@ -116,6 +116,11 @@ fn sized(row: &Listed) -> SizePoint {
     }
 }
 
+/// Runs and drills know no zone.
+fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 fn tier_status(tier: Tier, good: &[&Listed], now: Timestamp) -> TierStatus {
     let mine: Vec<&&Listed> = good.iter().filter(|row| row.tier == Some(tier)).collect();
     let newest = mine.first().map(|row| row.timestamp);
@@ -146,7 +151,8 @@ fn age(status: &DatabaseStatus) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     for tier in status.tiers.iter().filter(|tier| !tier.within_rpo) {
-        let newest = tier.newest.map_or_else(|| "there is none".to_owned(), |at| format!("the newest is of {at}"));
+        let of = |at: Moment| format!("the newest is of {}", at.zoned().strftime("%Y-%m-%d %H:%M"));
+        let newest = tier.newest.map_or_else(|| "there is none".to_owned(), of);
         let message = format!("no {} backup within {} hours: {newest}", tier.tier, tier.rpo_seconds / 3600);
         findings.push(match tier.tier {
             // Two nights without a backup, or with one that nobody looks at.
@@ -165,17 +171,18 @@ fn attempts(facts: &Facts, status: &DatabaseStatus) -> Option<Finding> {
     let mine =
         last.items.iter().find(|item| item.name == status.name && item.kind.as_deref() == Some(status.kind.name()));
     match (last.state, mine) {
-        (RunState::Vanished, _) => {
-            Some(Finding::warning(Code::Vanished, format!("the run of {:.0} vanished without an end", last.start.at)))
-        }
+        (RunState::Vanished, _) => Some(Finding::warning(
+            Code::Vanished,
+            format!("the run of {} vanished without an end", minute(last.start.at)),
+        )),
         (_, Some(item)) if !item.ok => {
             let why = item.error.as_deref().unwrap_or("it does not say why");
-            Some(Finding::warning(Code::Failed, format!("the backup of {:.0} failed: {why}", last.start.at)))
+            Some(Finding::warning(Code::Failed, format!("the backup of {} failed: {why}", minute(last.start.at))))
         }
         // It came to no source at all.
         (RunState::Failed, None) if last.items.is_empty() => {
             let why = last.error.as_deref().unwrap_or("it does not say why");
-            Some(Finding::warning(Code::Failed, format!("the run of {:.0} failed: {why}", last.start.at)))
+            Some(Finding::warning(Code::Failed, format!("the run of {} failed: {why}", minute(last.start.at))))
         }
         _ => None,
     }
@@ -235,5 +242,8 @@ fn rows_gone(dailies: &[&Listed]) -> Option<Finding> {
 fn drill(status: &DatabaseStatus) -> Option<Finding> {
     let drill = status.last_drill.as_ref().filter(|drill| !drill.ok)?;
     let why = drill.findings.first().map_or("it does not say why", String::as_str);
-    Some(Finding::critical(Code::Drill, format!("the restore drill of {:.0} failed: {why}", drill.at)))
+    Some(match drill.incomplete {
+        true => Finding::warning(Code::Drill, format!("the restore drill of {} is {why}", minute(drill.at))),
+        false => Finding::critical(Code::Drill, format!("the restore drill of {} failed: {why}", minute(drill.at))),
+    })
 }

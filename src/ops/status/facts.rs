@@ -7,6 +7,7 @@ use jiff::Zoned;
 use crate::error::Result;
 use crate::listing::Listing;
 use crate::prune::Tree;
+use crate::state::alerts::{self, Failures};
 use crate::state::drills::{self, Drill};
 use crate::state::history::{History, Run};
 use crate::state::{TreeKey, Verdicts};
@@ -32,6 +33,8 @@ pub struct Past {
     /// Oldest first.
     pub history: Vec<Run>,
     pub drills: Vec<Drill>,
+    /// Channels that took no alert when they were last tried.
+    pub undelivered: Failures,
 }
 
 impl Past {
@@ -40,6 +43,7 @@ impl Past {
             verdicts: Verdicts::read(state_dir)?,
             history: History::read(state_dir)?.runs,
             drills: drills::read(state_dir)?,
+            undelivered: alerts::failures(state_dir),
         })
     }
 }

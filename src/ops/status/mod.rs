@@ -20,6 +20,7 @@ use crate::listing::{Listed, State};
 use crate::manifest::Moment;
 use crate::policy::{ArchiveKind, Retention, freshness};
 use crate::prune::Tree;
+use crate::state::alerts::Failure;
 use crate::state::history::Run;
 
 use facts::{Facts, Past};
@@ -91,15 +92,17 @@ fn beside(place: &str, facts: Result<Facts>, past: &Past, job: &StatusJob, now: 
 }
 
 fn overall(place: PlaceStatus, databases: Vec<DatabaseStatus>, past: &Past, job: &StatusJob, now: &Zoned) -> Status {
-    let worst = databases.iter().map(|one| one.state).max().unwrap_or_default();
+    let delivery = delivery(past);
+    let worst = databases.iter().map(|one| one.state).chain(delivery.iter().map(|one| one.level)).max();
     let next_run = job.schedule.and_then(|at| freshness::next_run(at, now));
     Status {
         status_version: STATUS_VERSION,
-        state: worst.max(place.state),
+        state: worst.unwrap_or_default().max(place.state),
         at: Moment::from(now),
         databases,
         place,
         further_places: Vec::new(),
+        delivery,
         schedule: ScheduleStatus {
             at: job.schedule.map(|at| at.strftime("%H:%M").to_string()),
             next_run: next_run.as_ref().map(Moment::from),
@@ -107,6 +110,16 @@ fn overall(place: PlaceStatus, databases: Vec<DatabaseStatus>, past: &Past, job:
         kept_copies: None,
         runs: past.history.iter().rev().take(RUNS_SHOWN).cloned().collect::<Vec<Run>>(),
     }
+}
+
+fn delivery(past: &Past) -> Vec<Finding> {
+    let told = |(channel, failure): (&String, &Failure)| {
+        Finding::warning(
+            Code::Alert,
+            format!("no alert gets through by {channel} since {:.0}: {}", failure.since, failure.why),
+        )
+    };
+    past.undelivered.iter().map(told).collect()
 }
 
 /// What is configured in its order, then what else has backups; with whether it is expected to have one.

@@ -53,6 +53,7 @@ pub enum Code {
     Drill,
     Space,
     Place,
+    Alert,
 }
 
 impl Code {
@@ -69,6 +70,7 @@ impl Code {
             Code::Drill => "drill",
             Code::Space => "space",
             Code::Place => "place",
+            Code::Alert => "alert",
         }
     }
 }
@@ -99,6 +101,8 @@ pub struct Status {
     pub place: PlaceStatus,
     /// The other places that are configured, each with its own copies.
     pub further_places: Vec<FurtherPlace>,
+    /// Channels of `[alerts]` that could not be reached when they were last tried.
+    pub delivery: Vec<Finding>,
     pub schedule: ScheduleStatus,
     /// What restores have kept; `None` where it was not looked for, or a server did not answer.
     pub kept_copies: Option<Vec<KeptCopy>>,
@@ -122,7 +126,8 @@ impl Status {
         self.further_places.push(further);
     }
 
-    /// Everything that is wrong: databases before their place, the first place before the others.
+    /// Everything that is wrong: databases before their place, the first place before the others; last
+    /// that alerts do not get through.
     pub fn findings(&self) -> Vec<About<'_>> {
         let further = self.further_places.iter().map(|one| (&one.place, &one.databases, true));
         let mut all = Vec::new();
@@ -138,6 +143,8 @@ impl Status {
             let about = |finding| About { subject: place.place.clone(), configured: true, finding };
             all.extend(place.findings.iter().map(about));
         }
+        let about = |finding| About { subject: "alerts".to_owned(), configured: true, finding };
+        all.extend(self.delivery.iter().map(about));
         all
     }
 }

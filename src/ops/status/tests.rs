@@ -213,19 +213,25 @@ fn drills_and_space_are_judged() {
         name: "shop".into(),
         archive: String::new(),
         ok: false,
+        incomplete: false,
         restore_seconds: None,
         rto_seconds: 900.0,
         age_seconds: 0.0,
         tables: 0,
         rows: 0,
         findings: vec!["public.users differs".into()],
+        left_out: Vec::new(),
     });
+    let mut incomplete = facts.past.drills[0].clone();
     let status = assess(&facts, &job(), &now());
     let expected = [(Code::Drill, Level::Critical), (Code::Space, Level::Warning), (Code::Space, Level::Warning)];
     assert_eq!(codes(&status), expected);
     // Seven dailies, five weeklies, two monthlies, each 3 GiB and half a month's growth of 1 GiB a night.
     let expected = 18 * (7 + 4 + 2) * (1u64 << 30);
     assert_eq!(status.place.used_in_30_days_bytes, expected, "{:?}", status.place);
+    incomplete.incomplete = true;
+    facts.past.drills.push(incomplete);
+    assert_eq!(codes(&assess(&facts, &job(), &now()))[0], (Code::Drill, Level::Warning));
 }
 
 #[test]

@@ -3,11 +3,12 @@
 //!
 //! Between servers of one major a refusal is a fault and ends the restore. Another major may lack a feature or have
 //! dropped it: a statement that says so is listed with the server's reason. What is about rows, rights or the server's
-//! health ends the restore everywhere.
+//! health ends the restore everywhere. A drill passes over what its role may not make, and lists it apart.
 
 use std::borrow::Cow;
 
 use crate::error::{Error, Kind, Result};
+use crate::job::Adaptation;
 use crate::pg::fault::sqlstate;
 use crate::pg::translate::{Translated, translate, without_expressions};
 use crate::pg::version::ServerVersion;
@@ -18,6 +19,17 @@ pub struct Fitting {
     pub tailoring: Tailoring,
     /// The target's version, where its major is not the source's.
     other_major: Option<ServerVersion>,
+    /// What the role has no right to make is listed, too.
+    pass_over_rights: bool,
+}
+
+/// Why something is not there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// The target's version does not have it.
+    Feature,
+    /// The role that restores may not make it.
+    Rights,
 }
 
 /// One step's statements as they are to be run.
@@ -37,9 +49,15 @@ impl Fitted {
 
 impl Fitting {
     /// `source` is unknown where the script is another tool's: then a refusal is a fault.
-    pub fn new(tailoring: Tailoring, source: Option<ServerVersion>, target: ServerVersion) -> Self {
+    pub fn new(adaptation: &Adaptation, source: Option<ServerVersion>, target: ServerVersion) -> Self {
         let other_major = source.filter(|source| source.major() != target.major()).map(|_| target);
-        Fitting { tailoring, other_major }
+        let Adaptation { tailoring, pass_over_rights, .. } = adaptation;
+        Fitting { tailoring: tailoring.clone(), other_major, pass_over_rights: *pass_over_rights }
+    }
+
+    /// Whether any statement may be refused without ending the restore.
+    pub fn lists_refusals(&self) -> bool {
+        self.other_major.is_some() || self.pass_over_rights
     }
 
     /// Whether the target is of another major than the source.
@@ -103,9 +121,15 @@ impl Fitting {
         changed.then_some(bare)
     }
 
-    /// Whether the server refused a feature, and another major is why it may.
-    pub fn forgives(&self, error: &Error) -> bool {
-        self.other_major.is_some() && sqlstate(error).is_some_and(|code| is_of_feature(code, error))
+    /// Whether a refusal is to be listed: of a feature, where another major is why it may be; in a drill of a right, and of
+    /// what is not there once something `is_beyond_rights`: nobody keeps a list of what an extension brings.
+    pub fn forgives(&self, error: &Error, is_beyond_rights: bool) -> Option<Refusal> {
+        let code = sqlstate(error)?;
+        match code {
+            INSUFFICIENT_PRIVILEGE => self.pass_over_rights.then_some(Refusal::Rights),
+            code if self.pass_over_rights && is_beyond_rights && UNDEFINED.contains(&code) => Some(Refusal::Rights),
+            code => (self.other_major.is_some() && is_of_feature(code, error)).then_some(Refusal::Feature),
+        }
     }
 }
 
@@ -113,15 +137,18 @@ fn unreadable() -> Error {
     Error::new(Kind::Damaged, "an entry of the archive is no whole script")
 }
 
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+/// Type, function, table, schema.
+const UNDEFINED: [&str; 4] = ["42704", "42883", "42P01", "3F000"];
+
 /// Syntax, names and options that the server does not know, and features that it says it lacks.
 fn is_of_feature(code: &str, error: &Error) -> bool {
-    const INSUFFICIENT_PRIVILEGE: &str = "42501";
     const INVALID_PARAMETER: &str = "22023";
     const INVALID_SCHEMA: &str = "3F000";
     const NOT_IN_STATE: &str = "55000";
     const UNDEFINED_FILE: &str = "58P01";
     match code {
-        INSUFFICIENT_PRIVILEGE => false,
         INVALID_PARAMETER | INVALID_SCHEMA | NOT_IN_STATE => true,
         // A library of the other major; a lost file of the server's own is its health.
         UNDEFINED_FILE => error.chain().contains("could not access file"),

@@ -37,7 +37,7 @@ pub async fn restore_foreign<R: Read + Send + 'static>(
 ) -> Result<Restored> {
     let prepared = Prepared::whole(server, &Shape::default(), stamp).await?;
     let loading = loading(prepared.working_server());
-    let fitting = Fitting::new(adaptation.tailoring.clone(), None, prepared.version());
+    let fitting = Fitting::new(adaptation, None, prepared.version());
     match fill(reader, named, &loading, &fitting).await {
         Ok(restored) => Ok(restored.finished(prepared.finish(&Properties::default(), &fitting).await?)),
         Err(error) => Err(prepared.abandon(error).await),

@@ -40,7 +40,7 @@ use crate::pg::version::ServerVersion;
 use crate::pg::wire::{Conn, Row};
 use crate::script::Tokens;
 
-pub use check::{Wanted, first_look};
+pub use check::{Wanted, first_look, free_on_server};
 pub use foreign::restore_foreign;
 pub use pipe::restore_pipe;
 pub use rows::Loading;
@@ -102,7 +102,7 @@ pub async fn restore_archive<R: ReadAt + 'static>(
         false => Prepared::within(server, &shape).await?,
     };
     let loading = Loading { encoding, ..loading(prepared.working_server()) };
-    let fitting = Fitting::new(adaptation.tailoring.clone(), source_version(archive.header()), prepared.version());
+    let fitting = Fitting::new(adaptation, source_version(archive.header()), prepared.version());
     let work = Work { archive: &archive, chosen, loading: &loading, fitting: &fitting };
     let mut roles = Roles::default();
     let filled = match roles.create(&work, &properties, adaptation, prepared.admin()).await {

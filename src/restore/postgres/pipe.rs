@@ -57,7 +57,7 @@ pub async fn restore_pipe<R: Read + Send + 'static>(
     let prepared = Prepared::whole(server, &Shape::from_source(source), stamp).await?;
     let loading = Loading { encoding, ..loading(prepared.working_server()) };
     let source = super::source_version(reader.header());
-    let fitting = Fitting::new(adaptation.tailoring.clone(), source, prepared.version());
+    let fitting = Fitting::new(adaptation, source, prepared.version());
     match fill(reader, &loading, &fitting).await {
         Ok((mut restored, tail)) => {
             restored.tables = tail.streams.iter().filter(|stream| stream.spec.kind == StreamKind::Rows).count() as u64;

@@ -9,7 +9,7 @@ use crate::ident::StreamId;
 use crate::pg::copy_in;
 use crate::pg::wire::{Canceller, Conn};
 
-use super::fitting::{Fitted, Fitting};
+use super::fitting::{Fitted, Fitting, Refusal};
 use super::left::{LeftBehind, innermost};
 use super::select::Chosen;
 use super::steps::{SectionSteps, Step};
@@ -54,7 +54,7 @@ impl Runner<'_> {
     /// Runs one step as far as what it stands on is there.
     pub async fn wanted(&mut self, step: &Step, optional: bool, toc: &[TocEntry]) -> Result<()> {
         match self.left.stands_in_the_air(step) {
-            Some(reason) => self.in_the_air(step, &reason, toc).await,
+            Some((reason, why)) => self.in_the_air(step, &reason, why, toc).await,
             None => self.step(step, optional, toc).await,
         }
     }
@@ -70,27 +70,27 @@ impl Runner<'_> {
             self.changed(step, &fitted.changes);
             return Ok(());
         };
-        match (self.fitting.forgives(&error), fitted.statements.len()) {
-            (false, _) => self.left.push(format!("{}: {}", step.what, error.chain())),
-            (true, 1) => self.lose(step, &fitted, &innermost(&error), toc).await?,
-            (true, _) => self.one_by_one(step, &fitted, toc).await?,
+        match (self.forgives(&error), fitted.statements.len()) {
+            (None, _) => self.left.push(format!("{}: {}", step.what, error.chain())),
+            (Some(why), 1) => self.lose(step, &fitted, &innermost(&error), why, toc).await?,
+            (Some(_), _) => self.one_by_one(step, &fitted, toc).await?,
         }
         Ok(())
     }
 
     /// Something that the step needs is not there. A partition is made without its parent all the same: it has rows.
-    async fn in_the_air(&mut self, step: &Step, reason: &str, toc: &[TocEntry]) -> Result<()> {
+    async fn in_the_air(&mut self, step: &Step, reason: &str, why: Refusal, toc: &[TocEntry]) -> Result<()> {
         let fitted = self.fitting.fit(&step.sql)?;
         if step.rows.is_some() && self.attempt(&fitted.batch(), &step.what, false).await?.is_none() {
             self.changed(step, &fitted.changes);
             return Ok(());
         }
-        self.lose(step, &fitted, reason, toc).await
+        self.lose(step, &fitted, reason, why, toc).await
     }
 
     /// The object cannot be there, except for a table whose rows would go with it: that is tried without what its
     /// columns compute. From a pipe nobody knows which tables have rows.
-    async fn lose(&mut self, step: &Step, fitted: &Fitted, reason: &str, toc: &[TocEntry]) -> Result<()> {
+    async fn lose(&mut self, step: &Step, fitted: &Fitted, reason: &str, why: Refusal, toc: &[TocEntry]) -> Result<()> {
         let may_have_rows = step.rows.is_some() || step.kind.is_empty();
         if let Some(bare) = self.fitting.bare(fitted).filter(|_| may_have_rows)
             && self.attempt(&bare.batch(), &step.what, false).await?.is_none()
@@ -99,7 +99,7 @@ impl Runner<'_> {
             self.left.push(format!("{}: {without}: {reason}", step.what));
             return Ok(());
         }
-        self.left.lose(step, toc, reason);
+        self.left.lose(step, toc, reason, why);
         Ok(())
     }
 
@@ -126,12 +126,11 @@ impl Runner<'_> {
             match () {
                 // Under another role the grants behind it would be other grants.
                 () if sql.starts_with(b"SET SESSION ") => return Err(failed(error, &step.what)),
-                () if made || frames => {
-                    self.left.push(format!("{}: {}", step.what, error.chain()));
-                }
+                () if made || frames => self.left.tell_of(step, error.chain(), self.forgives(&error)),
                 () => {
                     lost = true;
-                    self.lose(step, fitted, &innermost(&error), toc).await?;
+                    let why = self.forgives(&error).unwrap_or(Refusal::Feature);
+                    self.lose(step, fitted, &innermost(&error), why, toc).await?;
                 }
             }
         }
@@ -143,7 +142,7 @@ impl Runner<'_> {
 
     /// Runs a batch; a failure that is to be listed comes back, any other ends the restore.
     async fn attempt(&mut self, sql: &[u8], what: &str, optional: bool) -> Result<Option<Error>> {
-        let may_fail = optional || self.fitting.other_major().is_some();
+        let may_fail = optional || self.fitting.lists_refusals();
         let guarded = may_fail && self.frame == Frame::Transaction;
         if guarded {
             self.run(b"SAVEPOINT optional", what).await?;
@@ -161,9 +160,13 @@ impl Runner<'_> {
         }
     }
 
+    fn forgives(&self, error: &Error) -> Option<Refusal> {
+        self.fitting.forgives(error, self.left.is_beyond_rights())
+    }
+
     fn is_collected(&self, error: &Error, optional: bool) -> bool {
         let goes_on = !self.conn.is_broken() && !self.cancel.is_cancelled();
-        goes_on && (optional || self.fitting.forgives(error))
+        goes_on && (optional || self.forgives(error).is_some())
     }
 
     async fn run(&mut self, sql: &[u8], what: &str) -> Result<()> {

@@ -132,7 +132,7 @@ impl Site {
     }
 
     fn refill(&self, relations: &mut Relations, next: &mut NextSteps<'_>) -> Result<()> {
-        let may_fail = self.fitting.other_major().is_some();
+        let may_fail = self.fitting.lists_refusals();
         while !self.loading.cancel.is_cancelled() && self.state().schedule.has_room() {
             let steps = next()?;
             let Some(steps) = steps else {

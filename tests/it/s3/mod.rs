@@ -8,6 +8,6 @@ mod places;
 mod program;
 mod proxy;
 mod recovery;
-mod server;
+pub mod server;
 mod store;
 mod tls;

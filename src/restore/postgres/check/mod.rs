@@ -18,6 +18,7 @@ use crate::pg::properties::Properties;
 use crate::pg::session::Session;
 
 pub use rights::may_be_replaced;
+pub use space::free_on_server;
 
 use super::fitting::Fitting;
 use super::select::Chosen;
@@ -107,7 +108,7 @@ pub async fn first_look<R: ReadAt>(server: &Server, target: &Target, wanted: &Wa
         let needs = survey::of(archive, chosen, &fitting)?;
         let properties = Properties::from_archive(archive.properties())?;
         roles::look(&place, &needs, &properties, wanted.adaptation, &fitting, &mut findings).await?;
-        offers::look(&place, &needs, &mut findings).await?;
+        offers::look(&place, &needs, wanted.adaptation, &mut findings).await?;
         space::look(&place, chosen.row_streams(archive.streams()), &mut findings).await?;
         if !whole {
             let taken = tables::tables_take_it(server, target, archive, chosen).await;
@@ -126,7 +127,7 @@ fn shape(header: Option<&ArchiveHeader>) -> Shape {
 
 fn fitting<R>(place: &Place<'_>, wanted: &Wanted<'_, R>) -> Fitting {
     let source = wanted.header.and_then(source_version);
-    Fitting::new(wanted.adaptation.tailoring.clone(), source, place.admin.version())
+    Fitting::new(wanted.adaptation, source, place.admin.version())
 }
 
 /// Whether a database may be created, and one that stands be replaced.

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
+use crate::job::Adaptation;
 use crate::pg::session::Session;
 use crate::pg::settings::Purpose;
 
 use super::super::survey::Needs;
 use super::{Findings, Place};
 
-pub async fn look(place: &Place<'_>, needs: &Needs, findings: &mut Findings) -> Result<()> {
+pub async fn look(place: &Place<'_>, needs: &Needs, adaptation: &Adaptation, findings: &mut Findings) -> Result<()> {
     if !needs.extensions.is_empty() {
-        extensions(place, &needs.extensions, findings).await?;
+        extensions(place, &needs.extensions, adaptation, findings).await?;
     }
     if !needs.tablespaces.is_empty() {
         tablespaces(place, &needs.tablespaces, findings).await?;
@@ -19,7 +20,12 @@ pub async fn look(place: &Place<'_>, needs: &Needs, findings: &mut Findings) -> 
     Ok(())
 }
 
-async fn extensions(place: &Place<'_>, wanted: &BTreeSet<String>, findings: &mut Findings) -> Result<()> {
+async fn extensions(
+    place: &Place<'_>,
+    wanted: &BTreeSet<String>,
+    adaptation: &Adaptation,
+    findings: &mut Findings,
+) -> Result<()> {
     let installed = installed(place).await?;
     let wanted: BTreeSet<&String> = wanted.difference(&installed).collect();
     let offered = offered(&place.admin).await?;
@@ -40,7 +46,7 @@ async fn extensions(place: &Place<'_>, wanted: &BTreeSet<String>, findings: &mut
         true => Vec::new(),
         false => wanted.iter().filter(|name| offered.get(**name) == Some(&true)).collect(),
     };
-    if !beyond.is_empty() {
+    if !beyond.is_empty() && !adaptation.pass_over_rights {
         findings.refuse(
             format!("only a superuser may create extensions of the archive: {}", joined(&beyond)),
             "restore as a superuser, or let one create them first in an empty database of the target's name",
