@@ -58,7 +58,9 @@ impl Recorder {
     ) -> Result<Self> {
         let first = codec(packing.compress)?;
         let framing = first.framing();
-        let more = (1..packing.threads).map(|_| codec(packing.compress));
+        // As many for producers that pack themselves.
+        let threads = packing.threads.max(1);
+        let more = (1..2 * threads).map(|_| codec(packing.compress));
         let codecs = std::iter::once(Ok(first)).chain(more).collect::<Result<Vec<_>>>()?;
         let recipients = packing.recipients.as_deref();
         let sink = seal::Sink::begin(HashingWriter::new(upload), recipients).map_err(explain)?;
@@ -66,8 +68,9 @@ impl Recorder {
         let streams = streams.into_iter().map(|spec| writer.open_stream(spec)).collect();
         let (sender, receiver) = feed(QUEUE_BYTES);
         let (packer_cancel, progress) = (cancel.clone(), progress.clone());
-        let packer =
-            tokio::task::spawn_blocking(move || pack_into(receiver, writer, codecs, &packer_cancel, &progress));
+        let packer = tokio::task::spawn_blocking(move || {
+            pack_into(receiver, writer, threads, codecs, &packer_cancel, &progress)
+        });
         Ok(Recorder { sender, packer, cancel: cancel.clone(), streams })
     }
 

@@ -6,6 +6,7 @@
 //! the connection that reads it.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -83,13 +84,18 @@ pub async fn run(source: &Source, tasks: Vec<CopyTask>, feed: &FeedSender, cance
         feed: feed.clone(),
         stop: cancel.child(),
         oversize: Semaphore::new(1),
+        reading: AtomicUsize::new(workers),
     });
     // Threads are not stopped by dropping what waits for them.
     let _stopping = shared.stop.clone().drop_guard();
     let mut running = JoinSet::new();
     for _ in 0..workers {
         let shared = Arc::clone(&shared);
-        running.spawn_blocking(move || worker::run(&shared));
+        running.spawn_blocking(move || {
+            let copied = worker::run(&shared);
+            shared.reading.fetch_sub(1, Ordering::SeqCst);
+            copied
+        });
     }
     let mut first_error = None;
     let mut copied = Copied::default();
@@ -121,6 +127,8 @@ struct Shared {
     stop: Cancel,
     /// One row larger than a block is held at a time, whatever the number of connections.
     oversize: Semaphore,
+    /// Connections that are not done.
+    reading: AtomicUsize,
 }
 
 impl Shared {

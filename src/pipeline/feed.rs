@@ -6,12 +6,14 @@
 //! refuses to finish an archive with a stream that has no end.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
+
+use super::desk::{Desk, Gone};
 
 /// Blocks aim at this many raw bytes; one row larger than it is a block of its own.
 pub const BLOCK_BYTES: usize = 1 << 20;
@@ -51,10 +53,10 @@ pub enum Feed {
 pub fn feed(budget: usize) -> (FeedSender, FeedReceiver) {
     let (sender, receiver) = mpsc::channel(1024);
     let budget_bytes = budget.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-    let spare = Spare::of_blocks();
-    let sender =
-        FeedSender { sender, budget: Arc::new(Semaphore::new(budget_bytes)), budget_bytes, spare: spare.clone() };
-    (sender, FeedReceiver { receiver, spare })
+    let (spare, desk) = (Spare::of_blocks(), Arc::<Desk>::default());
+    let receiver = FeedReceiver { receiver, spare: spare.clone(), desk: Arc::downgrade(&desk) };
+    let budget = Arc::new(Semaphore::new(budget_bytes));
+    (FeedSender { sender, budget, budget_bytes, spare, desk }, receiver)
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +65,7 @@ pub struct FeedSender {
     budget: Arc<Semaphore>,
     budget_bytes: usize,
     spare: Spare,
+    desk: Arc<Desk>,
 }
 
 impl FeedSender {
@@ -80,9 +83,30 @@ impl FeedSender {
 
     /// Waits until the budget has room for the block, then queues it.
     pub async fn block(&self, stream: StreamId, bytes: Vec<u8>, rows: Option<RowSpan>) -> Result<()> {
+        let block = self.admit(stream, bytes, rows).await?;
+        self.send(Feed::Block(block)).await
+    }
+
+    /// As `block`, for one of `producers` that each have a thread of their own, which may be busy for long: if they are as
+    /// many as the packers, the producer packs the block itself, while it is near its processor.
+    pub async fn block_of_many(
+        &self,
+        producers: usize,
+        stream: StreamId,
+        bytes: Vec<u8>,
+        rows: Option<RowSpan>,
+    ) -> Result<()> {
+        let block = self.admit(stream, bytes, rows).await?;
+        match self.desk.take(producers) {
+            Some(seat) => seat.pack(block, &self.spare).map_err(|Gone| closed()),
+            None => self.send(Feed::Block(block)).await,
+        }
+    }
+
+    async fn admit(&self, stream: StreamId, bytes: Vec<u8>, rows: Option<RowSpan>) -> Result<Block> {
         let share = bytes.len().clamp(1, self.budget_bytes) as u32;
         let permit = Arc::clone(&self.budget).acquire_many_owned(share).await.map_err(|_| closed())?;
-        self.send(Feed::Block(Block { stream, bytes, rows, permit })).await
+        Ok(Block { stream, bytes, rows, permit })
     }
 
     pub async fn end(&self, stream: StreamId, rows: Option<u64>) -> Result<()> {
@@ -99,6 +123,7 @@ impl FeedSender {
 pub struct FeedReceiver {
     receiver: mpsc::Receiver<Feed>,
     spare: Spare,
+    desk: Weak<Desk>,
 }
 
 impl FeedReceiver {
@@ -109,6 +134,11 @@ impl FeedReceiver {
 
     pub async fn recv(&mut self) -> Option<Feed> {
         self.receiver.recv().await
+    }
+
+    /// Where producers pack themselves; `None` when all are gone.
+    pub(super) fn desk(&self) -> Option<Arc<Desk>> {
+        self.desk.upgrade()
     }
 
     /// Where buffers of finished blocks go.

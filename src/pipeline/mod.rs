@@ -14,6 +14,7 @@ use tokio::task::JoinError;
 use crate::error::{Error, Kind, Result};
 
 pub mod deal;
+mod desk;
 pub mod feed;
 mod pack;
 mod unpack;

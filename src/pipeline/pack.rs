@@ -1,7 +1,7 @@
 //! From blocks to an archive: packer threads compress, the calling thread writes in order.
 //!
-//! Every message gets a ticket when it is taken from the queue; the writer puts members back into ticket
-//! order. A block's share of the byte budget is held until its member is written, so the reorder buffer is bounded too.
+//! Every message gets a ticket when it is taken from the queue, or when its producer packs it; the writer puts members
+//! back into ticket order. The end of a stream is queued behind all of its blocks, so it gets a later ticket than any. A block's share of the byte budget is held until its member is written, so the reorder buffer is bounded too.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,41 +9,33 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::archive::{Codec, Packed, Writer};
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
-use crate::ident::StreamId;
 use crate::progress::Progress;
 
+use super::desk::{Ticketed, Tickets, Work};
 use super::feed::{Block, Feed, FeedReceiver, Spare};
 
-/// What the writer gets, in whatever order the packers finish.
-enum Work {
-    Member { stream: StreamId, packed: Packed, permit: OwnedSemaphorePermit },
-    End { stream: StreamId, rows: Option<u64> },
-    Failed(Error),
-}
-
-struct Ticketed {
-    ticket: u64,
-    work: Work,
-}
-
 /// Takes blocks until every producer is gone and appends their members to `writer`, which comes back unfinished:
-/// only the caller knows whether the producers were done or died. One thread a codec; blocks the calling thread.
-/// On failure `cancel` is pulled, so that the producers stop too.
+/// only the caller knows whether the producers were done or died. `threads` packers, each with a codec; what is beyond them
+/// is for producers that pack themselves. Blocks the calling thread. On failure `cancel` is pulled, so that the producers stop too.
 pub fn pack_into<W: Write>(
     receiver: FeedReceiver,
     mut writer: Writer<W>,
-    codecs: Vec<Box<dyn Codec>>,
+    threads: usize,
+    mut codecs: Vec<Box<dyn Codec>>,
     cancel: &Cancel,
     progress: &Progress,
 ) -> Result<Writer<W>> {
     let spares = Spares { raw: receiver.spare(), packed: Spare::of_members() };
-    let queue = Mutex::new(Queue { receiver, next_ticket: 0 });
     let (sender, packed) = sync_channel(codecs.len() * 2);
+    let tickets = Tickets::default();
+    let more = codecs.split_off(threads.min(codecs.len()));
+    if let Some(desk) = receiver.desk() {
+        desk.open(threads, more, tickets.clone(), spares.packed.clone(), sender.clone());
+    }
+    let queue = Mutex::new(Queue { receiver, tickets });
     let written = thread::scope(|scope| {
         for codec in codecs {
             let (sender, queue, spares) = (sender.clone(), &queue, &spares);
@@ -61,15 +53,13 @@ pub fn pack_into<W: Write>(
 
 struct Queue {
     receiver: FeedReceiver,
-    next_ticket: u64,
+    tickets: Tickets,
 }
 
 impl Queue {
     fn take(&mut self) -> Option<(u64, Feed)> {
         let message = self.receiver.blocking_recv()?;
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        Some((ticket, message))
+        Some((self.tickets.next(), message))
     }
 }
 
@@ -85,17 +75,21 @@ fn pack_blocks(queue: &Mutex<Queue>, mut codec: Box<dyn Codec>, spares: &Spares,
         let Some((ticket, message)) = queue.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let work = match message {
             Feed::End { stream, rows } => Work::End { stream, rows },
-            Feed::Block(block) => match pack(codec.as_mut(), &block, spares.packed.take()) {
-                Ok(packed) => {
-                    spares.raw.give(block.bytes);
-                    Work::Member { stream: block.stream, packed, permit: block.permit }
-                }
-                Err(error) => Work::Failed(error),
-            },
+            Feed::Block(block) => pack_block(codec.as_mut(), block, &spares.packed, &spares.raw),
         };
         if sender.send(Ticketed { ticket, work }).is_err() {
             return;
         }
+    }
+}
+
+pub(super) fn pack_block(codec: &mut dyn Codec, block: Block, packed: &Spare, raw: &Spare) -> Work {
+    match pack(codec, &block, packed.take()) {
+        Ok(packed) => {
+            raw.give(block.bytes);
+            Work::Member { stream: block.stream, packed, permit: block.permit }
+        }
+        Err(error) => Work::Failed(error),
     }
 }
 

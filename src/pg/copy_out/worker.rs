@@ -1,6 +1,7 @@
 //! One data connection, on a thread of its own: takes pieces until there are none.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use tokio::runtime::Builder;
 
@@ -121,7 +122,8 @@ async fn send(
     let taken = assembler.take(next).map_err(|failure| failure.while_doing(Kind::Source, doing(&task.name)))?;
     let Some((bytes, span)) = taken else { return Ok(()) };
     let (size, rows) = (bytes.len() as u64, span.count);
-    shared.feed.block(task.stream, bytes, Some(span)).await?;
+    let reading = shared.reading.load(Ordering::SeqCst);
+    shared.feed.block_of_many(reading, task.stream, bytes, Some(span)).await?;
     sent.copied.rows = sent.copied.rows.saturating_add(rows);
     sent.copied.bytes = sent.copied.bytes.saturating_add(size);
     let came = size.min(sent.bytes_expected);
