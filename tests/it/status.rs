@@ -63,7 +63,7 @@ fn an_unconfigured_machine_sees_the_tree_it_is_shown() {
     assert_eq!(status["databases"][0]["name"], "app", "{status}");
     assert_eq!(status["databases"][0]["state"], "ok", "{status}");
     // A name that is misspelt is not a healthy place.
-    sandbox.run(&["status", "--from", "mvoed"]).expect(40).says("there is no backup in it");
+    sandbox.run(&["status", "--from", "mvoed"]).expect(5).blames("there is no backup in mvoed");
 }
 
 /// A monitor that looks in the wrong folder must not be told that all is well.
