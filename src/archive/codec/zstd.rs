@@ -11,11 +11,6 @@ pub struct Zstd {
     compressor: Compressor<'static>,
 }
 
-/// Level 1 with a table of 32 KiB, which stays in the fastest cache, and matches from 6 bytes on, which make up for its size:
-/// 5 % faster than the level's own 14 and 7, and 0.6 % larger on real rows (docs/PERFORMANCE.md).
-const HASH_LOG: u32 = 13;
-const MATCH_BYTES_MIN: u32 = 6;
-
 impl Zstd {
     /// From here on a reader would need more memory for the window than for the member.
     pub const LEVEL_MAX: u32 = 19;
@@ -26,11 +21,6 @@ impl Zstd {
         let level = i32::try_from(level.clamp(1, Self::LEVEL_MAX)).unwrap_or(1);
         let mut compressor = Compressor::new(level).map_err(failed)?;
         compressor.set_parameter(CParameter::ChecksumFlag(true)).map_err(failed)?;
-        if level == 1 {
-            for parameter in [CParameter::HashLog(HASH_LOG), CParameter::MinMatch(MATCH_BYTES_MIN)] {
-                compressor.set_parameter(parameter).map_err(failed)?;
-            }
-        }
         Ok(Zstd { compressor })
     }
 }
