@@ -29,7 +29,7 @@ pub fn pack_into<W: Write>(
     progress: &Progress,
 ) -> Result<Writer<W>> {
     let spares = Spares { raw: receiver.spare(), packed: Spare::of_members() };
-    let (sender, packed) = sync_channel(codecs.len() * 2);
+    let (sender, packed) = sync_channel(threads.max(1) * 2);
     let tickets = Tickets::default();
     let more = codecs.split_off(threads.min(codecs.len()));
     if let Some(desk) = receiver.desk() {
