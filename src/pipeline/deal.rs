@@ -359,10 +359,12 @@ pub fn unpack_dealt<R: ReadAt>(archive: &Archive<R>, deal: &Deal, threads: usize
         }
         Ok(())
     };
+    // Whatever ends a thread early, a panic too, leaves a slot that is never filled: nobody may wait for it.
     let stopping = || {
+        let stop = cancel.clone().drop_guard();
         let outcome = work();
-        if outcome.is_err() {
-            cancel.cancel();
+        if outcome.is_ok() {
+            stop.disarm();
         }
         outcome
     };

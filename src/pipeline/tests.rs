@@ -11,7 +11,7 @@ use crate::progress::Progress;
 
 use super::*;
 
-fn header() -> ArchiveHeader {
+pub(super) fn header() -> ArchiveHeader {
     ArchiveHeader {
         id: ArchiveId([7; 16]),
         kind: SourceKind::Postgres,

@@ -1,23 +1,15 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::archive::{
-    ArchiveHeader, ArchiveId, Codec, Framing, Libdeflate, SourceKind, StreamKind, StreamSpec, Trailer, Writer,
-};
+use crate::archive::{Codec, Framing, Libdeflate, StreamKind, StreamSpec, Trailer, Writer};
 
+use super::super::tests::header;
 use super::*;
 
 /// An archive of tables with so many members of so many rows each, and its members as a restore wants them.
 fn archive(tables: &[(usize, usize)]) -> (Archive<Vec<u8>>, Vec<MemberEntry>) {
-    let header = ArchiveHeader {
-        id: ArchiveId([7; 16]),
-        kind: SourceKind::Postgres,
-        created: jiff::Timestamp::UNIX_EPOCH,
-        tool_version: "0".to_owned(),
-        source: BTreeMap::new(),
-        sections: vec!["data".to_owned()],
-    };
-    let mut writer = Writer::begin(Vec::new(), &header, Framing::Gzip).unwrap();
+    let mut writer = Writer::begin(Vec::new(), &header(), Framing::Gzip).unwrap();
     let mut codec = Libdeflate::new(1);
     for (number, (members, rows)) in tables.iter().enumerate() {
         let columns = vec!["v".to_owned()];
@@ -146,4 +138,36 @@ async fn whoever_inflates_stops_with_the_run() {
     let ended =
         tokio::time::timeout(Duration::from_secs(5), unpacker).await.expect("nobody takes, and it waits for ever");
     assert!(ended.unwrap().is_err());
+}
+
+/// Panics at the next read once it is armed.
+struct Bursting {
+    bytes: Vec<u8>,
+    armed: AtomicBool,
+}
+
+impl ReadAt for Bursting {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        assert!(!self.armed.swap(false, Ordering::SeqCst), "meant to happen");
+        self.bytes.as_slice().read_at(offset, buf)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_panics_keeps_nobody_waiting() {
+    let (archive, members) = archive(&[(50, 300), (40, 300)]);
+    let source = Bursting { bytes: archive.source().clone(), armed: AtomicBool::new(false) };
+    let bursting = Archive::open(source).unwrap();
+    bursting.source().armed.store(true, Ordering::SeqCst);
+    let deal = Arc::new(Deal::new(members, 2, 4 << 10));
+    let (cancel, dealt) = (Cancel::new(), Arc::clone(&deal));
+    let stop = cancel.clone();
+    let unpacker = tokio::task::spawn_blocking(move || unpack_dealt(&bursting, &dealt, 2, &stop));
+    let ended =
+        tokio::time::timeout(Duration::from_secs(20), unpacker).await.expect("the other thread goes on for ever");
+    assert!(ended.is_err() && cancel.is_cancelled());
 }
