@@ -32,7 +32,7 @@ pub async fn load(conn: &mut Conn, member: &[u8], rows: u64, cancel: &Cancel) ->
     loading.finish(conn).await
 }
 
-/// Whose rows a COPY writes.
+/// How rows that a COPY writes are marked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Visibility {
     Usual,
