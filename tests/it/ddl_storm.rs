@@ -394,22 +394,19 @@ async fn everyday_work_stops_no_backup() {
             })
             .await;
         storm.rest.store(1000, Ordering::Relaxed);
-        let mut published = 0;
-        let url = source.url();
-        for number in 0..5 {
-            let url = url.clone();
-            published += tokio::task::spawn_blocking(move || {
+        let (mut published, began) = (0, Instant::now());
+        // However fast the machine is, the everyday work gets its turns.
+        while published < 5 || began.elapsed() < Duration::from_secs(5) {
+            let url = source.url();
+            let run = move || {
                 let sandbox = Sandbox::new();
-                let file = format!("{number}.sql.gz");
-                let outcome = sandbox.run(&["backup", "postgres", "--url", &url, "--output", &file]);
-                outcome.expect(0);
-                1
-            })
-            .await
-            .unwrap();
+                sandbox.run(&["backup", "postgres", "--url", &url, "--output", "a.sql.gz"]).expect(0);
+            };
+            tokio::task::spawn_blocking(run).await.unwrap();
+            published += 1;
         }
         let done = storm.end().await;
-        assert!(published == 5 && done[0] > 1, "{done:?}");
+        assert!(done[0] > 1, "{published} backups, transactions of the writer: {done:?}");
         drop(source);
         psql(major, &admin_url(major), &format!("DROP ROLE {role}"));
     }
