@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use miyabi_backup::archive::testkit::{rows_spec, sample_header};
-use miyabi_backup::archive::{Archive, Codec, Framing, Libdeflate, Packed, Stored, Trailer, Writer, ZlibNg, Zstd};
+use miyabi_backup::archive::{
+    Archive, Codec, Form, Framing, Libdeflate, Packed, Stored, Trailer, Writer, ZlibNg, Zstd,
+};
 use miyabi_backup::checksum::{RowDigest, crc32};
 
 /// Numbers from a fixed seed: every run compresses the same rows.
@@ -231,6 +233,7 @@ fn many_members(count: u64) -> Vec<u8> {
             rows: 3000 + b % 2000,
             crc32: (a >> 32) as u32,
             digest: RowDigest(u128::from(a)),
+            form: Form::Encoded,
             bytes: (b as u32).to_le_bytes().to_vec(),
         };
         writer.append(streams[(a % 100) as usize], &packed).unwrap();

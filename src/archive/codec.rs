@@ -18,9 +18,18 @@ use super::layout::wide;
 use super::rows;
 
 pub use libdeflate::Libdeflate;
-pub use stored::Stored;
+pub use stored::{Stored, stored_blocks};
 pub use zlib_ng::ZlibNg;
 pub use zstd::Zstd;
+
+/// What the bytes of a packed block are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// A whole deflate stream or zstd frame, as the codec made it.
+    Encoded,
+    /// The raw bytes; the writer puts the heads of deflate's stored blocks between them.
+    Plain,
+}
 
 /// One block, compressed, not yet framed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,8 +40,18 @@ pub struct Packed {
     /// Of the raw bytes.
     pub crc32: u32,
     pub digest: RowDigest,
-    /// As the codec made them.
+    pub form: Form,
     pub bytes: Vec<u8>,
+}
+
+impl Packed {
+    /// Bytes between a member's header and its trailer.
+    pub fn stored_len(&self) -> u64 {
+        match self.form {
+            Form::Encoded => wide(self.bytes.len()),
+            Form::Plain => stored::stored_len(self.bytes.len()),
+        }
+    }
 }
 
 /// Compresses blocks one after the other; what it needs for that is kept from block to block.
@@ -52,18 +71,28 @@ pub trait Codec: Send {
 
     /// As `pack`, in a buffer whose bytes are needed no more.
     fn pack_into(&mut self, raw: &[u8], rows: Option<Range<usize>>, mut buffer: Vec<u8>) -> Result<Packed> {
-        let (rows, digest) = match rows {
-            None => (0, RowDigest::default()),
-            // What a reader will find must be what the producer meant.
-            Some(span) if rows::row_span(raw).as_ref() == Some(&span) => {
-                rows::count_rows(raw.get(span).unwrap_or_default())
-            }
-            Some(_) => return Err(Error::new(Kind::Bug, "cannot pack a block of rows: not one whole COPY statement")),
-        };
+        let (rows, digest) = rows_of(raw, rows)?;
         buffer.clear();
         self.compress(raw, &mut buffer)?;
         let (framing, raw_len) = (self.framing(), wide(raw.len()));
-        Ok(Packed { framing, raw_len, rows, crc32: crc32(raw), digest, bytes: buffer })
+        Ok(Packed { framing, raw_len, rows, crc32: crc32(raw), digest, form: Form::Encoded, bytes: buffer })
+    }
+
+    /// As `pack_into`, of a block that is given away: one that is not compressed needs no copy. Second comes the buffer
+    /// that is left over: the block's, or `buffer`.
+    fn pack_whole(&mut self, raw: Vec<u8>, rows: Option<Range<usize>>, buffer: Vec<u8>) -> Result<(Packed, Vec<u8>)> {
+        Ok((self.pack_into(&raw, rows, buffer)?, raw))
+    }
+}
+
+/// Number and digest of a block's rows. What a reader will find must be what the producer meant.
+fn rows_of(raw: &[u8], rows: Option<Range<usize>>) -> Result<(u64, RowDigest)> {
+    match rows {
+        None => Ok((0, RowDigest::default())),
+        Some(span) if rows::row_span(raw).as_ref() == Some(&span) => {
+            Ok(rows::count_rows(raw.get(span).unwrap_or_default()))
+        }
+        Some(_) => Err(Error::new(Kind::Bug, "cannot pack a block of rows: not one whole COPY statement")),
     }
 }
 
@@ -108,6 +137,18 @@ mod tests {
                 assert_eq!(decoder.total_in(), packed.bytes.len() as u64);
                 buffer = packed.bytes;
             }
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_not_copied_is_framed_as_one_that_is() {
+        for block in [Vec::new(), vec![7], noise(65_535), noise(65_536), noise(131_070), noise(300_000)] {
+            let copied = Stored.pack(&block, None).unwrap();
+            let (whole, left) = Stored.pack_whole(block.clone(), None, vec![1, 2]).unwrap();
+            assert_eq!((whole.form, &whole.bytes, left), (Form::Plain, &block, vec![1, 2]));
+            let framed: Vec<u8> = stored_blocks(&block).flat_map(|(head, part)| [&head[..], part].concat()).collect();
+            assert!(framed == copied.bytes);
+            assert_eq!((whole.stored_len(), whole.crc32), (copied.stored_len(), copied.crc32));
         }
     }
 }

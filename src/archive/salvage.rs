@@ -14,7 +14,7 @@ use crate::ident::StreamId;
 use crate::read_at::ReadAt;
 
 use super::check::{Report, report};
-use super::codec::Packed;
+use super::codec::{Form, Packed};
 use super::header::{ArchiveHeader, ArchiveId, SALVAGED, SourceKind};
 use super::index::Index;
 use super::layout::{HEADER_BYTES, wide};
@@ -188,6 +188,7 @@ fn copy_members<R: ReadAt, W: io::Write>(
             rows: contents.tag.rows,
             crc32: contents.crc32,
             digest: contents.digest,
+            form: Form::Encoded,
             bytes: bytes.to_vec(),
         };
         writer.append(*id, &packed)?;

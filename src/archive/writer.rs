@@ -12,7 +12,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::units::{RawBytes, StoredBytes, human_count};
 
-use super::codec::Packed;
+use super::codec::{Form, Packed, stored_blocks};
 use super::footer::Footer;
 use super::framing::Framing;
 use super::header::{ArchiveHeader, Prelude, head_body};
@@ -91,7 +91,7 @@ impl<W: io::Write> Writer<W> {
         }
         let trailer = self.framing.trailer(packed.raw_len, packed.crc32);
         let around = wide(HEADER_BYTES).saturating_add(wide(trailer.len()));
-        let stored = around.saturating_add(wide(packed.bytes.len()));
+        let stored = around.saturating_add(packed.stored_len());
         let tag = Tag {
             kind: MemberKind::Data(kind),
             archive: self.header.id,
@@ -102,7 +102,7 @@ impl<W: io::Write> Writer<W> {
             stored,
         };
         let header = tag.encode(self.framing, packed.crc32, &[]);
-        let stored_crc32 = self.write(&[&header, &packed.bytes, &trailer])?;
+        let stored_crc32 = self.write_member(&header, packed, &trailer)?;
         let (raw, rows) = (packed.raw_len, packed.rows);
         self.table.push(Span { stream, stored, raw, rows, crc32: packed.crc32, stored_crc32 });
         if let Some(target) = self.streams.get_mut(position_of(stream)) {
@@ -190,18 +190,38 @@ impl<W: io::Write> Writer<W> {
         self.offset
     }
 
+    fn write_member(&mut self, header: &[u8], packed: &Packed, trailer: &[u8]) -> Result<u32> {
+        if packed.form == Form::Encoded {
+            return self.write(&[header, &packed.bytes, trailer]);
+        }
+        let mut crc = Hasher::new();
+        self.write_part(header, &mut crc)?;
+        for (head, block) in stored_blocks(&packed.bytes) {
+            self.write_part(&head, &mut crc)?;
+            self.write_part(block, &mut crc)?;
+        }
+        self.write_part(trailer, &mut crc)?;
+        Ok(crc.finalize())
+    }
+
+    /// Returns the CRC of all parts together.
     fn write(&mut self, parts: &[&[u8]]) -> Result<u32> {
-        self.check_sound()?;
         let mut crc = Hasher::new();
         for part in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
-            if let Err(cause) = self.sink.write_all(part) {
-                self.failed = true;
-                return Err(Error::new(Kind::Place, "cannot write the archive").because(cause));
-            }
-            crc.update(part);
-            self.offset = self.offset.saturating_add(wide(part.len()));
+            self.write_part(part, &mut crc)?;
         }
         Ok(crc.finalize())
+    }
+
+    fn write_part(&mut self, part: &[u8], crc: &mut Hasher) -> Result<()> {
+        self.check_sound()?;
+        if let Err(cause) = self.sink.write_all(part) {
+            self.failed = true;
+            return Err(Error::new(Kind::Place, "cannot write the archive").because(cause));
+        }
+        crc.update(part);
+        self.offset = self.offset.saturating_add(wide(part.len()));
+        Ok(())
     }
 
     fn check_sound(&self) -> Result<()> {

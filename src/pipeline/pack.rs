@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::archive::{Codec, Packed, Writer};
+use crate::archive::{Codec, Form, Writer};
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
@@ -42,7 +42,7 @@ pub fn pack_into<W: Write>(
             scope.spawn(move || pack_blocks(queue, codec, spares, &sender));
         }
         drop(sender);
-        let written = write_in_order(packed, &mut writer, &spares.packed, cancel, progress);
+        let written = write_in_order(packed, &mut writer, &spares, cancel, progress);
         if written.is_err() {
             cancel.cancel();
         }
@@ -83,32 +83,30 @@ fn pack_blocks(queue: &Mutex<Queue>, mut codec: Box<dyn Codec>, spares: &Spares,
     }
 }
 
-pub(super) fn pack_block(codec: &mut dyn Codec, block: Block, packed: &Spare, raw: &Spare) -> Work {
-    match pack(codec, &block, packed.take()) {
-        Ok(packed) => {
-            raw.give(block.bytes);
-            Work::Member { stream: block.stream, packed, permit: block.permit }
+/// Compresses one block and compares the rows found in it with the rows that the producer counted.
+pub(super) fn pack_block(codec: &mut dyn Codec, block: Block, members: &Spare, blocks: &Spare) -> Work {
+    let Block { stream, bytes, rows, permit } = block;
+    let (span, counted) = rows.map(|span| (span.at, span.count)).unzip();
+    match codec.pack_whole(bytes, span, members.take()) {
+        Ok((packed, _)) if counted.is_some_and(|counted| counted != packed.rows) => Work::Failed(Error::new(
+            Kind::Bug,
+            format!("a block of {} rows was counted as {} by its producer", packed.rows, counted.unwrap_or_default()),
+        )),
+        Ok((packed, left)) => {
+            match packed.form {
+                Form::Encoded => blocks.give(left),
+                Form::Plain => members.give(left),
+            }
+            Work::Member { stream, packed, permit }
         }
         Err(error) => Work::Failed(error),
-    }
-}
-
-/// Compresses one block and compares the rows found in it with the rows that the producer counted.
-fn pack(codec: &mut dyn Codec, block: &Block, buffer: Vec<u8>) -> Result<Packed> {
-    let packed = codec.pack_into(&block.bytes, block.rows.as_ref().map(|span| span.at.clone()), buffer)?;
-    match &block.rows {
-        Some(span) if span.count != packed.rows => Err(Error::new(
-            Kind::Bug,
-            format!("a block of {} rows was counted as {} by its producer", packed.rows, span.count),
-        )),
-        _ => Ok(packed),
     }
 }
 
 fn write_in_order<W: Write>(
     packed: Receiver<Ticketed>,
     writer: &mut Writer<W>,
-    spare: &Spare,
+    spares: &Spares,
     cancel: &Cancel,
     progress: &Progress,
 ) -> Result<()> {
@@ -118,7 +116,7 @@ fn write_in_order<W: Write>(
         early.insert(ticket, work);
         while let Some(work) = early.remove(&due) {
             cancel.check()?;
-            write_one(work, writer, spare, progress)?;
+            write_one(work, writer, spares, progress)?;
             due += 1;
         }
     }
@@ -128,15 +126,18 @@ fn write_in_order<W: Write>(
     }
 }
 
-fn write_one<W: Write>(work: Work, writer: &mut Writer<W>, spare: &Spare, progress: &Progress) -> Result<()> {
+fn write_one<W: Write>(work: Work, writer: &mut Writer<W>, spares: &Spares, progress: &Progress) -> Result<()> {
     match work {
         Work::Failed(error) => Err(error),
         Work::End { stream, rows } => writer.end_stream(stream, rows),
         Work::Member { stream, packed, permit } => {
             writer.append(stream, &packed)?;
             progress.add_raw(packed.raw_len, packed.rows);
-            progress.add_stored(packed.bytes.len() as u64);
-            spare.give(packed.bytes);
+            progress.add_stored(packed.stored_len());
+            match packed.form {
+                Form::Encoded => spares.packed.give(packed.bytes),
+                Form::Plain => spares.raw.give(packed.bytes),
+            }
             drop(permit);
             Ok(())
         }
