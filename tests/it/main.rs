@@ -58,5 +58,6 @@ mod restore_statistics;
 mod sample;
 mod schedule;
 mod status;
+mod stopping;
 mod systemd;
 mod verify;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
 
+use crate::documents::blocks;
 use crate::program::Sandbox;
 
 /// A manager that may not take capabilities away has none of the services that need it; nor do trials.
@@ -63,6 +64,7 @@ ls -l backups/sqlite/daily
 journalctl --sync
 journalctl -q --no-pager -o cat -u miyabi-backup.service MIYABI_EVENT=backup.done MIYABI_DATABASE=app > entries
 systemd-analyze security --no-pager miyabi-backup.service | tail -n 1 > security
+PAGE
 "$PROGRAM" doctor > doctor 2>&1 || [ $? = 40 ]
 "$PROGRAM" schedule install > again 2>&1
 cp miyabi-backup.toml aside.toml
@@ -118,7 +120,10 @@ const ALL: &str = "started for trial, and well: miyabi-backup.service, miyabi-ba
 
 #[test]
 fn a_real_systemd_runs_what_was_installed() {
-    let sandbox = under_systemd("", STEPS);
+    let page = include_str!("../../docs/deploy/systemd.md");
+    let page: String = blocks(page).into_iter().map(|block| block.text).collect();
+    assert!(page.contains("systemctl list-timers 'miyabi-backup*'"), "{page}");
+    let sandbox = under_systemd("", &STEPS.replace("PAGE", &page));
     let read = |name: &str| fs::read_to_string(sandbox.path(name)).unwrap();
     assert_eq!(read("timers").lines().count(), 4, "{}", read("timers"));
     assert_eq!(read("status").matches(": active").count(), 4, "{}", read("status"));
@@ -142,7 +147,11 @@ fn a_real_systemd_runs_what_was_installed() {
     assert_eq!(json["exit_code"], 3, "{json}");
     assert_eq!(json["trials"].as_array().unwrap().len(), 4, "{json}");
     assert_eq!((read("passing").as_str(), read("failures").as_str()), ("", ""), "a trial left something behind");
-    assert!(read("by_secret").contains("miyabi-backup.service was started for trial and failed: cannot read"), "{}", read("by_secret"));
+    assert!(
+        read("by_secret").contains("miyabi-backup.service was started for trial and failed: cannot read"),
+        "{}",
+        read("by_secret")
+    );
 }
 
 #[test]

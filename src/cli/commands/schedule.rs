@@ -147,6 +147,7 @@ fn status(manager: &Systemd, run: &Run<'_>) -> Result<u8> {
     let exit_code = if timers.is_empty() && !has_block { Kind::Nothing.exit_code() } else { 0 };
     if exit_code != 0 {
         run.terminal.answer("nothing is installed")?;
+        run.terminal.hint("miyabi-backup schedule install sets the timers up, --dry-run shows them");
     }
     let timers: Vec<_> = timers.iter().map(|(name, state)| json!({ "name": name, "state": state })).collect();
     run.terminal.json(&json!({ "exit_code": exit_code, "timers": timers, "crontab": has_block }));
