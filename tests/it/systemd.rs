@@ -74,7 +74,7 @@ SQLITE_DATABASES=$PWD/app.db "$PROGRAM" --json schedule install > by_variable.js
 mv aside.toml miyabi-backup.toml
 # A secret that whoever installs can read and the manager cannot.
 mv secrets/smtp smtp.aside
-unshare --mount sh -ec 'mount -t tmpfs none secrets && echo secret > secrets/smtp && exec "$PROGRAM" schedule install' > by_secret 2>&1 || [ $? = 3 ]
+unshare --mount sh -ec 'cd "$PWD" && mount -t tmpfs none secrets && echo secret > secrets/smtp && exec "$PROGRAM" schedule install' > by_secret 2>&1 || [ $? = 3 ]
 mv smtp.aside secrets/smtp
 "$PROGRAM" schedule install
 ls -A /run/systemd/system > passing
