@@ -78,7 +78,7 @@ unshare --mount sh -ec 'cd "$PWD" && mount -t tmpfs none secrets && echo secret 
 mv smtp.aside secrets/smtp
 "$PROGRAM" schedule install
 ls -A /run/systemd/system > passing
-systemctl list-units --failed --no-legend 'miyabi-backup*' > failures
+systemctl list-units --failed --no-legend 'miyabi-backup*-trial*' > failures
 "$PROGRAM" schedule uninstall
 "$PROGRAM" schedule status > after || [ $? = 5 ]
 [ -z "$(systemctl list-timers --all --no-legend 'miyabi-backup*')" ]
