@@ -47,6 +47,7 @@ if [ "$purpose" = test ]; then
   have chromium-headless-shell || have chromium || have google-chrome || missing+=(chromium-headless-shell)
   [ -n "$(fc-list 2>/dev/null)" ] || missing+=(fontconfig fonts-dejavu-core)
   /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
+  /usr/bin/python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -25,7 +25,8 @@ pub fn choose<'a>(listing: &'a Listing, job: &DrillJob) -> Result<Vec<&'a Listed
         return Err(Error::new(Kind::Nothing, format!("there is no backup of `{missing}` to drill")));
     }
     if all.is_empty() {
-        return Err(Error::new(Kind::Nothing, format!("there is no backup to drill in {}", job.root.display())));
+        return Err(Error::new(Kind::Nothing, format!("there is no backup to drill in {}", job.root.display()))
+            .hint("`miyabi-backup list` shows what is there, `miyabi-backup backup` makes one"));
     }
     let mut first_of = BTreeSet::new();
     let (newest, others): (Vec<_>, Vec<_>) =

@@ -21,6 +21,8 @@ use crate::job::{Context, DrillJob};
 use crate::listing::{Listed, at_path};
 use crate::policy::ArchiveKind;
 use crate::state::drills::{self, Drill};
+use crate::state::{RunLock, TreeKey};
+use crate::store::Places;
 
 pub use outcome::{DrillOutcome, Drilled};
 
@@ -29,6 +31,12 @@ pub use outcome::{DrillOutcome, Drilled};
 pub async fn run(job: &DrillJob, context: &Context) -> Result<DrillOutcome> {
     let (store, listing) = at_path(&job.root, &context.places, context.clock.zone())?;
     let chosen = choose::choose(&listing, job)?;
+    let tree = match Places::bucket(&job.root) {
+        Some(location) => TreeKey::of_url(&location?.to_string()),
+        None => TreeKey::of_folder(&job.root)?,
+    };
+    // Two at once would measure each other, and the second would sweep away what the first has just made.
+    let _lock = RunLock::acquire(&job.state_dir, &tree.of_drills(), context.clock.now())?;
     let mut outcome = DrillOutcome::default();
     for row in chosen {
         context.cancel.check()?;

@@ -12,6 +12,9 @@ use crate::store::{Places, Store};
 
 use super::{Listing, gather};
 
+/// What helps whoever stands in the wrong folder.
+const WHERE: &str = "run it where miyabi-backup.toml is, or name it by --config; --from names another tree";
+
 /// A folder is listed with everything below; a file is one row, whatever its name. A `.meta` stands for its
 /// archive. Links are followed here, because the user wrote them; below a folder they are not.
 pub fn at_path(path: &Path, places: &Places, zone: &TimeZone) -> Result<(Arc<dyn Store>, Listing)> {
@@ -21,7 +24,7 @@ pub fn at_path(path: &Path, places: &Places, zone: &TimeZone) -> Result<(Arc<dyn
     let shown = path.display();
     let real = match path.canonicalize() {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::new(Kind::Nothing, format!("{shown} does not exist")));
+            return Err(Error::new(Kind::Nothing, format!("{shown} does not exist")).hint(WHERE));
         }
         real => real.context(Kind::Place, || format!("cannot open {shown}"))?,
     };

@@ -204,6 +204,25 @@ impl World {
         heard
     }
 
+    /// What people must have heard half a day after such a night, and what they must not, whatever status makes of it.
+    fn check_told(&self, what: Night, now: &Zoned) {
+        let told = |code: &str| self.told.keys().any(|key| key.ends_with(&format!(": {code}")));
+        let has_none = !self.model.values().any(|good| *good);
+        match what {
+            Night::Good => {
+                let false_alarms: Vec<&str> =
+                    ["stale", "never", "failed"].into_iter().filter(|code| told(code)).collect();
+                assert!(false_alarms.is_empty(), "{false_alarms:?} on {now}, after a good night");
+            }
+            // More than 34 hours after the last good one, and that is not put off by a change of clocks.
+            Night::Missed => {
+                assert!(told(if has_none { "never" } else { "stale" }), "silence about {now}: {:?}", self.told)
+            }
+            Night::Failed => assert!(told("failed"), "nobody heard of the failure on {now}: {:?}", self.told),
+            Night::Spoilt => assert!(told("damaged"), "nobody heard of the damage on {now}: {:?}", self.told),
+        }
+    }
+
     fn status(&self, now: &Zoned) -> Status {
         let job = StatusJob {
             expected: vec![(ArchiveKind::Postgres, "shop".to_owned())],
@@ -274,6 +293,7 @@ fn a_year_and_a_half_of_nights() {
                 }
             }
         }
+        world.check_told(what, &now);
         date = date.tomorrow().unwrap();
     }
     let nights = |wanted: Night| (0..NIGHTS).filter(|number| night(*number) == wanted).count();

@@ -39,7 +39,7 @@ pub fn pack_into<W: Write>(
     let written = thread::scope(|scope| {
         for codec in codecs {
             let (sender, queue, spares) = (sender.clone(), &queue, &spares);
-            scope.spawn(move || pack_blocks(queue, codec, spares, &sender));
+            scope.spawn(move || pack_blocks(queue, codec, spares, &sender, cancel));
         }
         drop(sender);
         let written = write_in_order(packed, &mut writer, &spares, cancel, progress);
@@ -69,10 +69,19 @@ struct Spares {
     packed: Spare,
 }
 
-/// One packer thread: ends when the producers are gone or the writer is.
-fn pack_blocks(queue: &Mutex<Queue>, mut codec: Box<dyn Codec>, spares: &Spares, sender: &SyncSender<Ticketed>) {
+/// One packer thread: ends when the producers are gone, the writer is, or the run is stopped: one block more may take seconds.
+fn pack_blocks(
+    queue: &Mutex<Queue>,
+    mut codec: Box<dyn Codec>,
+    spares: &Spares,
+    sender: &SyncSender<Ticketed>,
+    cancel: &Cancel,
+) {
     loop {
         let Some((ticket, message)) = queue.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if cancel.check().is_err() {
+            return;
+        }
         let work = match message {
             Feed::End { stream, rows } => Work::End { stream, rows },
             Feed::Block(block) => pack_block(codec.as_mut(), block, &spares.packed, &spares.raw),
@@ -120,6 +129,8 @@ fn write_in_order<W: Write>(
             due += 1;
         }
     }
+    // Packers end at a stop, wherever they are.
+    cancel.check()?;
     match early.is_empty() {
         true => Ok(()),
         false => Err(Error::new(Kind::Bug, "a compressor thread stopped in the middle of its work")),

@@ -1,4 +1,4 @@
-//! One run per tree at a time.
+//! One run per tree at a time, and one drill.
 //!
 //! The lock is the kernel's, on a file that is never removed: it ends with the process that holds it, however
 //! that ends, and there is no stale lock to break. The file's text says who holds it, for the message of whoever
@@ -47,6 +47,11 @@ impl TreeKey {
     /// A bucket and prefix: `s3://bucket/prefix`.
     pub fn of_url(url: &str) -> Self {
         TreeKey(url.trim_end_matches('/').to_owned())
+    }
+
+    /// The key of the drills of this tree: they go beside backups into it, and not beside each other.
+    pub fn of_drills(&self) -> Self {
+        TreeKey(format!("drill of {}", self.0))
     }
 
     pub fn as_str(&self) -> &str {

@@ -12,19 +12,19 @@ use crate::util::{TestDatabase, admin_url, psql, server_url, unique};
 const MAJOR: u32 = 17;
 
 /// A role that may do nothing but create databases; dropped at the end.
-struct Drillmaster {
+pub struct Drillmaster {
     major: u32,
-    name: String,
+    pub name: String,
 }
 
 impl Drillmaster {
-    fn new(major: u32) -> Self {
+    pub fn new(major: u32) -> Self {
         let name = unique("drillmaster");
         psql(major, &admin_url(major), &format!("CREATE ROLE {name} LOGIN NOSUPERUSER CREATEDB"));
         Drillmaster { major, name }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         server_url(self.major).replace("postgres@", &format!("{}@", self.name))
     }
 

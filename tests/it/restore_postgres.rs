@@ -179,6 +179,7 @@ fn a_stopped_or_killed_restore_leaves_the_old_database() {
     target.psql("CREATE TABLE old (a int); INSERT INTO old VALUES (42)");
     let loading = format!("FROM pg_stat_activity WHERE starts_with(datname, '{}') AND query LIKE 'COPY%'", target.name);
     let admin = |sql: &str| psql(major, &admin_url(major), sql);
+    let mut fastest = Duration::MAX;
     for (signal, code) in [("INT", 130), ("TERM", 143), ("", 1)] {
         let run = sandbox.start(&["restore", "--file", "slow.sql.gz", "--url", &target.url(), "--confirm"]);
         wait_until("rows", || admin(&format!("SELECT count(*) > 0 {loading}")) == "t");
@@ -189,10 +190,13 @@ fn a_stopped_or_killed_restore_leaves_the_old_database() {
                 assert!(sent.unwrap().success());
             }
         }
+        let stopped = Instant::now();
         run.wait().expect(code).says("stands as it was");
+        fastest = fastest.min(stopped.elapsed());
         assert_eq!(target.psql("SELECT a FROM old"), "42");
         assert_eq!(databases(major, &target.name), std::slice::from_ref(&target.name), "after {signal}");
     }
+    assert!(fastest < Duration::from_secs(1), "it takes {fastest:?} to stop");
     // a part of the archive, within the database: the server undoes it
     let definition = source.psql("SELECT pg_get_functiondef('slow'::regproc)");
     target.psql(&definition);

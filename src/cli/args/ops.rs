@@ -220,6 +220,9 @@ pub enum ScheduleAction {
     Install,
     Status,
     Uninstall,
+    /// What `install` starts in a copy of each unit.
+    #[value(hide = true)]
+    Trial,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

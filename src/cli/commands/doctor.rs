@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::doctor::{self, Examined, machine};
 use crate::ops::status::{Code, Level, StatusJob};
 use crate::state::history::History;
+use crate::store::Places;
 
 pub async fn run(run: &mut Run<'_>) -> Result<u8> {
     let resolve::Status { roots, job, sources } = resolve::status(run.config, &mut run.notes)?;
@@ -20,10 +21,14 @@ pub async fn run(run: &mut Run<'_>) -> Result<u8> {
             "name them in miyabi-backup.toml, in this folder or in /etc/miyabi-backup: docs/CONFIGURATION.md has an example".to_owned(),
         ]));
     }
+    let mut missing = missing_folders(&job.state_dir);
     for place in resolve::places(run.config)? {
+        missing.extend(missing_folders(&place));
         all.extend(examined(place, job.min_free, run).await?);
     }
     all.push(state_folder(&job));
+    // To write for trial made them; each goes that nothing was put into.
+    missing.iter().for_each(|folder| drop(std::fs::remove_dir(folder)));
     all.extend(timers(&job, run)?);
     all.extend(channels(run));
     all.extend(forecast(&roots, &job, run).await?);
@@ -43,6 +48,15 @@ pub async fn run(run: &mut Run<'_>) -> Result<u8> {
         "configuration_warnings": run.notes.all(),
     }));
     Ok(worst.exit_code())
+}
+
+/// The folder and those above it that are not there, innermost first. Of a bucket there are none.
+fn missing_folders(path: &Path) -> Vec<PathBuf> {
+    if Places::bucket(path).is_some() {
+        return Vec::new();
+    }
+    let named = path.ancestors().filter(|folder| !folder.as_os_str().is_empty());
+    named.take_while(|folder| !folder.exists()).map(Path::to_owned).collect()
 }
 
 /// Folders and buckets block, so they have a thread of their own.
@@ -103,9 +117,10 @@ fn channels(run: &Run<'_>) -> Option<Examined> {
     match resolve::alerts(run.config, &run.context.host) {
         Ok(channels) if channels.has_any() => Some(Examined::fine("alerts", "somebody is told; try `alert test`")),
         Ok(_) => Some(
-            Examined::warning("alerts", "nobody is told when a backup fails: [alerts] names no channel")
-                .mend(["set webhook, email_to with smtp, or command of [alerts], then run: miyabi-backup alert test"
-                    .to_owned()]),
+            Examined::warning("alerts", "nobody is told when a backup fails: [alerts] names no channel").mend([
+                "set `webhook`, `email_to` with `smtp`, or `command` of [alerts], then run: miyabi-backup alert test"
+                    .to_owned(),
+            ]),
         ),
         Err(error) => Some(Examined::of_error("alerts", &error)),
     }
@@ -114,11 +129,14 @@ fn channels(run: &Run<'_>) -> Option<Examined> {
 /// What the tree says of the space that it will need. A tree that is not there yet needs none.
 async fn forecast(roots: &[PathBuf], job: &StatusJob, run: &Run<'_>) -> Result<Vec<Examined>> {
     let mut all = Vec::new();
+    let sources_are_missing = job.expected.is_empty();
     for root in roots.iter().filter(|root| root.is_dir()) {
         let place = status::of_places(std::slice::from_ref(root), job, run.context).await?.place;
         all.extend(place.findings.iter().map(|finding| {
             let mend = match finding.code {
                 Code::Space => "fewer days in [retention], `compress = \"zstd\"`, or a larger disk",
+                Code::Failed => "miyabi-backup logs, then miyabi-backup backup by hand",
+                _ if sources_are_missing => "name what is to be backed up in miyabi-backup.toml",
                 _ => "see to the rights of the folder and what stands in it",
             };
             Examined::warning(&place.place, finding.message.clone()).mend([mend.to_owned()])

@@ -17,7 +17,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(500);
 pub async fn run(args: &LogsArgs, run: &mut Run<'_>) -> Result<u8> {
     run.show_notes();
     let zone = run.context.clock.zone().clone();
-    let since = args.since.as_deref().map(|text| resolve::instant(text, &zone)).transpose()?;
+    let since = args.since.as_deref().map(|text| resolve::instant("--since", text, &zone)).transpose()?;
     if args.follow && run.terminal.wants_json() {
         return Err(Error::new(Kind::Usage, "--follow and --json do not go together: one object cannot be endless"));
     }

@@ -56,7 +56,8 @@ async fn backups(roots: &[PathBuf], job: &PruneJob, run: &mut Run<'_>) -> Result
 
 async fn in_standing_tree(root: &Path, job: &PruneJob, context: &Context) -> Result<PruneOutcome> {
     if Places::bucket(root).is_none() && !root.is_dir() {
-        return Err(Error::new(Kind::Nothing, format!("there is no tree of backups in {}", root.display())));
+        return Err(Error::new(Kind::Nothing, format!("there is no tree of backups in {}", root.display()))
+            .hint("run it where miyabi-backup.toml is, or name it by --config; --from names another tree"));
     }
     in_tree(root, job, context).await
 }

@@ -10,8 +10,8 @@ use super::Run;
 use crate::cli::args::{ScheduleAction, ScheduleArgs, ScheduleMethod};
 use crate::cli::{json, resolve};
 use crate::error::{Error, Kind, Result};
-use crate::ops::schedule::install::{self, Systemd, unit_folder};
-use crate::ops::schedule::{Installed, Plan, cron, systemd};
+use crate::ops::schedule::install::{self, Systemd, passing_folder, unit_folder};
+use crate::ops::schedule::{Installed, Plan, cron, systemd, trial as trials};
 
 pub async fn run(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
     let manager = manager(args.system, run)?;
@@ -19,6 +19,7 @@ pub async fn run(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
         ScheduleAction::Install => install(args, &manager, run),
         ScheduleAction::Status => status(&manager, run),
         ScheduleAction::Uninstall => uninstall(args, &manager, run),
+        ScheduleAction::Trial => trial(args, run),
     }
 }
 
@@ -50,7 +51,9 @@ fn manager(system: bool, run: &Run<'_>) -> Result<Systemd> {
     let home = home.or_else(|| run.config.variable("HOME").map(|home| PathBuf::from(home).join(".config")));
     let folder = unit_folder(system, home.as_deref())
         .ok_or_else(|| Error::new(Kind::Usage, "cannot tell where units belong: HOME is not set"))?;
-    Ok(Systemd { folder, system })
+    let runtime = run.config.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let runtime = runtime.unwrap_or_else(|| format!("/run/user/{}", rustix::process::geteuid().as_raw()).into());
+    Ok(Systemd { folder, passing: passing_folder(system, &runtime), system })
 }
 
 fn install(args: &ScheduleArgs, manager: &Systemd, run: &mut Run<'_>) -> Result<u8> {
@@ -73,7 +76,20 @@ fn install(args: &ScheduleArgs, manager: &Systemd, run: &mut Run<'_>) -> Result<
         ScheduleMethod::Cron => install::install_cron(&plan)?,
     };
     told(&installed, run)?;
-    run.terminal.json(&json::outcome(&installed, 0, &run.notes)?);
+    let exit_code = if all_start(&installed) { 0 } else { Kind::Partial.exit_code() };
+    run.terminal.json(&json::outcome(&installed, exit_code, &run.notes)?);
+    Ok(exit_code)
+}
+
+fn all_start(installed: &Installed) -> bool {
+    installed.trials.iter().all(|tried| tried.why.is_none())
+}
+
+/// Runs in a copy of a unit: can it read the configuration with its secrets, and write where runs write?
+fn trial(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
+    let plan = resolve::schedule(args, run.config, &mut run.notes)?;
+    resolve::alerts(run.config, &run.context.host)?;
+    trials::look(&plan)?;
     Ok(0)
 }
 
@@ -101,6 +117,20 @@ fn told(installed: &Installed, run: &Run<'_>) -> Result<()> {
     for line in &installed.dropped {
         run.terminal.warning(&format!("this manager cannot apply {line}: it was left out"));
     }
+    let (bad, good): (Vec<_>, Vec<_>) = installed.trials.iter().partition(|tried| tried.why.is_some());
+    if !good.is_empty() {
+        let names: Vec<&str> = good.iter().map(|tried| tried.unit.as_str()).collect();
+        run.terminal.result(&format!("started for trial, and well: {}", names.join(", ")))?;
+    }
+    for tried in bad {
+        let why = tried.why.as_deref().unwrap_or_default();
+        run.terminal.failure(&format!("{} was started for trial and failed: {why}", tried.unit));
+    }
+    if !all_start(installed) {
+        run.terminal.hint(
+            "units see no variables of this shell: what they need belongs in miyabi-backup.toml; then run this again",
+        );
+    }
     installed.warnings.iter().for_each(|warning| run.terminal.warning(warning));
     Ok(())
 }
@@ -117,6 +147,7 @@ fn status(manager: &Systemd, run: &Run<'_>) -> Result<u8> {
     let exit_code = if timers.is_empty() && !has_block { Kind::Nothing.exit_code() } else { 0 };
     if exit_code != 0 {
         run.terminal.answer("nothing is installed")?;
+        run.terminal.hint("miyabi-backup schedule install sets the timers up, --dry-run shows them");
     }
     let timers: Vec<_> = timers.iter().map(|(name, state)| json!({ "name": name, "state": state })).collect();
     run.terminal.json(&json!({ "exit_code": exit_code, "timers": timers, "crontab": has_block }));

@@ -94,7 +94,7 @@ fn archive(args: &RestoreArgs, config: &Config, clock: &Clock) -> Result<Archive
         "-" => return Ok(ArchiveChoice::Pipe),
         "latest" => None,
         file => match file.strip_prefix("before:") {
-            Some(time) => Some(values::instant(time, clock.zone())?),
+            Some(time) => Some(values::instant("--file before:TIME", time, clock.zone())?),
             None => return Ok(ArchiveChoice::File(PathBuf::from(file))),
         },
     };

@@ -123,16 +123,15 @@ pub fn time_of_day(config: &Config, key: &str) -> Result<Option<String>> {
 }
 
 /// An instant with its offset, or a date or date and time in `zone`. A date alone is its first moment.
-pub fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp> {
+/// `origin`: the flag, for the message.
+pub fn instant(origin: &str, text: &str, zone: &TimeZone) -> Result<Timestamp> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }
     let civil =
         text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(|date| date.to_datetime(Time::midnight())));
     let instant = civil.and_then(|civil| civil.to_zoned(zone.clone())).map(|zoned| zoned.timestamp());
-    instant.map_err(|_| {
-        unusable(&"--file before:TIME", "such as 2026-11-21, or 2026-11-21 20:00, or with an offset", text)
-    })
+    instant.map_err(|_| unusable(&origin, "a time such as 2026-11-21, or 2026-11-21 20:00, or with an offset", text))
 }
 
 /// `schema.table` or `table`; names that hold a dot or a quote are written in double quotes, as in SQL.
@@ -241,10 +240,10 @@ mod tests {
     #[test]
     fn an_instant_without_offset_is_in_the_zone() {
         let tokyo = TimeZone::fixed(jiff::tz::offset(9));
-        let at = |text: &str| instant(text, &tokyo).unwrap().to_string();
+        let at = |text: &str| instant("--since", text, &tokyo).unwrap().to_string();
         assert_eq!(at("2026-11-21"), "2026-11-20T15:00:00Z");
         assert_eq!(at("2026-11-21 20:00"), "2026-11-21T11:00:00Z");
         assert_eq!(at("2026-11-21T20:00:00+01:00"), "2026-11-21T19:00:00Z");
-        assert!(instant("yesterday", &tokyo).is_err());
+        assert!(instant("--since", "yesterday", &tokyo).is_err());
     }
 }

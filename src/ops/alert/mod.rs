@@ -51,8 +51,14 @@ pub struct Outcome {
 impl Outcome {
     fn failures(&self) -> Vec<(String, Option<String>)> {
         let well = self.delivered.iter().map(|channel| ((*channel).to_owned(), None));
-        well.chain(self.failed.iter().map(|(channel, error)| ((*channel).to_owned(), Some(error.chain())))).collect()
+        well.chain(self.failed.iter().map(|(channel, error)| ((*channel).to_owned(), Some(why(error))))).collect()
     }
+}
+
+/// Whoever notes it says already that it is about an alert and which channel it was.
+fn why(error: &Error) -> String {
+    let chain = error.chain();
+    chain.strip_prefix(&format!("{error}: ")).map_or_else(|| chain.clone(), str::to_owned)
 }
 
 impl Channels {

@@ -104,8 +104,11 @@ fn client(ca: Option<&[u8]>) -> Result<Client> {
         .context(Kind::Connect, || "cannot prepare a request".to_owned())
 }
 
+const REACH: &str = "is the address in [alerts] right, and may this machine reach it? then: miyabi-backup alert test";
+
 fn accepted(answer: reqwest::Result<Response>) -> Result<()> {
-    let answer = answer.map_err(|cause| Error::new(Kind::Connect, "no answer").because(cause.without_url()))?;
+    let answer =
+        answer.map_err(|cause| Error::new(Kind::Connect, "no answer").because(cause.without_url()).hint(REACH))?;
     match answer.status() {
         status if status.is_success() => Ok(()),
         StatusCode::NOT_FOUND => Err(Error::new(Kind::Connect, "the answer is 404: is the URL still valid?")),

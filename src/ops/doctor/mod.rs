@@ -40,8 +40,20 @@ impl Examined {
         Examined { level: Level::Critical, ..Examined::fine(subject, what) }
     }
 
+    /// By the error's own hint, or else by its kind: nobody is left without a word of what to do.
     pub fn of_error(subject: &str, error: &Error) -> Self {
-        Examined::bad(subject, error.chain()).mend(error.hint_text().map(str::to_owned))
+        let usual = match error.kind() {
+            Kind::Connect => "is the address right, and can it be reached from this machine?",
+            Kind::Place => "does the place exist, and may this user write there? `root` of [places] names it",
+            Kind::Source => "may this user read it, and is it what miyabi-backup.toml says?",
+            Kind::Usage => "correct miyabi-backup.toml: docs/CONFIGURATION.md has every key",
+            _ => "see to what the message names, then run: miyabi-backup doctor",
+        };
+        Examined::of_error_or(subject, error, usual)
+    }
+
+    fn of_error_or(subject: &str, error: &Error, usual: &str) -> Self {
+        Examined::bad(subject, error.chain()).mend([error.hint_text().unwrap_or(usual).to_owned()])
     }
 
     pub fn mend(mut self, how: impl IntoIterator<Item = String>) -> Self {
@@ -62,7 +74,11 @@ pub async fn sources(sources: &[Source], context: &Context) -> Vec<Examined> {
                 match tokio::time::timeout(PATIENCE, postgres::examine(&subject, database, context)).await {
                     Ok(Ok(found)) => all.extend(found),
                     Ok(Err(error)) => all.push(Examined::of_error(&subject, &error)),
-                    Err(_) => all.push(Examined::bad(&subject, "the server does not answer in time")),
+                    Err(_) => {
+                        let what = format!("the server does not answer within {} s", PATIENCE.as_secs());
+                        let mend = "look at the server's load and log; is it a firewall that keeps silent?".to_owned();
+                        all.push(Examined::bad(&subject, what).mend([mend]));
+                    }
                 }
             }
             Source::Sqlite(file) => {
@@ -79,12 +95,9 @@ async fn sqlite(subject: &str, path: &Path, busy_limit: Duration, cancel: &Cance
     match tokio::task::spawn_blocking(move || inspect::run(&path, busy_limit, &cancel)).await {
         Ok(Ok(facts)) => Examined::fine(subject, format!("can be read, {} tables", facts.tables.len())),
         Ok(Err(error)) => {
-            let found = Examined::of_error(subject, &error);
-            let has_hint = !found.mend.is_empty();
-            found
-                .mend((!has_hint).then(|| "is `path` of [[sqlite]] still right, and may this user read it?".to_owned()))
+            Examined::of_error_or(subject, &error, "is `path` of [[sqlite]] still right, and may this user read it?")
         }
-        Err(cause) => Examined::bad(subject, cause.to_string()),
+        Err(cause) => Examined::of_error(subject, &Error::new(Kind::Bug, "the examination did not end").because(cause)),
     }
 }
 
@@ -98,7 +111,10 @@ pub fn place(store: &dyn Store, min_free: u64, locks: bool) -> Vec<Examined> {
             all.push(Examined::fine(&subject, "can be written"));
             match store.excess() {
                 Ok(found) => all.extend(more_than_needed(&subject, &found, locks)),
-                Err(error) => all.push(Examined::warning(&subject, error.chain())),
+                Err(error) => {
+                    let found = Examined::of_error(&subject, &error);
+                    all.push(Examined { level: Level::Warning, ..found });
+                }
             }
         }
         Err(error) => all.push(Examined::of_error(&subject, &error)),
@@ -106,15 +122,17 @@ pub fn place(store: &dyn Store, min_free: u64, locks: bool) -> Vec<Examined> {
     match store.list_here("doctor-probe") {
         Ok(_) => {}
         Err(error) if is_denied(&error) => {
-            let what = "may not be listed: `status` knows nothing of its backups and `prune` removes none; run them with another key";
-            all.push(Examined::warning(&subject, what.to_owned()));
+            let what = "may not be listed: `status` knows nothing of its backups and `prune` removes none";
+            let mend = "run `status` and `prune` elsewhere, with a key that may list: docs/CONFIGURATION.md, \"Keys\"";
+            all.push(Examined::warning(&subject, what).mend([mend.to_owned()]));
         }
         Err(error) => all.push(Examined::of_error(&subject, &error)),
     }
     match store.space() {
         Ok(Some(space)) if space.free < min_free => {
             let (free, least) = (human_bytes(space.free), human_bytes(min_free));
-            all.push(Examined::warning(&subject, format!("{free} free, less than {least}")));
+            let mend = "make room, name a larger disk by `root` of [places], or set `min_free` of [status] lower";
+            all.push(Examined::warning(&subject, format!("{free} free, less than {least}")).mend([mend.to_owned()]));
         }
         Ok(Some(space)) => all.push(Examined::fine(&subject, format!("{} free", human_bytes(space.free)))),
         Ok(None) => {}

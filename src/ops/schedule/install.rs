@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::error::{Context as _, Error, Kind, Result};
 
 use super::plan::{Job, Plan};
+use super::trial::{self, Chosen, Tried};
 use super::{cron, systemd};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -27,17 +28,21 @@ pub struct Installed {
     pub wrote: Vec<String>,
     /// Sandbox lines that this manager cannot apply.
     pub dropped: Vec<String>,
+    /// Of units: whether each could be started.
+    pub trials: Vec<Tried>,
     pub warnings: Vec<String>,
 }
 
 /// Where units live and how the manager is asked.
 pub struct Systemd {
     pub folder: PathBuf,
+    /// Where units live that are gone with the next boot.
+    pub passing: PathBuf,
     pub system: bool,
 }
 
 impl Systemd {
-    fn systemctl(&self, arguments: &[&str]) -> Result<String> {
+    pub(super) fn systemctl(&self, arguments: &[&str]) -> Result<String> {
         let scope: &[&str] = if self.system { &[] } else { &["--user"] };
         run("systemctl", &[scope, arguments].concat(), None)
     }
@@ -48,21 +53,12 @@ impl Systemd {
     }
 
     pub fn install(&self, plan: &Plan) -> Result<Installed> {
-        let wanted = systemd::sandbox(plan);
-        let mut warnings = Vec::new();
-        let (sandbox, dropped): (Vec<String>, Vec<String>) = match self.starts_with(plan, &wanted) {
-            true => (wanted, Vec::new()),
-            // Where nothing can be tried, as without D-Bus, nothing is known against any line.
-            false if !self.starts_with(plan, &[]) => {
-                warnings.push("systemd-run cannot start anything here, so the sandbox was not tried: start the units by hand once".to_owned());
-                (wanted, Vec::new())
-            }
-            false => wanted.into_iter().partition(|line| self.starts_with(plan, std::slice::from_ref(line))),
-        };
         // What a sandbox may write to must be there when it is made.
         for path in &plan.own_folders {
             make_folder(path)?;
         }
+        let Chosen { sandbox, dropped, trials } = trial::of_all(self, plan)?;
+        let mut warnings = Vec::new();
         fs::create_dir_all(&self.folder).context(Kind::Target, || format!("cannot make {}", self.folder.display()))?;
         let mut wrote = Vec::new();
         for unit in systemd::units(plan, &sandbox) {
@@ -82,22 +78,7 @@ impl Systemd {
                     .to_owned(),
             );
         }
-        Ok(Installed { method: Method::Systemd, wrote, dropped, warnings })
-    }
-
-    /// Starts this program with these lines, for nothing but its version: a manager, or a kernel that does not let it run, says so
-    /// by its status.
-    fn starts_with(&self, plan: &Plan, sandbox: &[String]) -> bool {
-        let mut arguments = vec!["--quiet", "--wait", "--collect"];
-        if !self.system {
-            arguments.push("--user");
-        }
-        for line in sandbox {
-            arguments.extend(["-p", line.as_str()]);
-        }
-        let program = plan.program.display().to_string();
-        arguments.extend([program.as_str(), "--version"]);
-        run("systemd-run", &arguments, None).is_ok()
+        Ok(Installed { method: Method::Systemd, wrote, dropped, trials, warnings })
     }
 
     /// What was removed; nothing if nothing was installed.
@@ -151,7 +132,7 @@ pub fn install_cron(plan: &Plan) -> Result<Installed> {
     if after != before {
         run("crontab", &["-"], Some(&after))?;
     }
-    Ok(Installed { method: Method::Cron, wrote, dropped: Vec::new(), warnings: Vec::new() })
+    Ok(Installed { method: Method::Cron, wrote, dropped: Vec::new(), trials: Vec::new(), warnings: Vec::new() })
 }
 
 /// Whether there was a block to take away.
@@ -201,6 +182,14 @@ fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String>
 fn make_folder(path: &Path) -> Result<()> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.context(Kind::Target, || format!("cannot make {}", path.display()))
+}
+
+/// `/run/user/1000/systemd/user`, or the machine's.
+pub fn passing_folder(system: bool, runtime_dir: &Path) -> PathBuf {
+    match system {
+        true => PathBuf::from("/run/systemd/system"),
+        false => runtime_dir.join("systemd/user"),
+    }
 }
 
 /// `~/.config/systemd/user`, or the machine's.

@@ -68,7 +68,17 @@ pub struct Plan {
 impl Plan {
     /// The command line of a job, each word as it is.
     pub fn words(&self, job: Job) -> Vec<String> {
-        let mut words = vec![self.program.display().to_string(), job.command().to_owned()];
+        self.line(&[job.command()])
+    }
+
+    /// The command line that a unit's trial has in place of its job's.
+    pub fn trial_words(&self) -> Vec<String> {
+        self.line(&["schedule", "trial"])
+    }
+
+    fn line(&self, command: &[&str]) -> Vec<String> {
+        let mut words = vec![self.program.display().to_string()];
+        words.extend(command.iter().map(|word| (*word).to_owned()));
         words.extend(self.arguments.iter().cloned());
         words.push("--quiet".to_owned());
         words

@@ -1,6 +1,11 @@
 //! Units of systemd as text.
 
+use std::path::Path;
+
 use super::plan::{Job, Plan};
+
+/// A trial opens no connection.
+const TRIAL_SECONDS_MAX: u32 = 60;
 
 pub struct Unit {
     pub name: String,
@@ -12,10 +17,17 @@ pub fn units(plan: &Plan, sandbox: &[String]) -> Vec<Unit> {
     Job::ALL.into_iter().flat_map(|job| [service(plan, job, sandbox), timer(plan, job)]).collect()
 }
 
-/// Lines that keep a run from everything that it does not need. A manager that cannot apply one of them fails to
+/// Lines that hand a run its secrets and keep it from everything that it does not need. A manager that cannot apply one of them fails to
 /// start the unit, so they are tried before they are installed.
 pub fn sandbox(plan: &Plan) -> Vec<String> {
-    let mut lines: Vec<String> = [
+    // First what gives: a line that takes is tried with those before it. A folder that does not exist yet is no reason not to start.
+    let mut lines: Vec<String> =
+        plan.writable.iter().map(|path| format!("ReadWritePaths=-{}", quoted(&path.display().to_string()))).collect();
+    for secret in plan.secrets.iter().filter(|_| plan.system) {
+        let path = secret.display().to_string();
+        lines.push(format!("LoadCredential={}:{}", credential_name(&path), path_value(&path)));
+    }
+    let taken = [
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
         "ProtectHome=read-only",
@@ -34,20 +46,16 @@ pub fn sandbox(plan: &Plan) -> Vec<String> {
         "MemoryDenyWriteExecute=yes",
         "SystemCallArchitectures=native",
         "SystemCallFilter=@system-service",
-    ]
-    .map(str::to_owned)
-    .into();
+    ];
+    lines.extend(taken.map(str::to_owned));
     if plan.system {
         // Root reads SQLite files of other users, and gives restored ones their owner.
         lines.push("CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_CHOWN CAP_FOWNER".to_owned());
     }
-    // A folder that does not exist yet is no reason not to start.
-    lines.extend(plan.writable.iter().map(|path| format!("ReadWritePaths=-{}", quoted(&path.display().to_string()))));
     lines
 }
 
 fn service(plan: &Plan, job: Job, sandbox: &[String]) -> Unit {
-    let words: Vec<String> = plan.words(job).iter().map(|word| quoted(word)).collect();
     let mut lines = vec![
         "[Unit]".to_owned(),
         format!("Description={} (miyabi-backup)", job.describe()),
@@ -56,20 +64,44 @@ fn service(plan: &Plan, job: Job, sandbox: &[String]) -> Unit {
     if plan.system {
         lines.extend(["Wants=network-online.target", "After=network-online.target"].map(str::to_owned));
     }
-    lines.extend(["", "[Service]", "Type=oneshot"].map(str::to_owned));
-    lines.push(format!("ExecStart={}", words.join(" ")));
-    lines.push(format!("WorkingDirectory={}", path_value(&plan.folder.display().to_string())));
-    for secret in plan.secrets.iter().filter(|_| plan.system) {
-        let path = secret.display().to_string();
-        lines.push(format!("LoadCredential={}:{}", credential_name(&path), path_value(&path)));
-    }
-    lines.extend(
-        ["UMask=0077", "Nice=10", "IOSchedulingClass=best-effort", "IOSchedulingPriority=7"].map(str::to_owned),
-    );
+    lines.push(String::new());
+    lines.extend(section(plan, &plan.words(job)));
     lines.push("TimeoutStartSec=infinity".to_owned());
     lines.extend(sandbox.iter().cloned());
     lines.push(String::new());
     Unit { name: format!("{}.service", job.unit()), text: lines.join("\n") }
+}
+
+/// A copy of a job's service that does nothing of its work: started as the service will be, with its own lines, it only looks
+/// whether it can read and write what the work needs. What it says is in the file `says`. It waits for no network.
+pub fn trial(plan: &Plan, job: Job, sandbox: &[String], says: &Path) -> Unit {
+    let mut lines = vec![
+        "[Unit]".to_owned(),
+        format!("Description=Trial of {}.service (miyabi-backup)", job.unit()),
+        String::new(),
+    ];
+    lines.extend(section(plan, &plan.trial_words()));
+    lines.push(format!("TimeoutStartSec={}", TRIAL_SECONDS_MAX));
+    lines.push("StandardOutput=null".to_owned());
+    lines.push(format!("StandardError=file:{}", path_value(&says.display().to_string())));
+    lines.extend(sandbox.iter().cloned());
+    lines.push(String::new());
+    Unit { name: format!("{}-trial.service", job.unit()), text: lines.join("\n") }
+}
+
+/// What service and trial have in common.
+fn section(plan: &Plan, words: &[String]) -> Vec<String> {
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    vec![
+        "[Service]".to_owned(),
+        "Type=oneshot".to_owned(),
+        format!("ExecStart={}", words.join(" ")),
+        format!("WorkingDirectory={}", path_value(&plan.folder.display().to_string())),
+        "UMask=0077".to_owned(),
+        "Nice=10".to_owned(),
+        "IOSchedulingClass=best-effort".to_owned(),
+        "IOSchedulingPriority=7".to_owned(),
+    ]
 }
 
 fn timer(plan: &Plan, job: Job) -> Unit {

@@ -19,7 +19,7 @@ const DEVIATION_MAX: f64 = 0.5;
 
 pub fn assess(facts: &Facts, kind: ArchiveKind, name: &str, configured: bool, now: &Zoned) -> DatabaseStatus {
     let (rows, dailies, status) = look(facts, kind, name, configured, now);
-    let mut findings = age(&status);
+    let mut findings = age(&status, &rows);
     findings.extend(attempts(facts, &status));
     findings.extend(damage(&rows, &status));
     findings.extend(size(&status));
@@ -32,7 +32,7 @@ pub fn assess(facts: &Facts, kind: ArchiveKind, name: &str, configured: bool, no
 /// first place, whose archives are the same.
 pub fn assess_copies(facts: &Facts, kind: ArchiveKind, name: &str, configured: bool, now: &Zoned) -> DatabaseStatus {
     let (rows, _, status) = look(facts, kind, name, configured, now);
-    let mut findings = age(&status);
+    let mut findings = age(&status, &rows);
     findings.extend(damage(&rows, &status));
     judged(status, findings)
 }
@@ -117,7 +117,7 @@ fn sized(row: &Listed) -> SizePoint {
 }
 
 /// Runs and drills know no zone.
-fn minute(at: Timestamp) -> String {
+pub(super) fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
@@ -145,9 +145,14 @@ fn last_verify(facts: &Facts, rows: &[&Listed]) -> Option<VerifyStatus> {
     Some(VerifyStatus { path: row.path.clone(), at, sound: last.sound, why: last.why.clone(), unsound })
 }
 
-fn age(status: &DatabaseStatus) -> Vec<Finding> {
+fn age(status: &DatabaseStatus, rows: &[&Listed]) -> Vec<Finding> {
     let Some(last) = &status.last else {
-        return vec![Finding::critical(Code::Never, "there is no backup")];
+        let damaged = rows.iter().filter(|row| row.state == State::Damaged).count();
+        let message = match damaged {
+            0 => "there is no backup".to_owned(),
+            damaged => format!("there is no backup that is whole: {damaged} are damaged"),
+        };
+        return vec![Finding::critical(Code::Never, message)];
     };
     let mut findings = Vec::new();
     for tier in status.tiers.iter().filter(|tier| !tier.within_rpo) {
@@ -201,7 +206,7 @@ fn damage(rows: &[&Listed], status: &DatabaseStatus) -> Vec<Finding> {
     if let Some(verify) = status.last_verify.as_ref().filter(|verify| !verify.sound) {
         let is_newest = rows.iter().any(|row| row.path == verify.path && Some(row.timestamp) == newest);
         let why = verify.why.as_deref().unwrap_or("it is not sound");
-        let message = format!("{} did not verify on {}: {why}", verify.path, verify.at);
+        let message = format!("{} did not verify on {}: {why}", verify.path, minute(verify.at.instant()));
         findings.push(Finding { level: level(is_newest), code: Code::Damaged, message });
     }
     findings

@@ -116,7 +116,7 @@ fn delivery(past: &Past) -> Vec<Finding> {
     let told = |(channel, failure): (&String, &Failure)| {
         Finding::warning(
             Code::Alert,
-            format!("no alert gets through by {channel} since {:.0}: {}", failure.since, failure.why),
+            format!("no alert gets through by {channel} since {}: {}", database::minute(failure.since), failure.why),
         )
     };
     past.undelivered.iter().map(told).collect()

@@ -10,6 +10,7 @@ use crate::store::is_denied;
 use crate::units::human_bytes;
 
 use super::StatusJob;
+use super::database::minute;
 use super::facts::{Facts, Past};
 use super::outcome::{Code, DatabaseStatus, Finding, Level, PlaceStatus};
 
@@ -95,11 +96,14 @@ fn missed(place: &str, history: &[Run]) -> Option<Finding> {
     let last = runs.next()?;
     let why = of(last)?;
     let since = runs.take_while(|run| of(run).is_some()).last().unwrap_or(last).start.at;
-    let message = format!("the backup of {:.0} did not get there, nor all since {since:.0}: {why}", last.start.at);
+    let message =
+        format!("the backup of {} did not get there, nor all since {}: {why}", minute(last.start.at), minute(since));
     let day = freshness::recovery_point(Tier::Daily);
     Some(match last.start.at.duration_since(since) >= day {
         true => Finding::critical(Code::Failed, message),
-        false => Finding::warning(Code::Failed, format!("the backup of {:.0} did not get there: {why}", last.start.at)),
+        false => {
+            Finding::warning(Code::Failed, format!("the backup of {} did not get there: {why}", minute(last.start.at)))
+        }
     })
 }
 

@@ -6,6 +6,7 @@
 //! names, ports and paths are run as they are written. What still has to be replaced stands in [`Document::replaced`], what
 //! happens between the blocks (the accident, the new machine) in its [`Step`]s, and what is not run has its reason there.
 
+mod deploy;
 mod operations;
 mod readme;
 mod recovery;
@@ -68,14 +69,14 @@ const fn not_run(block: &'static str, reason: &'static str) -> Step {
     Step { block, before: "", fate: Fate::Not(reason), after: "" }
 }
 
-struct Block {
+pub struct Block {
     line: usize,
     language: String,
-    text: String,
+    pub text: String,
 }
 
 /// Fenced blocks, wherever they stand.
-fn blocks(text: &str) -> Vec<Block> {
+pub fn blocks(text: &str) -> Vec<Block> {
     let mut found: Vec<Block> = Vec::new();
     let mut open = false;
     for (at, line) in text.lines().enumerate() {

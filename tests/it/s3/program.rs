@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::proxy::{Action, Proxy};
 use super::server::{self, place, url};
@@ -231,12 +232,20 @@ fn an_interrupted_run_leaves_neither_object_nor_upload() {
     let arguments = ["backup", "postgres", "--url", &source.url(), "--to", &bucket.place, "--compress", "none"];
     let mut command = bucket.command(&arguments);
     command.env("AWS_ENDPOINT_URL", &proxy.url).args(["--s3-memory", "10M"]);
-    let child = command.spawn().unwrap();
-    is_seen.recv_timeout(std::time::Duration::from_secs(60)).expect("a second part");
-    assert!(Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(143), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(bucket.objects().is_empty(), "{:?}", bucket.objects());
-    let settings = miyabi_backup::store::s3::Settings { stale_after: std::time::Duration::ZERO, ..server::settings() };
+    // The machine may be busy with other tests: one of three must be done within a second.
+    let mut fastest = Duration::MAX;
+    for _ in 0..3 {
+        let child = command.spawn().unwrap();
+        is_seen.recv_timeout(Duration::from_secs(60)).expect("a second part");
+        let began = Instant::now();
+        assert!(Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        fastest = fastest.min(began.elapsed());
+        assert_eq!(output.status.code(), Some(143), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(bucket.objects().is_empty(), "{:?}", bucket.objects());
+        while is_seen.try_recv().is_ok() {}
+    }
+    assert!(fastest < Duration::from_secs(1), "it takes {fastest:?} to stop");
+    let settings = miyabi_backup::store::s3::Settings { stale_after: Duration::ZERO, ..server::settings() };
     assert!(server::open(&location, settings).sweep(&|_| true).unwrap().is_empty());
 }
