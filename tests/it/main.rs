@@ -43,6 +43,7 @@ mod e2e_sqlite;
 mod e2e_stock_tools;
 mod e2e_zstd;
 mod gentle;
+mod gpg;
 mod program;
 mod prune;
 mod restore_fitting;
