@@ -242,7 +242,7 @@ proptest! {
     /// Any bytes behind a beginning that is believed: an error, or an end, and never more than was there.
     #[test]
     fn anything_at_all_is_refused_in_order(
-        // The packet of the key is whole: what it costs to stretch says its last byte.
+        // The packet of the key is whole: what it costs to stretch is its to say.
         kept in 15_usize..120,
         rest in prop::collection::vec(any::<u8>(), 0..3000),
         reads in prop::collection::vec(1_usize..10_000, 1..8),
@@ -269,7 +269,7 @@ proptest! {
 fn gpg_like() -> Vec<u8> {
     static MADE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     MADE.get_or_init(|| {
-        let cheap = ["--cipher-algo", "AES256", "--s2k-count", "1024", "--compress-algo", "none"];
+        let cheap = ["--cipher-algo", "AES256", "--s2k-mode", "1", "--compress-algo", "none"];
         Gpg::new().seals(&bytes(2000), &cheap)
     })
     .clone()
