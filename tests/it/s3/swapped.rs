@@ -35,7 +35,7 @@ impl Vault {
         openssl(&["genpkey", "-algorithm", "ed25519", "-out", "sign.pem"]);
         openssl(&["pkey", "-in", "sign.pem", "-pubout", "-out", "sign.pub"]);
         for file in ["app", "bad"] {
-            let db = rusqlite::Connection::open(sandbox.path(&format!("{file}.db"))).unwrap();
+            let db = rusqlite::Connection::open(sandbox.path(format!("{file}.db"))).unwrap();
             db.execute_batch("CREATE TABLE t (a INTEGER, b TEXT, c BLOB)").unwrap();
             // More than is held of what was read before.
             let rows = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 5000)
