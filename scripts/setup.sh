@@ -34,6 +34,9 @@ if [ "$purpose" = test ]; then
   needs c++ g++ # libFuzzer
   needs zstd zstd
   needs age age
+  needs gpg gpg
+  needs gpgconf gpgconf
+  needs gpg-agent gpg-agent
   needs ssh-keygen openssh-client
   needs openssl openssl
   needs strace strace

@@ -107,7 +107,7 @@ impl Flaw {
             Flaw::Newer { .. } | Flaw::UnknownSource => {
                 Some("use the version of miyabi-backup that wrote it, or a newer one")
             }
-            Flaw::NotOurs(Sniff::Age) => Some("decrypt it first"),
+            Flaw::NotOurs(Sniff::Age | Sniff::Gpg) => Some("decrypt it first"),
             Flaw::NotOurs(_) | Flaw::Read(_) => None,
             _ => Some("`verify` lists everything that is damaged, `salvage` keeps every sound member"),
         }

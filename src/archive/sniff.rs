@@ -16,7 +16,15 @@ pub enum Sniff {
     PlainSql,
     PlainSqlite,
     Age,
+    Gpg,
     Unknown,
+}
+
+impl Sniff {
+    /// What it holds cannot be seen without a key.
+    pub fn is_sealed(self) -> bool {
+        matches!(self, Sniff::Age | Sniff::Gpg)
+    }
 }
 
 impl fmt::Display for Sniff {
@@ -28,6 +36,7 @@ impl fmt::Display for Sniff {
             Sniff::PlainSql => "an uncompressed SQL script",
             Sniff::PlainSqlite => "an uncompressed SQLite database",
             Sniff::Age => "a file encrypted by age",
+            Sniff::Gpg => "a file encrypted by gpg",
             Sniff::Unknown => "a file of unknown kind",
         })
     }
@@ -49,7 +58,24 @@ pub fn sniff(first_bytes: &[u8]) -> Sniff {
     if first_bytes.starts_with(b"age-encryption.org/") || first_bytes.starts_with(b"-----BEGIN AGE ENCRYPTED FILE") {
         return Sniff::Age;
     }
+    if is_gpg(first_bytes) {
+        return Sniff::Gpg;
+    }
     if looks_like_sql(first_bytes) { Sniff::PlainSql } else { Sniff::Unknown }
+}
+
+/// Text around it, or the packet of a key that opens it: one made of a passphrase (tag 3, version 4 to 6), or one for a
+/// public key (tag 1, version 3 or 6), with a length of one or two bytes in either form of header.
+fn is_gpg(bytes: &[u8]) -> bool {
+    let version = match bytes {
+        [0x8c | 0xc3 | 0x84 | 0xc1, 0..192, version, ..] => version,
+        [0xc3 | 0xc1, 192..224, _, version, ..] | [0x8d | 0x85, _, _, version, ..] => version,
+        _ => return bytes.starts_with(b"-----BEGIN PGP MESSAGE-----"),
+    };
+    match bytes.first() {
+        Some(0x8c | 0x8d | 0xc3) => (4..=6).contains(version),
+        _ => matches!(version, 3 | 6),
+    }
 }
 
 /// zstd's skippable frames: 0x184D2A50 to 0x184D2A5F, little-endian.
@@ -84,6 +110,11 @@ mod tests {
         assert_eq!(sniff(Framing::Zstd.lead()), Sniff::Zstd);
         assert_eq!(sniff(b"SQLite format 3\0\x10\0"), Sniff::PlainSqlite);
         assert_eq!(sniff(b"age-encryption.org/v1\n"), Sniff::Age);
+        assert_eq!(sniff(b"\x8c\x0d\x04\x09\x03\x0812345678\xff\xd2"), Sniff::Gpg);
+        assert_eq!(sniff(b"\xc3\x2e\x04\x09\x03\x08"), Sniff::Gpg);
+        assert_eq!(sniff(b"\x85\x01\x0c\x03"), Sniff::Gpg);
+        assert_eq!(sniff(b"-----BEGIN PGP MESSAGE-----\n\n"), Sniff::Gpg);
+        assert_eq!(sniff("Äpfel".as_bytes()), Sniff::Unknown);
         assert_eq!(sniff(b"--\n-- PostgreSQL database dump\n"), Sniff::PlainSql);
         assert_eq!(sniff(b"\n  select 1;"), Sniff::PlainSql);
         assert_eq!(sniff(b"\\restrict abc\n"), Sniff::PlainSql);

@@ -17,8 +17,8 @@ use crate::manifest::meta::{
 };
 use crate::manifest::moment::Moment;
 use crate::pipeline::joined;
-use crate::policy::{ArchiveKind, ArchiveName, Compression, Label};
-use crate::seal::{self, Signer};
+use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Seal};
+use crate::seal::{Recipients, Signer};
 use crate::store::{Bytes, Existing, Lanes, Output, Published, Tee, Upload};
 use crate::units::{StoredBytes, human_bytes};
 
@@ -63,7 +63,7 @@ pub struct Shelf {
 #[derive(Clone, Copy)]
 struct Form {
     compression: Compression,
-    encrypted: bool,
+    seal: Option<Seal>,
 }
 
 enum Spot {
@@ -100,15 +100,16 @@ impl Shelf {
                 let trees = roots.map(|root| (root.clone(), Tree::open(root, &job.state_dir, started, context)));
                 let trees = one_at_least(trees.collect())?;
                 let open: Vec<&Tree> = trees.iter().filter_map(|(_, tree)| tree.as_ref().ok()).collect();
-                let form = Form { compression: job.compress.suffix(), encrypted: job.recipients.is_some() };
+                let form =
+                    Form { compression: job.compress.suffix(), seal: job.recipients.as_deref().map(Recipients::seal) };
                 let name = free_name(&open, kind, label, started, form)?;
                 Spot::Trees { name, trees, lanes: None }
             }
         };
-        let encryption = job
-            .recipients
-            .as_deref()
-            .map(|recipients| Encryption { method: seal::METHOD.to_owned(), recipients: recipients.shown() });
+        let encryption = job.recipients.as_deref().map(|recipients| Encryption {
+            method: recipients.seal().name().to_owned(),
+            recipients: recipients.shown(),
+        });
         Ok(Shelf { spot, started: started.clone(), retain: job.retain, encryption, signer: job.signer.clone() })
     }
 
@@ -230,7 +231,7 @@ fn all_failed(failed: Vec<(PathBuf, Error)>) -> Error {
 fn free_name(trees: &[&Tree], kind: ArchiveKind, label: &str, started: &Zoned, form: Form) -> Result<ArchiveName> {
     let encoded = Label::encode(label)
         .ok_or_else(|| Error::new(Kind::Usage, format!("`{label}` cannot be the name of a backup")))?;
-    ArchiveName::new(kind, encoded, started, form.compression, form.encrypted)
+    ArchiveName::new(kind, encoded, started, form.compression, form.seal)
         .first_free(|stem| trees.iter().any(|tree| tree.is_taken(stem)))
         .ok_or_else(|| Error::new(Kind::Place, format!("no free name for {label} is left today")))
 }

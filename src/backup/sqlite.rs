@@ -80,7 +80,7 @@ impl Staged {
         super::make_folder(&at)?;
         let label = Label::encode(&source.label)
             .ok_or_else(|| Error::new(Kind::Usage, format!("`{}` cannot be the name of a backup", source.label)))?;
-        let name = ArchiveName::new(ArchiveKind::Sqlite, label, started, Compression::Gzip, false).stem();
+        let name = ArchiveName::new(ArchiveKind::Sqlite, label, started, Compression::Gzip, None).stem();
         Ok(Staged(at.join(format!(".{}.partial", copy_name(&name)))))
     }
 }

@@ -215,6 +215,9 @@ pub struct BackupArgs {
     /// Encrypt by age for whoever has the private key: age1…, a line of a public ssh key, or a file of such; may be repeated
     #[arg(long = "encrypt-to", value_name = "RECIPIENT")]
     pub encrypt_to: Vec<String>,
+    /// age or gpg: the program that opens the archives; by gpg with a passphrase (--passphrase-file), into ….gpg [default: age]
+    #[arg(long, value_name = "PROGRAM")]
+    pub encrypt: Option<String>,
     /// Sign each backup: a private Ed25519 key in PEM, as `openssl genpkey -algorithm ed25519` makes it
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub sign_key: Option<String>,

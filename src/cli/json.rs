@@ -122,6 +122,7 @@ fn backup_job(job: &BackupJob) -> Value {
         "copies": job.copies,
         "retain": job.retain.map(|retain| format!("{:?}", retain.lock).to_lowercase()),
         "compress": job.compress.to_string(),
+        "encrypt": job.recipients.as_ref().map(|recipients| recipients.seal().name()),
         "encrypt_to": job.recipients.as_ref().map(|recipients| recipients.shown()),
         "compress_pages": job.compress_pages.to_string(),
         "jobs": job.jobs,

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::archive::{Archive, ReadAt, StreamKind};
+use crate::archive::{Archive, PipeReader, ReadAt, StreamKind, Tail};
 use crate::checksum::crc32;
 use crate::error::{Context as _, Kind, Result};
 
@@ -16,27 +16,67 @@ const NAMED: usize = 5;
 
 /// One finding for each run of pages that is not the archive's.
 pub fn compare<R: ReadAt>(restored: &Path, archive: &Archive<R>) -> Result<Vec<String>> {
-    let doing = || format!("cannot read the restored file {}", restored.display());
-    let mut file = File::open(restored).context(Kind::Place, doing)?;
+    let mut comparing = Comparing::begin(restored)?;
     let pages = archive.streams().iter().filter(|stream| stream.spec.kind == StreamKind::Pages);
     let mut members: Vec<_> = pages.flat_map(|stream| archive.members_of(stream.id)).collect();
     members.sort_unstable_by_key(|member| (member.stream, member.seq));
-    let (mut findings, mut at) = (Vec::new(), 0_u64);
-    let mut run = Vec::new();
     for member in members {
-        run.clear();
-        (&mut file).take(member.raw).read_to_end(&mut run).context(Kind::Place, doing)?;
-        let end = at.saturating_add(member.raw);
-        if (run.len() as u64 != member.raw || crc32(&run) != member.crc32) && findings.len() < NAMED {
-            findings.push(format!("bytes {at} to {end} of the restored file are not those that were backed up"));
+        comparing.run(member.raw, member.crc32)?;
+    }
+    comparing.finish()
+}
+
+/// The same of an archive that is read from front to back, and what its end says.
+pub fn compare_in_order<R: Read>(restored: &Path, mut archive: PipeReader<R>) -> Result<(Vec<String>, Tail)> {
+    let mut comparing = Comparing::begin(restored)?;
+    let mut run = Vec::new();
+    while let Some(member) = archive.next_member(&mut run)? {
+        if member.kind == StreamKind::Pages {
+            comparing.run(run.len() as u64, crc32(&run))?;
         }
-        at = end;
     }
-    let more = file.metadata().context(Kind::Place, doing)?.len().saturating_sub(at);
-    if more > 0 {
-        findings.push(format!("the restored file has {more} bytes more than were backed up"));
+    Ok((comparing.finish()?, archive.finish()?))
+}
+
+struct Comparing<'a> {
+    restored: &'a Path,
+    file: File,
+    at: u64,
+    run: Vec<u8>,
+    findings: Vec<String>,
+}
+
+impl<'a> Comparing<'a> {
+    fn begin(restored: &'a Path) -> Result<Self> {
+        let file = File::open(restored).context(Kind::Place, || cannot_read(restored))?;
+        Ok(Comparing { restored, file, at: 0, run: Vec::new(), findings: Vec::new() })
     }
-    Ok(findings)
+
+    /// The next run of pages must have so many bytes, and this CRC-32.
+    fn run(&mut self, len: u64, crc: u32) -> Result<()> {
+        self.run.clear();
+        let read = (&mut self.file).take(len).read_to_end(&mut self.run);
+        read.context(Kind::Place, || cannot_read(self.restored))?;
+        let (at, end) = (self.at, self.at.saturating_add(len));
+        if (self.run.len() as u64 != len || crc32(&self.run) != crc) && self.findings.len() < NAMED {
+            self.findings.push(format!("bytes {at} to {end} of the restored file are not those that were backed up"));
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<String>> {
+        let len = self.file.metadata().context(Kind::Place, || cannot_read(self.restored))?.len();
+        let more = len.saturating_sub(self.at);
+        if more > 0 {
+            self.findings.push(format!("the restored file has {more} bytes more than were backed up"));
+        }
+        Ok(self.findings)
+    }
+}
+
+fn cannot_read(restored: &Path) -> String {
+    format!("cannot read the restored file {}", restored.display())
 }
 
 #[cfg(test)]

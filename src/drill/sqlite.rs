@@ -2,14 +2,18 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::archive::Archive;
+use serde_json::Value;
+
+use crate::archive::{Archive, PipeReader};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::{Adaptation, ArchiveChoice, Check, Content, Context, DrillJob, PostgresTarget, RestoreJob, Selection};
 use crate::listing::Listed;
 use crate::policy::ArchiveKind;
+use crate::read_at::Sequential;
 use crate::restore;
-use crate::seal;
+use crate::seal::{self, Keys};
 use crate::sqlite::inspect;
 use crate::store::{Bytes, LocalStore, Store};
 use crate::units::human_bytes;
@@ -34,12 +38,16 @@ pub async fn drill(
     let restore_seconds = context.clock.now().duration_since(began).as_secs_f64().max(0.0);
     let asked: Vec<Check> = job.checks.iter().filter(|check| check.database == row.label).cloned().collect();
     let is_ours = row.meta.as_ref().is_some_and(|meta| !meta.is_foreign());
-    let opened = is_ours.then(|| open(row, store, context)).transpose()?;
+    let stored = is_ours.then(|| stored::open(store, row)).transpose()?;
+    let keys = Arc::clone(&context.keys);
     let looked = tokio::task::spawn_blocking(move || {
         // Pages first: whatever asks the file next may write to it.
-        let mut findings = opened.as_ref().map_or(Ok(Vec::new()), |archive| pages::compare(&target, archive))?;
+        let (mut findings, properties) = match stored {
+            Some(stored) => against_archive(&target, stored, &keys)?,
+            None => (Vec::new(), None),
+        };
         let facts = inspect::staged(&target)?;
-        findings.extend(opened.iter().flat_map(|archive| compare::sqlite_tables(archive.properties(), &facts.tables)));
+        findings.extend(properties.iter().flat_map(|known| compare::sqlite_tables(known, &facts.tables)));
         findings.extend(checks::sqlite(&target, &asked.iter().collect::<Vec<_>>()));
         Ok::<_, Error>((facts, findings))
     });
@@ -55,8 +63,15 @@ pub async fn drill(
     })
 }
 
-fn open(row: &Listed, store: &dyn Store, context: &Context) -> Result<Archive<Box<dyn Bytes>>> {
-    Archive::open(seal::open(stored::open(store, row)?, &context.keys)?)
+/// Pages that are not the archive's, and what the archive knows of its tables.
+fn against_archive(target: &Path, stored: Box<dyn Bytes>, keys: &Arc<Keys>) -> Result<(Vec<String>, Option<Value>)> {
+    if seal::reads_in_order(&stored) {
+        let reader = PipeReader::open(seal::unseal_stream(Sequential::new(stored), keys)?)?;
+        let (findings, tail) = pages::compare_in_order(target, reader)?;
+        return Ok((findings, Some(tail.properties)));
+    }
+    let archive = Archive::open(seal::open(stored, keys)?)?;
+    Ok((pages::compare(target, &archive)?, Some(archive.properties().clone())))
 }
 
 /// A folder of this drill alone; removed with all that is in it, and by the next drill if this one is killed.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::archive::{self, Archive, ReadAt, SNIFF_BYTES, Sniff, SourceKind, sniff};
+use crate::archive::{self, Archive, ArchiveHeader, PipeReader, ReadAt, SNIFF_BYTES, Sniff, SourceKind, Tail, sniff};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::ident::Ident;
 use crate::job::Context;
@@ -60,7 +60,10 @@ pub fn run(path: &Path, options: &Options, context: &Context) -> Result<Inspecte
     }
     let bytes = stored::open(store.as_ref(), &row).map_err(doing)?;
     // Without a key there is still what its `.meta` says.
-    let bytes = if context.keys.is_empty() { bytes } else { seal::open(bytes, &context.keys).map_err(doing)? };
+    let bytes = match context.keys.is_empty() || seal::reads_in_order(&bytes) {
+        true => bytes,
+        false => seal::open(bytes, &context.keys).map_err(doing)?,
+    };
     let source = stored::Stoppable::new(bytes.as_ref(), &context.cancel);
     let look = Look { path: PathBuf::from(store.shown(&row.path)), options, context };
     let looked = look.at(&source, &mut inspected);
@@ -120,39 +123,56 @@ impl Look<'_> {
                 into.sqlite = Some(sqlite::inspect::run(&self.path, BUSY_LIMIT, &self.context.cancel)?);
                 Ok(())
             }
-            Sniff::Age => {
-                into.trouble(Kind::Unsupported, foreign::closed(Sniff::Age).chain());
+            Sniff::Gpg if !self.context.keys.is_empty() => self.in_order(source, into),
+            sealed @ (Sniff::Age | Sniff::Gpg) => {
+                into.trouble(Kind::Unsupported, foreign::closed(sealed).chain());
                 Ok(())
             }
             _ => match Archive::open(source) {
-                Ok(archive) => self.archive(&archive, into),
+                Ok(archive) => {
+                    let (streams, toc) = (archive.streams().to_vec(), archive.toc().to_vec());
+                    let tail = Tail { streams, toc, properties: archive.properties().clone() };
+                    self.archive(archive.header(), tail, into)
+                }
                 Err(error) => self.no_archive(source, &error, into),
             },
         }
     }
 
-    fn archive<R: ReadAt>(&self, archive: &Archive<R>, into: &mut Inspected) -> Result<()> {
+    /// What gpg encrypted must be read to its end: there is the index, and there it proves to be whole.
+    fn in_order(&self, source: &stored::Stoppable<'_>, into: &mut Inspected) -> Result<()> {
+        self.context.progress.stage("decrypting", source.len());
+        let mut reader = PipeReader::open(seal::unseal_stream(Sequential::new(source), &self.context.keys)?)?;
+        let mut raw = Vec::new();
+        while reader.next_member(&mut raw)?.is_some() {
+            self.context.progress.add_raw(raw.len() as u64, 0);
+        }
+        let header = reader.header().clone();
+        let tail = reader.finish()?;
+        self.archive(&header, tail, into)
+    }
+
+    fn archive(&self, header: &ArchiveHeader, tail: Tail, into: &mut Inspected) -> Result<()> {
         into.what = What::Archive;
-        into.streams = archive.streams().iter().map(StreamFacts::from).collect();
+        into.streams = tail.streams.iter().map(StreamFacts::from).collect();
         into.members = into.streams.iter().map(|stream| stream.members).sum();
-        into.objects = archive.toc().len() as u64;
-        for entry in archive.toc() {
+        into.objects = tail.toc.len() as u64;
+        for entry in &tail.toc {
             *into.object_kinds.entry(entry.kind.clone()).or_default() += 1;
         }
-        into.object_list = self.options.objects.then(|| archive.toc().iter().map(ObjectFacts::from).collect());
-        into.properties = archive.properties().clone();
-        let header = archive.header();
+        into.object_list = self.options.objects.then(|| tail.toc.iter().map(ObjectFacts::from).collect());
         match header.kind {
-            SourceKind::Sqlite => into.sqlite = archive.properties().get("sqlite").and_then(facts),
+            SourceKind::Sqlite => into.sqlite = tail.properties.get("sqlite").and_then(facts),
             SourceKind::Postgres if self.options.properties_sql => {
                 let database = header.source.get("database").map(String::as_str).unwrap_or_default();
-                match properties_sql(archive.properties(), database) {
+                match properties_sql(&tail.properties, database) {
                     Ok(statements) => into.properties_sql = Some(statements),
                     Err(error) => into.trouble(error.kind(), error.chain()),
                 }
             }
             SourceKind::Postgres | SourceKind::Globals => {}
         }
+        into.properties = tail.properties;
         into.header = Some(header.clone());
         Ok(())
     }

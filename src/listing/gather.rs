@@ -152,7 +152,7 @@ fn row(store: &dyn Store, path: String, files: Files, metas: &mut Metas, zone: &
     Ok(Listed {
         kind: kind_of(name.as_ref(), meta.as_ref(), suffixes.map(|suffixes| suffixes.is_database_file), bytes),
         tier: naming::tier_of(&path),
-        encrypted: suffixes.is_some_and(|suffixes| suffixes.encrypted) || bytes == Sniff::Age,
+        encrypted: suffixes.is_some_and(|suffixes| suffixes.seal.is_some()) || bytes.is_sealed(),
         path,
         label,
         timestamp,
@@ -185,7 +185,7 @@ fn judge(
         (Some(_), _) => (State::Complete, None),
         (None, Sniff::Ours) => (State::NoMeta, None),
         // The old system wrote neither: under a name of ours, it is ours.
-        (None, Sniff::Age | Sniff::Zstd) if name.is_some() => (State::NoMeta, None),
+        (None, Sniff::Age | Sniff::Gpg | Sniff::Zstd) if name.is_some() => (State::NoMeta, None),
         (None, Sniff::Unknown) if size == 0 => (State::Damaged, Some("is empty".to_owned())),
         (None, kind) => (State::Foreign, Some(kind.to_string())),
     }

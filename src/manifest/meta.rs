@@ -147,7 +147,7 @@ pub enum Readback {
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Encryption {
-    /// `age`
+    /// `age` or `gpg`: the program that opens it.
     pub method: String,
     /// Public; a hint for people, never trusted.
     #[serde(default)]

@@ -111,7 +111,7 @@ impl World {
         let listing = Listing::of(&self.store, &self.zone).unwrap();
         let meta = meta(now);
         let name =
-            ArchiveName::new(ArchiveKind::Postgres, Label::encode("shop").unwrap(), now, Compression::Gzip, false);
+            ArchiveName::new(ArchiveKind::Postgres, Label::encode("shop").unwrap(), now, Compression::Gzip, None);
         let name = name.first_free(|stem| listing.is_taken(stem)).unwrap();
         for tier in due(now, &listing.tiers_of(&meta.source(), None)) {
             let path = name.path(tier);

@@ -11,5 +11,5 @@ pub mod tiers;
 pub mod trend;
 
 pub use label::Label;
-pub use naming::{ArchiveKind, ArchiveName, Compression, ManifestName, Tier};
+pub use naming::{ArchiveKind, ArchiveName, Compression, ManifestName, Seal, Tier};
 pub use retention::Retention;

@@ -1,6 +1,6 @@
 //! File names of backups, built and parsed.
 //!
-//! `<kind>/<tier>/<kind>-<label>-YYYYMMDD-HHMMSS.{sql,db}.{gz,zst}[.age][.NNN]`, `.meta` beside the archive.
+//! `<kind>/<tier>/<kind>-<label>-YYYYMMDD-HHMMSS.{sql,db}.{gz,zst}[.age|.gpg][.NNN]`, `.meta` beside the archive.
 //! The time is wall-clock time in the configured zone: good for people and for a unique name, never for
 //! ordering (an hour repeats every autumn). Parsing accepts only what building writes; anything else in a
 //! tree is foreign.
@@ -118,13 +118,46 @@ impl Compression {
     }
 }
 
+/// The format that an archive is encrypted in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum Seal {
+    Age,
+    Gpg,
+}
+
+impl Seal {
+    pub const ALL: [Seal; 2] = [Seal::Age, Seal::Gpg];
+
+    /// The program that opens it; also what `.meta` names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Seal::Age => "age",
+            Seal::Gpg => "gpg",
+        }
+    }
+
+    /// The suffix behind the compression's.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Seal::Age => ".age",
+            Seal::Gpg => ".gpg",
+        }
+    }
+}
+
+impl fmt::Display for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// The suffixes of an archive, whatever it is called.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Suffixes {
     /// `.db` instead of `.sql`.
     pub is_database_file: bool,
     pub compression: Compression,
-    pub encrypted: bool,
+    pub seal: Option<Seal>,
     /// `.001` and up, for an archive that is stored in several objects.
     pub part: Option<u16>,
 }
@@ -138,10 +171,10 @@ impl Suffixes {
             }
             _ => (name, None),
         };
-        let (rest, encrypted) = match rest.strip_suffix(".age") {
-            Some(rest) => (rest, true),
-            None => (rest, false),
-        };
+        let (rest, seal) = Seal::ALL
+            .into_iter()
+            .find_map(|seal| rest.strip_suffix(seal.suffix()).map(|rest| (rest, Some(seal))))
+            .unwrap_or((rest, None));
         let (rest, compression) = [Compression::Gzip, Compression::Zstd]
             .into_iter()
             .find_map(|kind| rest.strip_suffix(kind.suffix()).map(|rest| (rest, kind)))?;
@@ -150,7 +183,7 @@ impl Suffixes {
             (None, Some(stem)) => (stem, true),
             (None, None) => return None,
         };
-        (!stem.is_empty()).then_some((stem, Suffixes { is_database_file, compression, encrypted, part }))
+        (!stem.is_empty()).then_some((stem, Suffixes { is_database_file, compression, seal, part }))
     }
 }
 
@@ -162,13 +195,13 @@ pub struct ArchiveName {
     /// Wall-clock time, whole seconds.
     pub at: civil::DateTime,
     pub compression: Compression,
-    pub encrypted: bool,
+    pub seal: Option<Seal>,
     pub part: Option<u16>,
 }
 
 impl ArchiveName {
-    pub fn new(kind: ArchiveKind, label: Label, now: &Zoned, compression: Compression, encrypted: bool) -> Self {
-        ArchiveName { kind, label, at: whole_seconds(now), compression, encrypted, part: None }
+    pub fn new(kind: ArchiveKind, label: Label, now: &Zoned, compression: Compression, seal: Option<Seal>) -> Self {
+        ArchiveName { kind, label, at: whole_seconds(now), compression, seal, part: None }
     }
 
     /// `postgres-shop-20251129-030000`: what must be unique within a tree.
@@ -177,9 +210,9 @@ impl ArchiveName {
     }
 
     pub fn file_name(&self) -> String {
-        let age = if self.encrypted { ".age" } else { "" };
+        let seal = self.seal.map_or("", Seal::suffix);
         let part = self.part.map(|number| format!(".{number:03}")).unwrap_or_default();
-        format!("{}{}{}{age}{part}", self.stem(), self.kind.suffix(), self.compression.suffix())
+        format!("{}{}{}{seal}{part}", self.stem(), self.kind.suffix(), self.compression.suffix())
     }
 
     /// Relative to the tree's root.
@@ -198,7 +231,7 @@ impl ArchiveName {
             label: Label::parse(label)?,
             at,
             compression: suffixes.compression,
-            encrypted: suffixes.encrypted,
+            seal: suffixes.seal,
             part: suffixes.part,
         };
         (suffixes.is_database_file == (kind == ArchiveKind::Sqlite)).then_some(name)

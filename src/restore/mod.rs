@@ -72,7 +72,7 @@ pub async fn plan(job: &RestoreJob, context: &Context) -> Result<Plan> {
     }
     if !job.selection.is_whole() && !matches!(found.opened, Opened::Archive(_)) {
         return Err(Error::new(Kind::Usage, format!("only a whole restore is possible from {}", found.named))
-            .hint("--table, --schema-only and --data-only need one of our archives as a file"));
+            .hint("--table, --schema-only and --data-only need one of our archives as a file; gpg -d F > PLAIN decrypts one of gpg first"));
     }
     if found.opened.kind() == ArchiveKind::Globals {
         return plan_globals(found, job).await;
@@ -155,7 +155,7 @@ fn choose(found: &Found, job: &RestoreJob) -> Result<Option<Chosen>> {
             match is_whole && header.part().is_none() {
                 true => Ok(None),
                 false => Err(Error::new(Kind::Usage, format!("{} holds a part of a database", found.named))
-                    .hint("save it to a file first: only whole archives are restored from a pipe")),
+                    .hint("save it to a file first, decrypted: only whole archives are restored in order")),
             }
         }
         _ if !job.selection.is_whole() => Err(whole_only()),

@@ -43,6 +43,14 @@ pub struct Found {
     pub label: Option<String>,
 }
 
+impl Found {
+    fn file(opened: Opened, path: &Path, size: u64) -> Self {
+        let name = path.file_name().and_then(|name| ArchiveName::parse(&name.to_string_lossy()));
+        let label = name.and_then(|name| name.label.decode());
+        Found { opened, named: path.display().to_string(), size: Some(size), passed_over: Vec::new(), label }
+    }
+}
+
 impl Opened {
     pub fn header(&self) -> Option<&ArchiveHeader> {
         match self {
@@ -87,22 +95,23 @@ pub fn open(job: &RestoreJob, context: &Context) -> Result<Found> {
 
 fn open_file(path: &Path, context: &Context) -> Result<Found> {
     let shown = path.display().to_string();
-    let bytes = seal::open(open_bytes(path, context)?, &context.keys)
-        .map_err(|error| error.while_doing(format!("cannot open {shown}")))?;
-    let size = Some(bytes.len());
-    let mut first = vec![0; SNIFF_BYTES.min(usize::try_from(bytes.len()).unwrap_or(SNIFF_BYTES))];
+    let opening = |error: Error| error.while_doing(format!("cannot open {shown}"));
+    let stored = open_bytes(path, context)?;
+    let size = stored.len();
+    if seal::reads_in_order(&stored) {
+        stored.expect(std::slice::from_ref(&(0..size)));
+        let opened = open_sealed(Box::new(Sequential::new(stored)), &shown, context).map_err(opening)?;
+        return Ok(Found::file(opened, path, size));
+    }
+    let bytes = seal::open(stored, &context.keys).map_err(opening)?;
+    let size = bytes.len();
+    let mut first = vec![0; SNIFF_BYTES.min(usize::try_from(size).unwrap_or(SNIFF_BYTES))];
     bytes.read_at(0, &mut first).context(Kind::Place, || format!("cannot read {shown}"))?;
     let opened = match sniff(&first) {
-        Sniff::Ours => Opened::Archive(Arc::new(
-            Archive::open(bytes).map_err(|error| error.while_doing(format!("cannot open {shown}")))?,
-        )),
+        Sniff::Ours => Opened::Archive(Arc::new(Archive::open(bytes).map_err(opening)?)),
         other => open_foreign(other, Box::new(Sequential::new(bytes)), &shown)?,
     };
-    let label = path
-        .file_name()
-        .and_then(|name| ArchiveName::parse(&name.to_string_lossy()))
-        .and_then(|name| name.label.decode());
-    Ok(Found { opened, named: shown, size, passed_over: Vec::new(), label })
+    Ok(Found::file(opened, path, size))
 }
 
 /// All files of an archive that goes on in further ones.
@@ -131,32 +140,38 @@ fn open_pipe(context: &Context) -> Result<Found> {
         let what = "a signature is asked for, and what comes from a pipe has no .meta that could be signed";
         return Err(Error::new(Kind::Refused, what));
     }
-    let mut first = vec![0; SNIFF_BYTES];
-    let mut filled = 0;
-    while let Some(room) = first.get_mut(filled..).filter(|room| !room.is_empty()) {
-        match io::stdin().read(room).context(Kind::Place, || "cannot read standard input".to_owned())? {
-            0 => break,
-            taken => filled += taken,
-        }
-    }
-    first.truncate(filled);
-    if first.is_empty() {
+    let (seen, input) = begun(Box::new(io::stdin()))
+        .map_err(|cause| Error::new(Kind::Place, "cannot read standard input").because(cause))?;
+    let Some(seen) = seen else {
         return Err(Error::new(Kind::Nothing, "standard input is empty").hint("did the command before the pipe fail?"));
-    }
-    let seen = sniff(&first);
-    let input: Input = Box::new(Cursor::new(first).chain(io::stdin()));
+    };
     let opened = match seen {
-        Sniff::Age => open_sealed_pipe(input, context)?,
+        Sniff::Age | Sniff::Gpg => open_sealed(input, &named, context)?,
         Sniff::Ours => Opened::Pipe(Box::new(PipeReader::open(input)?)),
         other => open_foreign(other, input, &named)?,
     };
     Ok(Found { opened, named, size: None, passed_over: Vec::new(), label: None })
 }
 
-/// An archive of ours that is decrypted on the way.
-fn open_sealed_pipe(input: Input, context: &Context) -> Result<Opened> {
+/// What the first bytes are, if there are any, and all of them.
+fn begun(mut input: Input) -> io::Result<(Option<Sniff>, Input)> {
+    let mut first = Vec::new();
+    input.by_ref().take(SNIFF_BYTES as u64).read_to_end(&mut first)?;
+    let seen = (!first.is_empty()).then(|| sniff(&first));
+    Ok((seen, Box::new(Cursor::new(first).chain(input))))
+}
+
+/// An archive of ours, or a file of another tool, that is decrypted on the way.
+fn open_sealed(input: Input, named: &str, context: &Context) -> Result<Opened> {
     let plain: Input = Box::new(seal::unseal_stream(input, &context.keys)?);
-    Ok(Opened::Pipe(Box::new(PipeReader::open(plain)?)))
+    let (seen, plain) = begun(plain).map_err(|cause| {
+        let kind = if cause.kind() == io::ErrorKind::InvalidData { Kind::Damaged } else { Kind::Place };
+        Error::new(kind, format!("cannot decrypt {named}")).because(cause)
+    })?;
+    match seen.unwrap_or(Sniff::Unknown) {
+        Sniff::Ours => Ok(Opened::Pipe(Box::new(PipeReader::open(plain)?))),
+        inside => open_foreign(inside, plain, named),
+    }
 }
 
 /// Files of other tools: a script or a database file, compressed or not.
@@ -185,6 +200,8 @@ fn open_foreign(seen: Sniff, input: Input, named: &str) -> Result<Opened> {
             .hint("decompress it into a pipe: zstd -dc F | miyabi-backup restore --file - …")),
         Sniff::Age => Err(unsupported("is encrypted with age")
             .hint("decrypt it into a pipe: age -d F | miyabi-backup restore --file - …")),
+        Sniff::Gpg => Err(unsupported("is encrypted by gpg once more")
+            .hint("decrypt it into a pipe: gpg -d F | miyabi-backup restore --file - …")),
         _ => Err(unsupported("is not an archive of ours, nor a script or SQLite database")),
     }
 }

@@ -8,7 +8,11 @@ use age::{Identity, scrypt, ssh, x25519};
 use crate::error::{Error, Kind, Result};
 
 #[derive(Default)]
-pub struct Keys(Vec<Key>);
+pub struct Keys {
+    keys: Vec<Key>,
+    /// The passphrases among them, as gpg stretches them.
+    passphrases: Vec<SecretString>,
+}
 
 enum Key {
     X25519(x25519::Identity),
@@ -18,7 +22,7 @@ enum Key {
 
 impl Keys {
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// The contents of an identity file of age, or of a private key of ssh without a passphrase. `named` is for messages.
@@ -28,7 +32,7 @@ impl Keys {
             let identity = ssh::Identity::from_buffer(text.as_bytes(), Some(named.to_owned()));
             return match identity.map_err(|cause| unusable("it is no private key").because(cause))? {
                 identity @ ssh::Identity::Unencrypted(_) => {
-                    self.0.push(Key::Ssh(Box::new(identity)));
+                    self.keys.push(Key::Ssh(Box::new(identity)));
                     Ok(())
                 }
                 ssh::Identity::Encrypted(_) => {
@@ -40,20 +44,26 @@ impl Keys {
         if text.starts_with("age-encryption.org/") {
             return Err(unusable("it is encrypted itself").hint("decrypt it first: age -d"));
         }
-        let before = self.0.len();
+        let before = self.keys.len();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let identity = line.parse::<x25519::Identity>();
-            self.0.push(Key::X25519(identity.map_err(|_| unusable("a line of it is no AGE-SECRET-KEY-1…"))?));
+            self.keys.push(Key::X25519(identity.map_err(|_| unusable("a line of it is no AGE-SECRET-KEY-1…"))?));
         }
-        if self.0.len() > before { Ok(()) } else { Err(unusable("it is empty")) }
+        if self.keys.len() > before { Ok(()) } else { Err(unusable("it is empty")) }
     }
 
     pub fn add_passphrase(&mut self, passphrase: String) {
-        self.0.push(Key::Passphrase(scrypt::Identity::new(SecretString::from(passphrase))));
+        let passphrase = SecretString::from(passphrase);
+        self.keys.push(Key::Passphrase(scrypt::Identity::new(passphrase.clone())));
+        self.passphrases.push(passphrase);
+    }
+
+    pub(super) fn passphrases(&self) -> &[SecretString] {
+        &self.passphrases
     }
 
     pub(super) fn identities(&self) -> impl Iterator<Item = &dyn Identity> {
-        self.0.iter().map(|key| match key {
+        self.keys.iter().map(|key| match key {
             Key::X25519(key) => key as &dyn Identity,
             Key::Ssh(key) => key.as_ref() as &dyn Identity,
             Key::Passphrase(key) => key as &dyn Identity,
@@ -64,6 +74,6 @@ impl Keys {
 /// How many there are; never what they are.
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({})", self.0.len())
+        write!(f, "Keys({})", self.keys.len())
     }
 }

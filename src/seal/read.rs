@@ -1,10 +1,10 @@
-//! Sealed bytes, read at any place.
+//! Sealed bytes, read at any place, or in order.
 //!
 //! age seeks by whole chunks of 64 KiB, each of which is authenticated with its number; the length is believed once the
 //! last chunk has proved to be the last. Several threads read at once, each by a reader of its own; what a read needs is
 //! asked of the place in one piece.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Chain, Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +12,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use age::stream::StreamReader;
 use age::{DecryptError, Decryptor};
 
+use crate::archive::{Sniff, sniff};
 use crate::error::{Error, Kind, Result};
 use crate::read_at::ReadAt;
 
+use super::gpg;
 use super::keys::Keys;
 
 const MARK: &[u8] = b"age-encryption.org/";
+
+/// What is looked at to know a sealed file.
+const FIRST_BYTES: u64 = 32;
 
 /// Plain bytes of a chunk, and what a chunk has besides.
 const CHUNK_BYTES: u64 = 64 << 10;
@@ -26,16 +31,38 @@ const CHUNK_TAG_BYTES: u64 = 16;
 /// Asked of the place at once, at most: a larger read is made of several.
 const AHEAD_BYTES_MAX: u64 = 4 << 20;
 
-/// Whether a file that begins like this is sealed.
+/// Whether a file that begins like this is sealed, by age or by gpg.
 pub fn is_sealed(first: &[u8]) -> bool {
-    first.starts_with(MARK)
+    first.starts_with(MARK) || is_of_gpg(first)
 }
 
-/// Whatever the bytes are, as they were before they were sealed.
+fn is_of_gpg(first: &[u8]) -> bool {
+    sniff(first) == Sniff::Gpg
+}
+
+/// Whether stored bytes are sealed in such a way that they can be read from front to back only: by [`unseal_stream`].
+pub fn reads_in_order(bytes: &(impl ReadAt + ?Sized)) -> bool {
+    is_of_gpg(&first_bytes(bytes))
+}
+
+/// None, if they cannot be read: whoever reads them in earnest will say so.
+fn first_bytes(bytes: &(impl ReadAt + ?Sized)) -> Vec<u8> {
+    let mut first = vec![0; usize::try_from(bytes.len().min(FIRST_BYTES)).unwrap_or(0)];
+    match bytes.read_at(0, &mut first) {
+        Ok(()) => first,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Whatever the bytes are, as they were before they were sealed. `Unsupported` if they can only be read in order.
 pub fn open(bytes: Box<dyn ReadAt>, keys: &Arc<Keys>) -> Result<Box<dyn ReadAt>> {
-    let mut first = [0; MARK.len()];
-    if bytes.len() < MARK.len() as u64 || bytes.read_at(0, &mut first).is_err() || !is_sealed(&first) {
+    let first = first_bytes(&bytes);
+    if !is_sealed(&first) {
         return Ok(bytes);
+    }
+    if is_of_gpg(&first) {
+        let what = "it is encrypted by gpg, so it can only be read from front to back";
+        return Err(Error::new(Kind::Unsupported, what).hint("decrypt it into a file first: gpg -d F > PLAIN"));
     }
     let shared: Arc<dyn ReadAt> = Arc::from(bytes);
     Ok(Box::new(unseal(shared, Arc::clone(keys))?))
@@ -52,21 +79,41 @@ pub fn unseal<R: ReadAt + Clone>(source: R, keys: Arc<Keys>) -> Result<Unsealed<
     Ok(Unsealed { len, header, idle: Mutex::new(vec![reader]), ..unsealed })
 }
 
-/// The same of bytes that come only once, in order.
-pub fn unseal_stream<R: Read>(source: R, keys: &Keys) -> Result<impl Read + use<R>> {
+/// The same of bytes that come only once, in order, sealed by age or by gpg. What comes out is all, and as it was sealed, once the
+/// end has been read.
+pub fn unseal_stream<R: Read + Send>(mut source: R, keys: &Keys) -> Result<InOrder<Begun<R>>> {
+    let mut first = Vec::new();
+    let read = source.by_ref().take(FIRST_BYTES).read_to_end(&mut first);
+    read.map_err(|cause| refusal(DecryptError::Io(cause), keys))?;
+    let is_of_gpg = is_of_gpg(&first);
+    let source = Cursor::new(first).chain(source);
+    if is_of_gpg {
+        let reader = gpg::Reader::open(source, keys.passphrases())?;
+        return Ok(InOrder::Gpg(Box::new(reader)));
+    }
     let opened = Decryptor::new(source).and_then(|decryptor| decryptor.decrypt(keys.identities()));
-    opened.map(Whole).map_err(|cause| refusal(cause, keys))
+    opened.map(InOrder::Age).map_err(|cause| refusal(cause, keys))
 }
 
-/// A stream that ends before its last chunk was cut: damage, as any other byte that is not what was sealed.
-struct Whole<R>(StreamReader<R>);
+/// Bytes whose first ones were looked at.
+type Begun<R> = Chain<Cursor<Vec<u8>>, R>;
 
-impl<R: Read> Read for Whole<R> {
+/// The plain bytes of a sealed stream.
+pub enum InOrder<R: Read + Send> {
+    Age(StreamReader<R>),
+    Gpg(Box<gpg::Reader<R>>),
+}
+
+impl<R: Read + Send> Read for InOrder<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf).map_err(|cause| match cause.kind() {
-            io::ErrorKind::UnexpectedEof => io::Error::new(io::ErrorKind::InvalidData, cause),
-            _ => cause,
-        })
+        match self {
+            // A stream that ends before its last chunk was cut: damage, as any other byte that is not what was sealed.
+            InOrder::Age(stream) => stream.read(buf).map_err(|cause| match cause.kind() {
+                io::ErrorKind::UnexpectedEof => io::Error::new(io::ErrorKind::InvalidData, cause),
+                _ => cause,
+            }),
+            InOrder::Gpg(reader) => reader.read(buf),
+        }
     }
 }
 

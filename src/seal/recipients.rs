@@ -6,16 +6,20 @@ use age::secrecy::SecretString;
 use age::{Encryptor, ssh, x25519};
 
 use crate::error::{Error, Kind, Result};
+use crate::policy::Seal;
 
-/// As `.meta` names the method.
-pub const METHOD: &str = "age";
-
-/// Public keys, or one passphrase: age mixes them with nothing else.
+/// Public keys, or one passphrase: age mixes them with nothing else, and of gpg only the passphrase is used.
 pub struct Recipients(Method);
 
 enum Method {
     Keys(Vec<(Recipient, String)>),
     Passphrase(SecretString),
+    Gpg(SecretString),
+}
+
+pub(super) enum Encryption<'a> {
+    Age(Box<Encryptor>),
+    Gpg(&'a SecretString),
 }
 
 enum Recipient {
@@ -44,17 +48,32 @@ impl Recipients {
         Recipients(Method::Passphrase(passphrase.into()))
     }
 
+    /// The same, in the form that gpg reads.
+    pub fn of_passphrase_by_gpg(passphrase: String) -> Self {
+        Recipients(Method::Gpg(passphrase.into()))
+    }
+
+    pub fn seal(&self) -> Seal {
+        match self.0 {
+            Method::Keys(_) | Method::Passphrase(_) => Seal::Age,
+            Method::Gpg(_) => Seal::Gpg,
+        }
+    }
+
     /// The public keys, for people; empty for a passphrase.
     pub fn shown(&self) -> Vec<String> {
         match &self.0 {
             Method::Keys(keys) => keys.iter().map(|(_, shown)| shown.clone()).collect(),
-            Method::Passphrase(_) => Vec::new(),
+            Method::Passphrase(_) | Method::Gpg(_) => Vec::new(),
         }
     }
 
-    pub(super) fn encryptor(&self) -> Result<Encryptor> {
+    pub(super) fn encryptor(&self) -> Result<Encryption<'_>> {
         let keys = match &self.0 {
-            Method::Passphrase(passphrase) => return Ok(Encryptor::with_user_passphrase(passphrase.clone())),
+            Method::Passphrase(passphrase) => {
+                return Ok(Encryption::Age(Box::new(Encryptor::with_user_passphrase(passphrase.clone()))));
+            }
+            Method::Gpg(passphrase) => return Ok(Encryption::Gpg(passphrase)),
             Method::Keys(keys) => keys,
         };
         let recipients = keys.iter().map(|(key, _)| match key {
@@ -62,6 +81,7 @@ impl Recipients {
             Recipient::Ssh(key) => key as &dyn age::Recipient,
         });
         Encryptor::with_recipients(recipients)
+            .map(|encryptor| Encryption::Age(Box::new(encryptor)))
             .map_err(|cause| Error::new(Kind::Usage, "cannot encrypt for these recipients").because(cause))
     }
 }
@@ -71,7 +91,7 @@ impl fmt::Debug for Recipients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Method::Keys(_) => f.debug_tuple("Recipients").field(&self.shown()).finish(),
-            Method::Passphrase(_) => f.write_str("Recipients(passphrase)"),
+            Method::Passphrase(_) | Method::Gpg(_) => f.write_str("Recipients(passphrase)"),
         }
     }
 }

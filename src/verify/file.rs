@@ -16,6 +16,7 @@ use crate::units::{RawBytes, StoredBytes};
 
 use super::against_meta::{Stored, compare};
 use super::foreign::{self, Site};
+use super::in_order;
 use super::outcome::FileReport;
 use super::pinned::Pinned;
 use super::seen::{Ours, Seen};
@@ -201,6 +202,7 @@ fn contents(watched: &Watched<'_>, site: Site<'_>, keys: &Arc<Keys>, seen: &mut 
         }
         Sniff::PlainSqlite => foreign::plain_database(site.path, watched.len(), site.cancel, seen),
         Sniff::Age => sealed(watched, site, keys, seen),
+        Sniff::Gpg => in_order::sealed(watched, site, keys, seen),
     }
 }
 

@@ -143,7 +143,7 @@ pub(super) fn not_inflated(raw: u64, cause: &io::Error) -> String {
 pub fn closed(what: Sniff) -> Error {
     let error = Error::new(Kind::Unsupported, format!("not an archive of miyabi-backup but {what}"));
     match what {
-        Sniff::Age => error.because("what is inside cannot be checked without its key"),
+        Sniff::Age | Sniff::Gpg => error.because("what is inside cannot be checked without its key"),
         Sniff::Zstd => error.because("of zstd files only its own are read"),
         _ => error,
     }

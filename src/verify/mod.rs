@@ -12,6 +12,7 @@ pub mod unpacked;
 
 mod against_meta;
 mod file;
+mod in_order;
 mod seen;
 mod sqlite;
 

@@ -10,12 +10,14 @@ use miyabi_backup::manifest::fuzz_manifest;
 use miyabi_backup::pg::copy_out::fuzz_copy_framing;
 use miyabi_backup::pg::fuzz_url;
 use miyabi_backup::script::fuzz_sql_framing;
+use miyabi_backup::seal::fuzz_gpg;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
     ("config", fuzz_config),
     ("copy_framing", fuzz_copy_framing),
+    ("gpg", fuzz_gpg),
     ("index", fuzz_index),
     ("manifest", fuzz_manifest),
     ("member", fuzz_member),

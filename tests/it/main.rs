@@ -44,6 +44,7 @@ mod e2e_stock_tools;
 mod e2e_zstd;
 mod gentle;
 mod json_contract;
+mod gpg;
 mod program;
 mod prune;
 mod restore_fitting;

@@ -51,6 +51,7 @@ pub fn settings(args: &Args) -> BTreeMap<&'static str, Setting> {
             ("limit_rate", "--limit-rate", &backup.limit_rate),
             ("compress", "--compress", &backup.compress),
             ("gzip_engine", "--gzip-engine", &backup.gzip_engine),
+            ("encrypt", "--encrypt", &backup.encrypt),
             ("sign_key", "--sign-key", &backup.sign_key),
             ("lock_timeout", "--lock-timeout", &backup.lock_timeout),
             ("staging", "--staging", &backup.staging),

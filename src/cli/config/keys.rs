@@ -118,6 +118,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Top, "gentle"),
     key(Section::Top, "compress"),
     key(Section::Top, "gzip_engine"),
+    key(Section::Top, "encrypt"),
     key(Section::Top, "encrypt_to"),
     key(Section::Top, "passphrase_file"),
     key(Section::Top, "identity"),

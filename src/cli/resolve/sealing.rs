@@ -5,11 +5,18 @@ use std::sync::Arc;
 
 use crate::cli::config::{Config, Setting};
 use crate::error::{Context, Error, Kind, Result};
+use crate::policy::Seal;
 use crate::seal::{Keys, Recipients, Signer, Verifier, is_recipient};
 
-/// Recipients go before a passphrase, which then only opens older backups.
+/// Recipients go before a passphrase, which then only opens older backups. gpg is asked for by name.
 pub fn recipients(config: &Config) -> Result<Option<Arc<Recipients>>> {
+    let wanted = config.get("encrypt");
+    let seal = wanted.map(seal_of).transpose()?;
     if let Some(setting) = config.get("encrypt_to") {
+        if let (Some(Seal::Gpg), Some(wanted)) = (seal, wanted) {
+            let what = format!("{} encrypts by a passphrase, and {} names keys of age", wanted.origin, setting.origin);
+            return Err(Error::new(Kind::Usage, what).hint("give one of the two"));
+        }
         let mut keys = Vec::new();
         for one in parts(setting) {
             match is_recipient(one) || one.starts_with("AGE-SECRET-KEY-") {
@@ -20,8 +27,28 @@ pub fn recipients(config: &Config) -> Result<Option<Arc<Recipients>>> {
         let named = |error: Error| error.while_doing(format!("cannot use {}", setting.origin));
         return Recipients::of(keys).map(|recipients| Some(Arc::new(recipients))).map_err(named);
     }
-    let passphrase = passphrase(config)?;
-    Ok(passphrase.map(|passphrase| Arc::new(Recipients::of_passphrase(passphrase))))
+    match (seal, passphrase(config)?) {
+        (Some(Seal::Gpg), Some(passphrase)) => Ok(Some(Arc::new(Recipients::of_passphrase_by_gpg(passphrase)))),
+        (_, Some(passphrase)) => Ok(Some(Arc::new(Recipients::of_passphrase(passphrase)))),
+        (None, None) => Ok(None),
+        (Some(seal), None) => {
+            let origin = wanted.map(|setting| setting.origin.to_string()).unwrap_or_default();
+            let error =
+                Error::new(Kind::Usage, format!("{origin} asks for encryption, and there is nothing to encrypt by"));
+            Err(error.hint(match seal {
+                Seal::Gpg => "--passphrase-file FILE (passphrase_file) names the file of the passphrase",
+                Seal::Age => {
+                    "--encrypt-to (encrypt_to) names keys, --passphrase-file (passphrase_file) the file of a passphrase"
+                }
+            }))
+        }
+    }
+}
+
+fn seal_of(setting: &Setting) -> Result<Seal> {
+    Seal::ALL.into_iter().find(|seal| seal.name() == setting.value).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("cannot use {}: `{}` is neither age nor gpg", setting.origin, setting.value))
+    })
 }
 
 pub fn keys(config: &Config) -> Result<Keys> {
@@ -55,7 +82,8 @@ pub fn signed_by(config: &Config) -> Result<Option<Verifier>> {
 fn passphrase(config: &Config) -> Result<Option<String>> {
     let Some(setting) = config.get("passphrase_file") else { return Ok(None) };
     let text = read(config, setting, &setting.value)?;
-    let passphrase = text.trim_end_matches(['\r', '\n']);
+    // As gpg reads such a file.
+    let passphrase = text.lines().next().unwrap_or_default().trim_end_matches('\r');
     match passphrase.is_empty() {
         true => Err(Error::new(Kind::Usage, format!("cannot use {}: {} is empty", setting.origin, setting.value))),
         false => Ok(Some(passphrase.to_owned())),

@@ -11,7 +11,7 @@ fn at(text: &str) -> Zoned {
 }
 
 fn shop(now: &str) -> ArchiveName {
-    ArchiveName::new(ArchiveKind::Postgres, Label::encode("shop").unwrap(), &at(now), Compression::Gzip, false)
+    ArchiveName::new(ArchiveKind::Postgres, Label::encode("shop").unwrap(), &at(now), Compression::Gzip, None)
 }
 
 #[test]
@@ -19,8 +19,12 @@ fn the_tree_has_the_missions_names() {
     let name = shop("2025-11-29T03:00:00.9+09:00[Asia/Tokyo]");
     assert_eq!(name.path(Tier::Daily), "postgres/daily/postgres-shop-20251129-030000.sql.gz");
     assert_eq!(meta_name(&name.file_name()), "postgres-shop-20251129-030000.sql.gz.meta");
-    let globals =
-        ArchiveName { kind: ArchiveKind::Globals, compression: Compression::Zstd, encrypted: true, ..name.clone() };
+    let globals = ArchiveName {
+        kind: ArchiveKind::Globals,
+        compression: Compression::Zstd,
+        seal: Some(Seal::Age),
+        ..name.clone()
+    };
     assert_eq!(globals.path(Tier::Monthly), "postgres/monthly/globals-shop-20251129-030000.sql.zst.age");
     let sqlite = ArchiveName { kind: ArchiveKind::Sqlite, part: Some(2), ..name };
     assert_eq!(sqlite.path(Tier::Weekly), "sqlite/weekly/sqlite-shop-20251129-030000.db.gz.002");
@@ -85,7 +89,7 @@ fn any_archive_is_known_by_its_suffixes() {
     assert_eq!(stem, "before the move");
     assert_eq!(
         suffixes,
-        Suffixes { is_database_file: false, compression: Compression::Zstd, encrypted: true, part: Some(13) }
+        Suffixes { is_database_file: false, compression: Compression::Zstd, seal: Some(Seal::Age), part: Some(13) }
     );
     assert!(Suffixes::split("photo.tar.gz").is_none());
     assert!(Suffixes::split(".sql.gz").is_none());
@@ -99,6 +103,7 @@ fn only_our_names_in_our_folders_are_ours() {
         "postgres/daily/postgres-shop-20251129-030000.sql.gz",
         "postgres/daily/postgres-shop-20251129-030000.sql.gz.meta",
         "postgres/weekly/globals-db1-20251129-030000.sql.zst.age",
+        "postgres/monthly/postgres-shop-20251129-030000.sql.gz.gpg.002",
         "sqlite/monthly/sqlite-shop-20251129-030000.db.gz.001",
         "sqlite/daily/manifest-20251129-030000.json",
     ] {
@@ -124,12 +129,12 @@ proptest! {
         kind in 0usize..3,
         second in 0i64..253_000_000_000,
         zstd: bool,
-        encrypted: bool,
+        seal in proptest::sample::select(vec![None, Some(Seal::Age), Some(Seal::Gpg)]),
         part in proptest::option::of(1u16..1000),
     ) {
         let now = jiff::Timestamp::from_second(second).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
         let compression = if zstd { Compression::Zstd } else { Compression::Gzip };
-        let mut name = ArchiveName::new(ArchiveKind::ALL[kind], Label::encode(&label).unwrap(), &now, compression, encrypted);
+        let mut name = ArchiveName::new(ArchiveKind::ALL[kind], Label::encode(&label).unwrap(), &now, compression, seal);
         name.part = part;
         let file = name.file_name();
         prop_assert!(file.len() + ".meta".len() + "..partial".len() <= 255);
@@ -137,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn what_parses_is_built_back(file in "(postgres|sqlite|globals)-[a-z%0-9.-]{1,12}-[0-9]{8}-[0-9]{6}\\.(sql|db)\\.(gz|zst)(\\.age)?(\\.[0-9]{3})?") {
+    fn what_parses_is_built_back(file in "(postgres|sqlite|globals)-[a-z%0-9.-]{1,12}-[0-9]{8}-[0-9]{6}\\.(sql|db)\\.(gz|zst)(\\.age|\\.gpg)?(\\.[0-9]{3})?") {
         if let Some(name) = ArchiveName::parse(&file) {
             prop_assert_eq!(name.file_name(), file);
         }

@@ -42,7 +42,8 @@ pub(super) fn link(place: &Arc<Place>, from: &Name, to: &Name) -> Result<()> {
             return at.put(&to_key, Body::of(Vec::new()), &token).await.map(drop);
         }
         let Created { upload, has_twin } = at.create(&to_key, &token).await?;
-        let done = by_parts(&at, &from_key, &standing, &to_key, &upload, &token).await;
+        let copy = Copy { place: &at, from: &from_key, standing: &standing, to: &to_key, upload: &upload };
+        let done = copy.by_parts(&token).await;
         if let Err(fault) = done {
             return Err(match at.undo(&to_key, &upload, &token, standing.size).await {
                 Ok(()) => fault,
@@ -65,26 +66,56 @@ pub(super) fn link(place: &Arc<Place>, from: &Name, to: &Name) -> Result<()> {
     }
 }
 
-async fn by_parts(
-    place: &Arc<Place>,
-    from: &str,
-    standing: &Standing,
-    to: &str,
-    upload: &str,
-    token: &str,
-) -> Result<(), Fault> {
-    let copy = |number, range| copy_part(place, from, standing, to, upload, number, range);
-    let etags = match all(&ranges(standing.size, PART_BYTES), SIDE_BY_SIDE, copy).await {
-        Err(fault) if fault.class == Class::Unsupported => {
-            let plan = Plan::new(Some(standing.size), &place.settings);
-            let part = plan.part_bytes.max(standing.size.div_ceil(u64::from(plan.parts_max)));
-            let send = |number, range| send_part(place, from, standing, to, upload, number, range);
-            // A part is held while it is read and sent, and its answer's bytes once more.
-            all(&ranges(standing.size, part), (plan.under_way / 2).max(1) as usize, send).await?
+/// One object on its way to a second key.
+struct Copy<'a> {
+    place: &'a Place,
+    from: &'a str,
+    /// What stands under `from`: every part is of this object, or fails.
+    standing: &'a Standing,
+    to: &'a str,
+    upload: &'a str,
+}
+
+impl Copy<'_> {
+    async fn by_parts(&self, token: &str) -> Result<(), Fault> {
+        let size = self.standing.size;
+        let copied = all(&ranges(size, PART_BYTES), SIDE_BY_SIDE, |number, range| self.copy_part(number, range)).await;
+        let etags = match copied {
+            Err(fault) if fault.class == Class::Unsupported => {
+                let plan = Plan::new(Some(size), &self.place.settings);
+                let part = plan.part_bytes.max(size.div_ceil(u64::from(plan.parts_max)));
+                // A part is held while it is read and sent, and its answer's bytes once more.
+                let side_by_side = (plan.under_way / 2).max(1) as usize;
+                all(&ranges(size, part), side_by_side, |number, range| self.send_part(number, range)).await?
+            }
+            etags => etags?,
+        };
+        let finished = Finished { key: self.to, upload: self.upload, etags: &etags, token, size };
+        self.place.complete(&finished).await.map(drop)
+    }
+
+    /// Read here and sent back.
+    async fn send_part(&self, number: usize, range: Range<u64>) -> Result<String, Fault> {
+        let (etag, len) = (self.standing.etag.as_deref(), range.end - range.start);
+        let bytes = self.place.client.read(self.from, range.start, len, etag).await?;
+        let body = tokio::task::spawn_blocking(move || Body::of(bytes)).await;
+        let body = body.map_err(|cause| Fault::local(Class::Refused, "a digest was not worked out").because(cause))?;
+        self.place.put_part(self.to, self.upload, u32::try_from(number).unwrap_or(u32::MAX), body).await
+    }
+
+    async fn copy_part(&self, number: usize, range: Range<u64>) -> Result<String, Fault> {
+        let source = format!("{}/{}", self.place.client.bucket(), encoded_key(self.from));
+        let mut call = Call::new(Method::PUT, self.to)
+            .query("partNumber", number.to_string())
+            .query("uploadId", self.upload)
+            .header("x-amz-copy-source", source)
+            .header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
+        if let Some(etag) = &self.standing.etag {
+            call = call.header("x-amz-copy-source-if-match", etag.clone());
         }
-        etags => etags?,
-    };
-    place.complete(&Finished { key: to, upload, etags: &etags, token, size: standing.size }).await.map(drop)
+        let answer = self.place.client.send(&call).await?;
+        answer::parse::<CopiedPart>(&answer.body).map(|copied| copied.etag)
+    }
 }
 
 /// Every range as a part, some of them at once; their ETags in order.
@@ -101,44 +132,6 @@ async fn all<F: Future<Output = Result<String, Fault>>>(
         }
     }
     Ok(etags)
-}
-
-/// Read here and sent back.
-async fn send_part(
-    place: &Place,
-    from: &str,
-    standing: &Standing,
-    to: &str,
-    upload: &str,
-    number: usize,
-    range: Range<u64>,
-) -> Result<String, Fault> {
-    let bytes = place.client.read(from, range.start, range.end - range.start, standing.etag.as_deref()).await?;
-    let body = tokio::task::spawn_blocking(move || Body::of(bytes)).await;
-    let body = body.map_err(|cause| Fault::local(Class::Refused, "a digest was not worked out").because(cause))?;
-    place.put_part(to, upload, u32::try_from(number).unwrap_or(u32::MAX), body).await
-}
-
-async fn copy_part(
-    place: &Place,
-    from: &str,
-    standing: &Standing,
-    to: &str,
-    upload: &str,
-    number: usize,
-    range: Range<u64>,
-) -> Result<String, Fault> {
-    let source = format!("{}/{}", place.client.bucket(), encoded_key(from));
-    let mut call = Call::new(Method::PUT, to)
-        .query("partNumber", number.to_string())
-        .query("uploadId", upload)
-        .header("x-amz-copy-source", source)
-        .header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
-    if let Some(etag) = &standing.etag {
-        call = call.header("x-amz-copy-source-if-match", etag.clone());
-    }
-    let answer = place.client.send(&call).await?;
-    answer::parse::<CopiedPart>(&answer.body).map(|copied| copied.etag)
 }
 
 /// Equal but for the last.

@@ -102,12 +102,15 @@ TOML
         "createdb -T template0 of_age",
         r#"
         age -r "$(age-keygen -y key.txt)" -o postgres-miyabi-20260301-030000.sql.gz.age postgres-miyabi-20260301-030000.sql.gz
+        echo 'open sesame' > phrase.txt
+        gpg --batch --passphrase-file phrase.txt --symmetric --cipher-algo AES256 postgres-miyabi-20260301-030000.sql.gz
         split -n 3 -d -a 3 postgres-miyabi-20260301-030000.sql.gz cut.
         mv cut.000 long.sql.gz && mv cut.001 long.sql.gz.001 && mv cut.002 long.sql.gz.002
         miyabi-backup backup postgres --url postgres://postgres@db.internal/miyabi --compress zstd --output postgres-miyabi-20260301-030000.sql.zst
         "#,
         r#"
-        for database in of_age of_zst of_all; do [ "$(psql -XAt -d $database -c 'SELECT count(*) FROM public.orders')" = 20000 ]; done
+        gpgconf --kill gpg-agent
+        for database in of_age of_gpg of_zst of_all; do [ "$(psql -XAt -d $database -c 'SELECT count(*) FROM public.orders')" = 20000 ]; done
         "#,
     ),
     run(

@@ -10,4 +10,5 @@ mod proxy;
 mod recovery;
 pub mod server;
 mod store;
+mod swapped;
 mod tls;

@@ -75,9 +75,14 @@ fn a_database_goes_to_a_bucket_and_comes_back_without_a_file() {
     fs::remove_dir_all(sandbox.path("empty")).unwrap();
     fs::create_dir(sandbox.path("empty")).unwrap();
 
-    for (label, seal, open) in
-        [("plain", &[][..], &[][..]), ("sealed", &["--encrypt-to", &public], &["--identity", key.as_str()])]
-    {
+    fs::write(sandbox.path("phrase"), "open sesame").unwrap();
+    let phrase = sandbox.path("phrase").display().to_string();
+    let by_gpg = ["--encrypt", "gpg", "--passphrase-file", phrase.as_str()];
+    for (label, seal, open) in [
+        ("plain", &[][..], &[][..]),
+        ("sealed", &["--encrypt-to", &public], &["--identity", key.as_str()]),
+        ("by_gpg", &by_gpg, &by_gpg[2..]),
+    ] {
         let place = place(&format!("no_files_{label}")).to_string();
         let backup = ["backup", "--url", &url, "--to", &place, "--no-globals", "--compress", "none"];
         let calls = traced(&sandbox, &format!("{label}_backup"), &[&backup, seal].concat());

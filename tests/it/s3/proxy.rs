@@ -2,6 +2,7 @@
 //!
 //! It speaks just enough HTTP to know where a request ends. Host and headers pass unchanged, so that signatures hold.
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +22,7 @@ impl Request {
     }
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum Action {
     Pass,
     /// An answer of the proxy's own: status and error code.
@@ -34,6 +35,22 @@ pub enum Action {
     CutAnswer(usize),
     /// The store does what was asked, and nobody hears of it.
     LoseAnswer,
+    /// A read of a range is answered from these bytes, under the ETag that was asked for.
+    Instead(Arc<Vec<u8>>),
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Pass => f.write_str("Pass"),
+            Action::Answer(status, code) => write!(f, "Answer({status}, {code})"),
+            Action::ErrorIn200(code) => write!(f, "ErrorIn200({code})"),
+            Action::CutRequest(after) => write!(f, "CutRequest({after})"),
+            Action::CutAnswer(after) => write!(f, "CutAnswer({after})"),
+            Action::LoseAnswer => f.write_str("LoseAnswer"),
+            Action::Instead(bytes) => write!(f, "Instead({} bytes)", bytes.len()),
+        }
+    }
 }
 
 type Judge = Box<dyn FnMut(&Request) -> Action + Send>;
@@ -124,6 +141,7 @@ impl Shared {
         match action {
             Action::Answer(status, code) => return answer(&mut client, status, code),
             Action::ErrorIn200(code) => return answer(&mut client, 200, code),
+            Action::Instead(ref bytes) => return answer_range(&mut client, &head, bytes),
             _ => {}
         }
         let mut upstream = TcpStream::connect(&self.upstream)?;
@@ -164,6 +182,19 @@ fn answer(client: &mut TcpStream, status: u16, code: &str) -> std::io::Result<()
     let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>on purpose</Message></Error>");
     let head = format!("HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     client.write_all((head + &body).as_bytes())?;
+    client.shutdown(Shutdown::Write)
+}
+
+fn answer_range(client: &mut TcpStream, head: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let range = header(head, "range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-')).unwrap();
+    let (first, last): (usize, usize) = (range.0.parse().unwrap(), range.1.parse().unwrap());
+    let (part, size) = (&bytes[first..=last], bytes.len());
+    let etag = header(head, "if-match").unwrap_or("\"none\"");
+    let (length, range) = (part.len(), format!("Content-Range: bytes {first}-{last}/{size}"));
+    let head =
+        format!("HTTP/1.1 206 x\r\nConnection: close\r\nETag: {etag}\r\n{range}\r\nContent-Length: {length}\r\n\r\n");
+    client.write_all(head.as_bytes())?;
+    client.write_all(part)?;
     client.shutdown(Shutdown::Write)
 }
 
