@@ -84,6 +84,11 @@ pub fn human_count(count: u64) -> String {
     out
 }
 
+/// A number of things that have an ordinary plural: `1 table`, `1,234 tables`.
+pub fn human_number(count: u64, of: &str) -> String {
+    format!("{} {of}{}", human_count(count), if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::{fmt, io};
 
 use crate::error::{Error, Kind};
+use crate::units::human_number;
 
 use super::sniff::Sniff;
 
@@ -127,7 +128,7 @@ impl fmt::Display for Flaw {
                 f.write_str("written by a newer version (it holds a kind of source that is unknown here)")
             }
             Flaw::Truncated => f.write_str("no footer: truncated or still being written"),
-            Flaw::TrailingBytes { count } => write!(f, "{count} bytes follow the footer"),
+            Flaw::TrailingBytes { count } => write!(f, "the footer is followed by {}", human_number(*count, "byte")),
             Flaw::NoHeader => f.write_str("no member of this archive begins here"),
             Flaw::HeaderCrc { stored, computed } => {
                 write!(f, "the member's header is damaged: CRC {computed:08x}, expected {stored:08x}")

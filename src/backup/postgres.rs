@@ -133,16 +133,16 @@ async fn record(
     let limit = job.limit_rate.map(|rate| Arc::new(Limit::new(rate)));
     let (schema, data) = (job.content != Content::DataOnly, job.content != Content::SchemaOnly);
 
-    write_section(&mut contents, StreamKind::PreData, streams.pre_data, schema, feed).await?;
+    cancel.guard(write_section(&mut contents, StreamKind::PreData, streams.pre_data, schema, feed)).await?;
     match data {
         true => copy_rows(&capture, contents.tables(), source(&capture, job, limit.clone()), recorder, cancel).await?,
         false => end_tables(streams.tables, recorder).await?,
     }
     let large_objects =
-        write_large_objects(&mut contents, capture.session(), streams.large_objects, data, limit.as_deref(), feed)
-            .await?;
-    write_section(&mut contents, StreamKind::Sequences, streams.sequences, data, feed).await?;
-    write_post_data(&mut contents, capture.session(), streams.post_data, schema, feed).await?;
+        write_large_objects(&mut contents, capture.session(), streams.large_objects, data, limit.as_deref(), feed);
+    let large_objects = cancel.guard(large_objects).await?;
+    cancel.guard(write_section(&mut contents, StreamKind::Sequences, streams.sequences, data, feed)).await?;
+    cancel.guard(write_post_data(&mut contents, capture.session(), streams.post_data, schema, feed)).await?;
 
     let toc = contents.into_toc();
     let properties = capture.facts().properties.to_json()?;

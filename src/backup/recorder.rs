@@ -87,10 +87,12 @@ impl Recorder {
     pub async fn finish(self, trailer: Trailer) -> Result<Recorded> {
         drop(self.sender);
         let writer = joined(self.packer.await).map_err(explain)?;
-        let finished = tokio::task::spawn_blocking(move || writer.finish(trailer)).await;
-        let (sink, summary) = joined(finished).map_err(explain)?;
-        let is_sealed = sink.is_sealed();
-        let sink = sink.finish().map_err(explain)?;
+        let finishing = move || {
+            let (sink, summary) = writer.finish(trailer)?;
+            let is_sealed = sink.is_sealed();
+            Ok((sink.finish()?, is_sealed, summary))
+        };
+        let (sink, is_sealed, summary) = joined(tokio::task::spawn_blocking(finishing).await).map_err(explain)?;
         let sealed_tail = is_sealed.then(|| sink.tail().to_vec());
         let (upload, bytes, sha256) = sink.finish();
         Ok(Recorded { upload, summary, sha256, bytes, sealed_tail })

@@ -16,7 +16,7 @@ use crate::pg::database;
 use crate::restore::outcome::{GlobalsPreview, Preview, RestoreOutcome, TargetPreview};
 use crate::salvage::SalvageOutcome;
 use crate::sqlite::Facts;
-use crate::units::{human_bytes, human_count, human_duration};
+use crate::units::{human_bytes, human_count, human_duration, human_number};
 use crate::verify::outcome::{FileReport, Verdict, VerifyOutcome};
 
 mod prune;
@@ -68,7 +68,7 @@ pub fn backed_up(label: &str, done: &BackedUp) -> String {
     let tiers = if tiers.is_empty() { String::new() } else { format!(" ({})", tiers.join(", ")) };
     let content = match done.tables {
         0 => String::new(),
-        tables => format!(", {} rows in {} tables", human_count(done.rows), human_count(tables)),
+        tables => format!(", {} in {}", human_number(done.rows, "row"), human_number(tables, "table")),
     };
     let mut text = format!(
         "{label}: {}{tiers}\n    {} of {}{content}, {}",
@@ -262,7 +262,7 @@ pub fn verified(file: &FileReport) -> String {
     };
     let content = match file.tables {
         0 => String::new(),
-        tables => format!(", {} rows in {} tables", human_count(file.rows), human_count(tables)),
+        tables => format!(", {} in {}", human_number(file.rows, "row"), human_number(tables, "table")),
     };
     let mut text = format!("{} {verdict}: {}{content}", file.path.display(), human_bytes(file.size.0));
     for finding in &file.findings {
@@ -365,7 +365,8 @@ fn postgres_target(found: &database::Target, within: bool) -> Vec<(&'static str,
 pub fn restored(outcome: &RestoreOutcome) -> String {
     let mut text = format!("restored {} into {}", outcome.archive, outcome.target);
     if outcome.tables > 0 {
-        text.push_str(&format!("\n    {} rows in {} tables", human_count(outcome.rows), human_count(outcome.tables)));
+        let (rows, tables) = (human_number(outcome.rows, "row"), human_number(outcome.tables, "table"));
+        text.push_str(&format!("\n    {rows} in {tables}"));
     }
     text.push_str(&format!("\n    {} in {}", human_bytes(outcome.raw_bytes), spent(outcome.duration_seconds)));
     if let Some(kept) = &outcome.kept {

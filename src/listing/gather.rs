@@ -185,7 +185,8 @@ fn judge(
         (Some(_), _) => (State::Complete, None),
         (None, Sniff::Ours) => (State::NoMeta, None),
         // The old system wrote neither: under a name of ours, it is ours.
-        (None, Sniff::Age | Sniff::Gpg | Sniff::Zstd) if name.is_some() => (State::NoMeta, None),
+        // Not so what somebody encrypted by gpg, by hand: it is not ours to remove.
+        (None, Sniff::Age | Sniff::Zstd) if name.is_some() => (State::NoMeta, None),
         (None, Sniff::Unknown) if size == 0 => (State::Damaged, Some("is empty".to_owned())),
         (None, kind) => (State::Foreign, Some(kind.to_string())),
     }

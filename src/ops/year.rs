@@ -31,6 +31,9 @@ use super::status;
 const BYTES: &[u8] = b"not looked into by anything here";
 const NIGHTS: usize = 550;
 
+/// None is kept for being among the last, so that the last good one stands by its own rule.
+const RULES: Retention = Retention { daily: 7, weekly: 28, monthly: 180, keep_last: 0 };
+
 /// What happened in a night, by a fixed but irregular rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Night {
@@ -124,13 +127,8 @@ impl World {
     }
 
     fn rotate(&mut self, now: &Zoned, scope: Scope) {
-        let job = PruneJob {
-            rules: Retention::default(),
-            scope,
-            adopt: false,
-            dry_run: false,
-            state_dir: self.state.path().to_owned(),
-        };
+        let job =
+            PruneJob { rules: RULES, scope, adopt: false, dry_run: false, state_dir: self.state.path().to_owned() };
         prune::run(&self.tree, &job, &self.context(now)).unwrap();
         // The model's own words for the same rules.
         let newest = self.model.keys().map(|(_, at)| *at).max();
@@ -139,7 +137,7 @@ impl World {
         if newest_is_bad || last_good.is_none() {
             return;
         }
-        let rules = Retention::default();
+        let rules = RULES;
         self.model.retain(|(tier, at), _| Some(*at) == last_good || age_in_days(*at, now) < rules.days(*tier));
     }
 
@@ -226,7 +224,7 @@ impl World {
     fn status(&self, now: &Zoned) -> Status {
         let job = StatusJob {
             expected: vec![(ArchiveKind::Postgres, "shop".to_owned())],
-            rules: Retention::default(),
+            rules: RULES,
             min_free: 0,
             schedule: None,
             state_dir: self.state.path().to_owned(),

@@ -69,7 +69,8 @@ struct Spares {
     packed: Spare,
 }
 
-/// One packer thread: ends when the producers are gone, the writer is, or the run is stopped: one block more may take seconds.
+/// One packer thread: ends when the producers are gone or the writer is. Of a run that is stopped no further block is
+/// packed: one may take seconds.
 fn pack_blocks(
     queue: &Mutex<Queue>,
     mut codec: Box<dyn Codec>,
@@ -79,12 +80,11 @@ fn pack_blocks(
 ) {
     loop {
         let Some((ticket, message)) = queue.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        if cancel.check().is_err() {
-            return;
-        }
-        let work = match message {
-            Feed::End { stream, rows } => Work::End { stream, rows },
-            Feed::Block(block) => pack_block(codec.as_mut(), block, &spares.packed, &spares.raw),
+        // The writer waits for every ticket: one that is not answered would keep it, and so the producers, for ever.
+        let work = match (cancel.check(), message) {
+            (Err(stopped), _) => Work::Failed(stopped),
+            (Ok(()), Feed::End { stream, rows }) => Work::End { stream, rows },
+            (Ok(()), Feed::Block(block)) => pack_block(codec.as_mut(), block, &spares.packed, &spares.raw),
         };
         if sender.send(Ticketed { ticket, work }).is_err() {
             return;
@@ -129,8 +129,6 @@ fn write_in_order<W: Write>(
             due += 1;
         }
     }
-    // Packers end at a stop, wherever they are.
-    cancel.check()?;
     match early.is_empty() {
         true => Ok(()),
         false => Err(Error::new(Kind::Bug, "a compressor thread stopped in the middle of its work")),

@@ -30,7 +30,7 @@ pub fn sealed<R: ReadAt>(source: &R, site: Site<'_>, keys: &Keys, seen: &mut See
         Err(cause) => return failed(unreadable(cause), site, seen),
     };
     match kind {
-        Sniff::Ours => match archive(plain, site, seen) {
+        Sniff::Ours => match archive(plain, source.len(), site, seen) {
             Ok(()) => Ok(()),
             Err(error) => failed(error, site, seen),
         },
@@ -57,11 +57,12 @@ fn not_checked(seen: &mut Seen) -> Result<()> {
 }
 
 /// Every member, then index and footer, then whatever proves that gpg's file is whole.
-fn archive<R: Read>(plain: R, site: Site<'_>, seen: &mut Seen) -> Result<()> {
+/// How large a database is unpacked is said at the end alone; it is not smaller than what is `stored`, as a rule.
+fn archive<R: Read>(plain: R, stored: u64, site: Site<'_>, seen: &mut Seen) -> Result<()> {
     let mut reader = PipeReader::open(plain)?;
     let is_sqlite = reader.header().kind == SourceKind::Sqlite;
     let mut copy = match is_sqlite {
-        true => Some(Unpacked::begin(site.path, site.staging, 0)?),
+        true => Some(Unpacked::begin(site.path, site.staging, stored)?),
         false => None,
     };
     let mut raw = Vec::new();

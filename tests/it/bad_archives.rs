@@ -111,5 +111,5 @@ fn what_a_file_is_instead_is_said() {
     assert!(says("unsupported-newer-required-flag").contains("written by a newer version"));
     assert!(says("damaged-empty").contains("the file is empty"));
     assert!(says("damaged-cut-before-the-footer").contains("truncated or still being written"));
-    assert!(says("damaged-trailing-text").contains("12 bytes follow the footer"));
+    assert!(says("damaged-trailing-text").contains("the footer is followed by 12 bytes"));
 }

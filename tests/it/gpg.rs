@@ -253,6 +253,37 @@ fn a_sqlite_file_goes_there_and_back() {
     sandbox.run(&["salvage", path, "--output", "rescued.db.gz"]).expect_failure().says("gpg -d");
 }
 
+/// Under a name that looks like one of ours: whoever encrypted it decides when it goes.
+#[test]
+fn rotation_leaves_alone_what_somebody_encrypted_by_hand() {
+    let gpg = Gpg::new();
+    let sandbox = &gpg.sandbox;
+    gpg.sqlite("app.db", 10);
+    sandbox.run(&["backup", "sqlite", "--file", "app.db"]).expect(0);
+    let daily = sandbox.daily("app");
+    let by_hand = daily.with_file_name("sqlite-app-20250101-030000.db.gz.gpg");
+    fs::write(&by_hand, gpg.run(&["--symmetric"], &daily)).unwrap();
+    sandbox.run(&["backup", "sqlite", "--file", "app.db"]).expect(0);
+    sandbox.run(&["prune"]).expect(0);
+    assert!(by_hand.exists(), "an archive that is not ours is gone");
+}
+
+/// What of gpg's we cannot open is sent to gpg, and is not called damaged.
+#[test]
+fn other_forms_of_gpg_are_no_damage() {
+    let gpg = Gpg::new();
+    let sandbox = &gpg.sandbox;
+    fs::write(sandbox.path("a.sql"), "SELECT 1;\n".repeat(1000)).unwrap();
+    for options in [["--compress-algo", "bzip2"], ["--cipher-algo", "3DES"]] {
+        let sealed = gpg.run(&with(&["--symmetric"], &options), &sandbox.path("a.sql"));
+        fs::write(sandbox.path("a.sql.gpg"), sealed).unwrap();
+        let restore = ["restore", "--file", "a.sql.gpg", "--url", "postgres://nobody@127.0.0.1:1/x", "--confirm"];
+        let outcome = sandbox.run(&with(&restore, &OPEN)).expect_failure();
+        let stderr = outcome.stderr();
+        assert!(stderr.contains("gpg -d") && !stderr.contains("damaged"), "{options:?}: {stderr}");
+    }
+}
+
 #[test]
 fn what_does_not_go_together_is_told() {
     let gpg = Gpg::new();
@@ -265,6 +296,9 @@ fn what_does_not_go_together_is_told() {
     backup(&["--encrypt", "pgp"]).expect(2).says("neither age nor gpg");
     backup(&["--encrypt", "gpg", "--encrypt-to", age]).expect(2).says("--encrypt-to").says("by a passphrase");
     backup(&with(&["--encrypt", "gpg", "--encrypt-to", age], &OPEN)).expect(2);
+    // gpg would take the first line for another passphrase.
+    fs::write(sandbox.path("windows"), "correct horse\r\n").unwrap();
+    backup(&["--encrypt", "gpg", "--passphrase-file", "windows"]).expect(2).says("carriage return").hints();
     assert!(sandbox.files(".gpg").is_empty());
     backup(&with(&["--encrypt", "age"], &OPEN)).expect(0);
     assert!(fs::read(sandbox.path("out.db.gz.gpg")).unwrap().starts_with(b"age-encryption.org/"));

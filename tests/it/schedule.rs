@@ -112,3 +112,18 @@ fn a_real_cron_daemon_runs_what_was_installed() {
     assert!(read("status").contains("crontab: installed"));
     sandbox.run(&["verify"]).expect(0);
 }
+
+/// What a timer of tonight would find out is found out when it is installed.
+#[test]
+fn a_trial_asks_for_what_encrypts_and_signs() {
+    let sandbox = configured();
+    let path = sandbox.path("miyabi-backup.toml");
+    let usual = fs::read_to_string(&path).unwrap();
+    // `install` makes the folders that it names.
+    ["backups", "logs", "state"].into_iter().for_each(|name| fs::create_dir_all(sandbox.path(name)).unwrap());
+    sandbox.run(&["schedule", "trial"]).expect(0);
+    for (setting, what) in [("encrypt = \"gpg\"", "passphrase"), ("sign_key = \"missing.pem\"", "missing.pem")] {
+        fs::write(&path, format!("{setting}\n{usual}")).unwrap();
+        sandbox.run(&["schedule", "trial"]).expect(2).says(what);
+    }
+}

@@ -57,6 +57,24 @@ fn a_backup() {
     );
 }
 
+/// Their bytes come from the coordinator, and the packers wait for it, not it for them.
+#[test]
+fn a_backup_of_large_objects() {
+    let sandbox = Sandbox::new();
+    let database = TestDatabase::new(MAJOR, "stop_objects");
+    database.psql(
+        "CREATE TABLE noise AS SELECT string_agg(md5(random()::text), '')::bytea AS b FROM generate_series(1, 60000);
+         SELECT count(lo_from_bytea(0, b)) FROM noise, generate_series(1, 100)",
+    );
+    let reading = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%lo_get%' AND pid <> pg_backend_pid()";
+    ends_soon(
+        &sandbox,
+        || sandbox.start(&["backup", "postgres", "--url", &database.url()]),
+        |_| wait_until("large objects to be read", || database.psql(reading) == "t"),
+        || assert_eq!([sandbox.files(".gz"), sandbox.files(".meta")].concat(), Vec::<PathBuf>::new()),
+    );
+}
+
 #[test]
 fn a_verification() {
     let sandbox = Sandbox::new();

@@ -266,7 +266,7 @@ pub struct LogsArgs {
     /// How many of the last runs [default: 20, with --since all]
     #[arg(short = 'n', long = "lines", value_name = "N")]
     pub lines: Option<usize>,
-    /// Only runs that began at this time or later, such as 2026-03-01 or '2026-03-01 03:00'
+    /// Only runs that began at this time or later, such as 2026-03-01, '2026-03-01 03:00', or 12h or 7d ago
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Go on as runs begin and end

@@ -17,7 +17,8 @@ const LOOKS_EVERY: Duration = Duration::from_millis(500);
 pub async fn run(args: &LogsArgs, run: &mut Run<'_>) -> Result<u8> {
     run.show_notes();
     let zone = run.context.clock.zone().clone();
-    let since = args.since.as_deref().map(|text| resolve::instant("--since", text, &zone)).transpose()?;
+    let now = run.context.clock.now().to_zoned(zone.clone());
+    let since = args.since.as_deref().map(|text| resolve::since("--since", text, &now)).transpose()?;
     if args.follow && run.terminal.wants_json() {
         return Err(Error::new(Kind::Usage, "--follow and --json do not go together: one object cannot be endless"));
     }

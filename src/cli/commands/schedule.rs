@@ -89,6 +89,8 @@ fn all_start(installed: &Installed) -> bool {
 fn trial(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
     let plan = resolve::schedule(args, run.config, &mut run.notes)?;
     resolve::alerts(run.config, &run.context.host)?;
+    resolve::recipients(run.config)?;
+    resolve::signer(run.config)?;
     trials::look(&plan)?;
     Ok(0)
 }

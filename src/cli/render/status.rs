@@ -8,7 +8,7 @@ use crate::ops::status::outcome::{PlaceStatus, TierStatus};
 use crate::ops::status::{DatabaseStatus, Finding, FurtherPlace, Status};
 use crate::policy::{ArchiveKind, Tier};
 use crate::state::history::{Item, Run};
-use crate::units::{human_bytes, human_count};
+use crate::units::{human_bytes, human_number};
 
 use super::{age, align_right, kept_copies, spent, table};
 
@@ -100,12 +100,12 @@ fn place_line(place: &PlaceStatus) -> String {
 pub fn drilled(one: &Drilled) -> String {
     let what = format!("{}: {}", one.name, one.archive);
     let took = one.restore_seconds.map_or_else(String::new, |seconds| format!(" in {}", spent(seconds)));
-    let (rows, tables) = (human_count(one.rows), human_count(one.tables));
+    let (rows, tables) = (human_number(one.rows, "row"), human_number(one.tables, "table"));
     match one.kind {
         Some(ArchiveKind::Sqlite) => {
-            format!("{what}\n    restored{took}, every page of {tables} tables is what was backed up ({rows} rows)")
+            format!("{what}\n    restored{took}, every page of {tables} is what was backed up ({rows})")
         }
-        _ => format!("{what}\n    restored{took}, {rows} rows in {tables} tables are what was dumped"),
+        _ => format!("{what}\n    restored{took}, {rows} in {tables}: what was dumped"),
     }
 }
 
@@ -129,7 +129,7 @@ fn history_item(item: &Item) -> String {
     }
     let mut parts = vec![item.name.clone()];
     parts.extend(item.size_bytes.map(human_bytes));
-    parts.extend(item.rows.filter(|rows| *rows > 0).map(|rows| format!("{} rows", human_count(rows))));
+    parts.extend(item.rows.filter(|rows| *rows > 0).map(|rows| human_number(rows, "row")));
     parts.extend(item.duration_seconds.map(spent));
     parts.join(", ")
 }

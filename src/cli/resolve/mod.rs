@@ -34,10 +34,10 @@ pub use prune::{Prune, prune, rotation};
 pub use restore::{Hooks, Restore, restore};
 pub use s3::{lock as s3_lock, settings as s3_settings};
 pub use schedule::schedule;
-pub use sealing::{keys, signed_by};
+pub use sealing::{keys, recipients, signed_by, signer};
 pub use status::{Status, status};
 pub use stored::{copy, list, verify};
-pub use values::instant;
+pub use values::since;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const SQLITE_YIELD: Duration = Duration::from_secs(3);

@@ -28,7 +28,10 @@ pub fn recipients(config: &Config) -> Result<Option<Arc<Recipients>>> {
         return Recipients::of(keys).map(|recipients| Some(Arc::new(recipients))).map_err(named);
     }
     match (seal, passphrase(config)?) {
-        (Some(Seal::Gpg), Some(passphrase)) => Ok(Some(Arc::new(Recipients::of_passphrase_by_gpg(passphrase)))),
+        (Some(Seal::Gpg), Some(passphrase)) => {
+            check_line_end(config)?;
+            Ok(Some(Arc::new(Recipients::of_passphrase_by_gpg(passphrase))))
+        }
         (_, Some(passphrase)) => Ok(Some(Arc::new(Recipients::of_passphrase(passphrase)))),
         (None, None) => Ok(None),
         (Some(seal), None) => {
@@ -82,11 +85,27 @@ pub fn signed_by(config: &Config) -> Result<Option<Verifier>> {
 fn passphrase(config: &Config) -> Result<Option<String>> {
     let Some(setting) = config.get("passphrase_file") else { return Ok(None) };
     let text = read(config, setting, &setting.value)?;
-    // As gpg reads such a file.
     let passphrase = text.lines().next().unwrap_or_default().trim_end_matches('\r');
     match passphrase.is_empty() {
         true => Err(Error::new(Kind::Usage, format!("cannot use {}: {} is empty", setting.origin, setting.value))),
         false => Ok(Some(passphrase.to_owned())),
+    }
+}
+
+/// gpg takes the carriage return of a line's end for a part of the passphrase, and would not open what is encrypted
+/// without.
+fn check_line_end(config: &Config) -> Result<()> {
+    let Some(setting) = config.get("passphrase_file") else { return Ok(()) };
+    match read(config, setting, &setting.value)?.split('\n').next() {
+        Some(line) if line.ends_with('\r') => {
+            let what = format!(
+                "cannot use {}: the first line of {} ends with a carriage return",
+                setting.origin, setting.value
+            );
+            Err(Error::new(Kind::Usage, what)
+                .hint("gpg would take it for a part of the passphrase: save the file with \\n alone"))
+        }
+        _ => Ok(()),
     }
 }
 

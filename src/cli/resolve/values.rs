@@ -3,9 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp, Zoned};
 
 use crate::cli::config::{Config, Setting};
 use crate::error::{Error, Kind, Result};
@@ -134,6 +134,17 @@ pub fn instant(origin: &str, text: &str, zone: &TimeZone) -> Result<Timestamp> {
     instant.map_err(|_| unusable(&origin, "a time such as 2026-11-21, or 2026-11-21 20:00, or with an offset", text))
 }
 
+/// As `instant`; or how long ago, such as `90min`, `12h` or `7 days`: a day is one of `now`'s zone.
+pub fn since(origin: &str, text: &str, now: &Zoned) -> Result<Timestamp> {
+    let ago = text.parse::<Span>().ok().filter(|span| !span.is_negative() && !text.starts_with('P'));
+    match ago.map(|span| now.checked_sub(span)) {
+        Some(Ok(then)) => Ok(then.timestamp()),
+        Some(Err(_)) | None => instant(origin, text, now.time_zone()).map_err(|_| {
+            unusable(&origin, "a time such as 2026-11-21 or '2026-11-21 20:00', or how long ago: 12h, 7d", text)
+        }),
+    }
+}
+
 /// `schema.table` or `table`; names that hold a dot or a quote are written in double quotes, as in SQL.
 pub fn table_name(text: &str) -> Result<TableName> {
     let wrong = || unusable(&"--table", "TABLE or SCHEMA.TABLE, each in double quotes if it holds a dot", text);
@@ -245,5 +256,24 @@ mod tests {
         assert_eq!(at("2026-11-21 20:00"), "2026-11-21T11:00:00Z");
         assert_eq!(at("2026-11-21T20:00:00+01:00"), "2026-11-21T19:00:00Z");
         assert!(instant("--since", "yesterday", &tokyo).is_err());
+    }
+
+    #[test]
+    fn a_time_is_also_told_by_how_long_ago_it_was() {
+        let now: Zoned = "2026-03-30T12:00:00[Europe/Berlin]".parse().unwrap();
+        let at = |text: &str| since("--since", text, &now).unwrap().to_string();
+        assert_eq!(at("90min"), "2026-03-30T08:30:00Z");
+        assert_eq!(at("12 h"), "2026-03-29T22:00:00Z");
+        // Clocks were set forward in between.
+        assert_eq!(at("2d"), "2026-03-28T11:00:00Z");
+        assert_eq!(at("1 week"), "2026-03-23T11:00:00Z");
+        assert_eq!(at("2026-03-28"), "2026-03-27T23:00:00Z");
+        for wrong in ["yesterday", "", "12", "-3h", "99999999999y"] {
+            assert_eq!(
+                since("--since", wrong, &now).map_err(|error| error.kind()).unwrap_err(),
+                Kind::Usage,
+                "{wrong}"
+            );
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::ops::status::{DatabaseStatus, Finding, Status};
 use crate::policy::Tier;
 use crate::state::drills::Drill;
 use crate::state::history::Run;
-use crate::units::{human_bytes, human_count, human_duration};
+use crate::units::{human_bytes, human_count, human_duration, human_number};
 
 use super::chart;
 
@@ -84,7 +84,7 @@ fn database(at: usize, one: &DatabaseStatus, status: &Status) -> Result<String> 
         let facts = [
             ("last backup", format!("{}, {} ago", minute(&last.timestamp.zoned()), age(last.age_seconds))),
             ("size", format!("{} of {}", human_bytes(last.size_bytes), human_bytes(last.raw_bytes))),
-            ("rows", format!("{} in {} tables", human_count(last.rows), human_count(last.tables))),
+            ("rows", format!("{} in {}", human_count(last.rows), human_number(last.tables, "table"))),
             ("took", seconds(last.duration_seconds)),
             ("verified", verified(one)),
         ];

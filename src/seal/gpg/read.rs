@@ -151,6 +151,8 @@ fn explained(trouble: Trouble, unreadable: &AtomicBool) -> Error {
         Trouble::Read(cause) if unreadable.load(Ordering::Relaxed) => {
             return Error::new(Kind::Place, "cannot read the encrypted archive").because(cause);
         }
+        // A way of compressing that is not known here.
+        Trouble::Read(cause) if cause.kind() == io::ErrorKind::InvalidInput => return other_form(),
         Trouble::Read(cause) => cause.to_string(),
         Trouble::Form(what) => what,
     };
@@ -228,7 +230,7 @@ fn is_known(key: &SymKeyEncryptedSessionKey) -> bool {
     let SymKeyEncryptedSessionKey::V4 { sym_algorithm, s2k, .. } = key else { return false };
     let is_hashed =
         matches!(s2k, StringToKey::Simple { .. } | StringToKey::Salted { .. } | StringToKey::IteratedAndSalted { .. });
-    is_hashed && sym_algorithm.key_size() > 0
+    is_hashed && sym_algorithm.key_size() > 0 && sym_algorithm.block_size() == BLOCK_BYTES
 }
 
 fn is_right(session: &PlainSessionKey, mut prefix: [u8; PREFIX_BYTES]) -> bool {
