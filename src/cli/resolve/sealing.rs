@@ -27,11 +27,9 @@ pub fn recipients(config: &Config) -> Result<Option<Arc<Recipients>>> {
         let named = |error: Error| error.while_doing(format!("cannot use {}", setting.origin));
         return Recipients::of(keys).map(|recipients| Some(Arc::new(recipients))).map_err(named);
     }
-    match (seal, passphrase(config)?) {
-        (Some(Seal::Gpg), Some(passphrase)) => {
-            check_line_end(config)?;
-            Ok(Some(Arc::new(Recipients::of_passphrase_by_gpg(passphrase))))
-        }
+    let passphrase = if seal == Some(Seal::Gpg) { passphrase_for_gpg(config)? } else { passphrase(config)? };
+    match (seal, passphrase) {
+        (Some(Seal::Gpg), Some(passphrase)) => Ok(Some(Arc::new(Recipients::of_passphrase_by_gpg(passphrase)))),
         (_, Some(passphrase)) => Ok(Some(Arc::new(Recipients::of_passphrase(passphrase)))),
         (None, None) => Ok(None),
         (Some(seal), None) => {
@@ -83,29 +81,31 @@ pub fn signed_by(config: &Config) -> Result<Option<Verifier>> {
 }
 
 fn passphrase(config: &Config) -> Result<Option<String>> {
-    let Some(setting) = config.get("passphrase_file") else { return Ok(None) };
-    let text = read(config, setting, &setting.value)?;
-    let passphrase = text.lines().next().unwrap_or_default().trim_end_matches('\r');
-    match passphrase.is_empty() {
-        true => Err(Error::new(Kind::Usage, format!("cannot use {}: {} is empty", setting.origin, setting.value))),
-        false => Ok(Some(passphrase.to_owned())),
-    }
+    Ok(first_line(config)?.map(|line| line.trim_end_matches('\r').to_owned()))
 }
 
-/// gpg takes the carriage return of a line's end for a part of the passphrase, and would not open what is encrypted
-/// without.
-fn check_line_end(config: &Config) -> Result<()> {
-    let Some(setting) = config.get("passphrase_file") else { return Ok(()) };
-    match read(config, setting, &setting.value)?.split('\n').next() {
-        Some(line) if line.ends_with('\r') => {
-            let what = format!(
-                "cannot use {}: the first line of {} ends with a carriage return",
-                setting.origin, setting.value
-            );
+/// gpg takes a carriage return for a part of the passphrase, and would not open what is encrypted without.
+fn passphrase_for_gpg(config: &Config) -> Result<Option<String>> {
+    let line = first_line(config)?;
+    match (&line, config.get("passphrase_file")) {
+        (Some(line), Some(setting)) if line.ends_with('\r') => {
+            let (origin, path) = (&setting.origin, &setting.value);
+            let what = format!("cannot use {origin}: the first line of {path} ends with a carriage return");
             Err(Error::new(Kind::Usage, what)
                 .hint("gpg would take it for a part of the passphrase: save the file with \\n alone"))
         }
-        _ => Ok(()),
+        _ => Ok(line),
+    }
+}
+
+/// Of the file that holds the passphrase, without its newline.
+fn first_line(config: &Config) -> Result<Option<String>> {
+    let Some(setting) = config.get("passphrase_file") else { return Ok(None) };
+    let text = read(config, setting, &setting.value)?;
+    let line = text.split('\n').next().unwrap_or_default();
+    match line.trim_end_matches('\r').is_empty() {
+        true => Err(Error::new(Kind::Usage, format!("cannot use {}: {} is empty", setting.origin, setting.value))),
+        false => Ok(Some(line.to_owned())),
     }
 }
 
