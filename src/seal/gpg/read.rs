@@ -222,7 +222,8 @@ fn fitting(
             }
         }
     }
-    Err(refused("the passphrase does not open it"))
+    let hint = "is it the right file? Its first line is the passphrase";
+    Err(refused("the passphrase does not open it").hint(hint))
 }
 
 /// Passphrases that are stretched by hashing alone: how much memory Argon2 takes says the file.
