@@ -45,6 +45,8 @@ if [ "$purpose" = test ]; then
   needs crontab cron
   needs systemd-analyze systemd
   needs dbus-daemon dbus
+  needs pkcheck polkitd # who may linger
+  compgen -G '/usr/lib/*/security/pam_systemd.so' >/dev/null || missing+=(libpam-systemd)
   needs promtool prometheus
   # Ubuntu's packages are snaps: there somebody has to bring one of these
   have chromium-headless-shell || have chromium || have google-chrome || missing+=(chromium-headless-shell)

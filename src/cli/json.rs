@@ -107,7 +107,7 @@ pub fn backup_plan(plan: &Backup, zone: Option<&str>, notes: &Notes) -> Value {
     })
 }
 
-fn failed_source(failure: &Failure) -> Value {
+pub fn failed_source(failure: &Failure) -> Value {
     json!({ "name": failure.label, "error": error(&failure.error) })
 }
 

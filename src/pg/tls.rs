@@ -143,6 +143,9 @@ fn certificates(file: &Path, parameter: &str) -> Result<Vec<CertificateDer<'stat
     Ok(all)
 }
 
+/// The owner of a file whose owner does not exist in this user namespace.
+const UNMAPPED: u32 = 65_534;
+
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn client_certificate(tls: &Tls) -> Result<Option<Identity>> {
@@ -155,8 +158,8 @@ fn client_certificate(tls: &Tls) -> Result<Option<Identity>> {
     let doing = || format!("cannot read sslkey {}", key.display());
     let facts = fs::metadata(key).context(Kind::Usage, doing)?;
     let mode = facts.permissions().mode() & 0o777;
-    // libpq's rule: a key that root owns may be readable by its group.
-    let allowed = if facts.uid() == 0 { 0o640 } else { 0o600 };
+    // libpq's rule: a key that root owns may be readable by its group. In the user namespace of a user's unit root is nobody.
+    let allowed = if matches!(facts.uid(), 0 | UNMAPPED) { 0o640 } else { 0o600 };
     if mode & !allowed != 0 {
         return Err(Error::new(Kind::Usage, format!("sslkey {} has mode {mode:04o}", key.display()))
             .hint(format!("others must not read it: chmod 0600 {}", key.display())));

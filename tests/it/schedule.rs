@@ -86,6 +86,11 @@ fn a_real_cron_daemon_runs_what_was_installed() {
         crontab -l > installed
         "$PROGRAM" schedule install --method cron --time $at
         crontab -l | cmp - installed
+        # A source that would fail every night is told, and the others have their timer.
+        printf '[[sqlite]]\npath = "gone/*.db"\n[[sqlite]]\npath = "lost.db"\n' | cat miyabi-backup.toml - > lacking.toml
+        "$PROGRAM" --config lacking.toml --json schedule install --method cron > lacking 2> lacking.said || echo $? > lacking.code
+        "$PROGRAM" schedule install --method cron --time $at
+        crontab -l | cmp - installed
         "$PROGRAM" schedule status > status
         cron -f & cron=$!
         trap 'kill $cron' EXIT
@@ -110,6 +115,11 @@ fn a_real_cron_daemon_runs_what_was_installed() {
     assert!(read("installed").starts_with("# somebody else\n# BEGIN miyabi-backup"), "{}", read("installed"));
     assert_eq!(read("left"), "# somebody else\n");
     assert!(read("status").contains("crontab: installed"));
+    let said = read("lacking.said");
+    assert!(said.contains("error: the pattern gone/*.db") && said.contains("error: cannot read lost.db"), "{said}");
+    let lacking: serde_json::Value = serde_json::from_str(&read("lacking")).unwrap();
+    assert_eq!((read("lacking.code").as_str(), &lacking["exit_code"]), ("3\n", &3.into()), "{lacking}");
+    assert_eq!((&lacking["wrote"][0], &lacking["failed"][1]["name"]), (&"crontab".into(), &"lost".into()), "{lacking}");
     sandbox.run(&["verify"]).expect(0);
 }
 
@@ -126,4 +136,16 @@ fn a_trial_asks_for_what_encrypts_and_signs() {
         fs::write(&path, format!("{setting}\n{usual}")).unwrap();
         sandbox.run(&["schedule", "trial"]).expect(2).says(what);
     }
+    // Nothing but sources that are missing is another thing than nothing.
+    for (source, what) in [("gone/*.db", "matches no file"), ("gone.db", "cannot read gone.db")] {
+        for more in ["", "[[sqlite]]\npath = \"app.db\"\n"] {
+            fs::write(&path, format!("{more}[[sqlite]]\npath = \"{source}\"\n")).unwrap();
+            sandbox.run(&["schedule", "trial"]).expect(3).blames(what);
+        }
+    }
+    fs::write(&path, usual).unwrap();
+    sandbox
+        .run(&["schedule", "trial", "--protected", "/proc/self", "--protected", "/nowhere"])
+        .expect(21)
+        .says("is not protected");
 }

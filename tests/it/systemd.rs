@@ -9,6 +9,8 @@ use rusqlite::Connection;
 use crate::documents::blocks;
 use crate::program::Sandbox;
 
+mod user;
+
 /// A manager that may not take capabilities away has none of the services that need it; nor do trials.
 const PICKY_STEPS: &str = r#"
 "$PROGRAM" schedule install > installed 2>&1
@@ -76,6 +78,12 @@ mv aside.toml miyabi-backup.toml
 mv secrets/smtp smtp.aside
 unshare --mount sh -ec 'cd "$PWD" && mount -t tmpfs none secrets && echo secret > secrets/smtp && exec "$PROGRAM" schedule install' > by_secret 2>&1 || [ $? = 3 ]
 mv smtp.aside secrets/smtp
+# Sources that are not there.
+cp miyabi-backup.toml aside.toml
+printf '[[sqlite]]\npath = "gone/*.db"\n[[sqlite]]\npath = "lost.db"\n' >> miyabi-backup.toml
+"$PROGRAM" schedule install > lacking 2>&1 || echo "exit code $?" >> lacking
+"$PROGRAM" --json schedule install > lacking.json 2> /dev/null || [ $? = 3 ]
+mv aside.toml miyabi-backup.toml
 "$PROGRAM" schedule install
 ls -A /run/systemd/system > passing
 systemctl list-units --failed --no-legend 'miyabi-backup*-trial*' > failures
@@ -146,6 +154,12 @@ fn a_real_systemd_runs_what_was_installed() {
     let json: serde_json::Value = serde_json::from_str(&read("by_variable.json")).unwrap();
     assert_eq!(json["exit_code"], 3, "{json}");
     assert_eq!(json["trials"].as_array().unwrap().len(), 4, "{json}");
+    let (lacking, why) = (read("lacking"), "miyabi-backup.service was started for trial and failed: the pattern");
+    assert!(lacking.contains("exit code 3") && lacking.matches(" and failed: ").count() == 1, "{lacking}");
+    assert!(lacking.contains(why) && lacking.contains("gone/*.db") && lacking.contains("lost.db"), "{lacking}");
+    assert!(!lacking.contains("cannot apply"), "a line was blamed for a source: {lacking}");
+    let json: serde_json::Value = serde_json::from_str(&read("lacking.json")).unwrap();
+    assert_eq!((&json["exit_code"], json["failed"].as_array().map(Vec::len)), (&3.into(), Some(2)), "{json}");
     assert_eq!((read("passing").as_str(), read("failures").as_str()), ("", ""), "a trial left something behind");
     assert!(
         read("by_secret").contains("miyabi-backup.service was started for trial and failed: cannot read"),

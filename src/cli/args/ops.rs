@@ -213,6 +213,9 @@ pub struct ScheduleArgs {
     /// Print what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Of `trial`: what its unit's lines are to have made read-only.
+    #[arg(long, hide = true, value_name = "PATH")]
+    pub protected: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -1,17 +1,20 @@
 //! `schedule`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::civil::Time;
-
 use serde_json::json;
 
 use super::Run;
 use crate::cli::args::{ScheduleAction, ScheduleArgs, ScheduleMethod};
+use crate::cli::resolve::Schedule;
 use crate::cli::{json, resolve};
 use crate::error::{Error, Kind, Result};
 use crate::ops::schedule::install::{self, Systemd, passing_folder, unit_folder};
 use crate::ops::schedule::{Installed, Plan, cron, systemd, trial as trials};
+
+/// There where systemd is the machine's: sd_booted(3).
+const BOOTED: &str = "/run/systemd/system";
 
 pub async fn run(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
     let manager = manager(args.system, run)?;
@@ -53,16 +56,20 @@ fn manager(system: bool, run: &Run<'_>) -> Result<Systemd> {
         .ok_or_else(|| Error::new(Kind::Usage, "cannot tell where units belong: HOME is not set"))?;
     let runtime = run.config.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
     let runtime = runtime.unwrap_or_else(|| format!("/run/user/{}", rustix::process::geteuid().as_raw()).into());
-    Ok(Systemd { folder, passing: passing_folder(system, &runtime), system })
+    let passing = passing_folder(system, &runtime);
+    let user = resolve::user(run.config).unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string());
+    Ok(Systemd { folder, passing, system, user, runtime_dir: runtime })
 }
 
 fn install(args: &ScheduleArgs, manager: &Systemd, run: &mut Run<'_>) -> Result<u8> {
-    let plan = resolve::schedule(args, run.config, &mut run.notes)?;
+    let Schedule { plan, failures } = resolve::schedule(args, run.config, &mut run.notes)?;
     run.show_notes();
     let method = match args.method {
         Some(method) => method,
         None if manager.is_running() => ScheduleMethod::Systemd,
         None if install::has_cron() => ScheduleMethod::Cron,
+        // A user without a session has no manager yet.
+        None if Path::new(BOOTED).is_dir() => ScheduleMethod::Systemd,
         None => {
             return Err(Error::new(Kind::Nothing, "neither systemd nor cron answers here")
                 .hint("install cron, or start `miyabi-backup backup` by a scheduler of your own: docs/deploy"));
@@ -76,8 +83,14 @@ fn install(args: &ScheduleArgs, manager: &Systemd, run: &mut Run<'_>) -> Result<
         ScheduleMethod::Cron => install::install_cron(&plan)?,
     };
     told(&installed, run)?;
-    let exit_code = if all_start(&installed) { 0 } else { Kind::Partial.exit_code() };
-    run.terminal.json(&json::outcome(&installed, exit_code, &run.notes)?);
+    // Units have said so themselves, and may see other sources than this shell.
+    if installed.trials.is_empty() {
+        failures.iter().for_each(|failure| run.terminal.error(&failure.error));
+    }
+    let exit_code = if all_start(&installed) && failures.is_empty() { 0 } else { Kind::Partial.exit_code() };
+    let mut object = json::outcome(&installed, exit_code, &run.notes)?;
+    object["failed"] = failures.iter().map(json::failed_source).collect();
+    run.terminal.json(&object);
     Ok(exit_code)
 }
 
@@ -85,14 +98,16 @@ fn all_start(installed: &Installed) -> bool {
     installed.trials.iter().all(|tried| tried.why.is_none())
 }
 
-/// Runs in a copy of a unit: can it read the configuration with its secrets, and write where runs write?
+/// Runs in a copy of a unit: can it read the configuration with its secrets, and write where runs write and nowhere else?
 fn trial(args: &ScheduleArgs, run: &mut Run<'_>) -> Result<u8> {
-    let plan = resolve::schedule(args, run.config, &mut run.notes)?;
+    let Schedule { plan, failures } = resolve::schedule(args, run.config, &mut run.notes)?;
     resolve::alerts(run.config, &run.context.host)?;
     resolve::recipients(run.config)?;
     resolve::signer(run.config)?;
     trials::look(&plan)?;
-    Ok(0)
+    trials::look_for_protection(&args.protected)?;
+    failures.iter().for_each(|failure| run.terminal.error(&failure.error));
+    Ok(if failures.is_empty() { 0 } else { Kind::Partial.exit_code() })
 }
 
 fn show(method: ScheduleMethod, manager: &Systemd, plan: &Plan, run: &Run<'_>) -> Result<u8> {
@@ -167,6 +182,9 @@ fn uninstall(args: &ScheduleArgs, manager: &Systemd, run: &Run<'_>) -> Result<u8
     removed.iter().try_for_each(|path| run.terminal.result(&format!("removed {path}")))?;
     if removed.is_empty() {
         run.terminal.result("nothing was installed")?;
+    } else if manager.lingers() {
+        let user = &manager.user;
+        run.terminal.hint(&format!("{user} still lingers; if nothing else needs that: loginctl disable-linger {user}"));
     }
     run.terminal.json(&json!({ "exit_code": 0, "removed": removed }));
     Ok(0)

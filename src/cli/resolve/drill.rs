@@ -46,7 +46,7 @@ pub fn drill(args: &DrillArgs, config: &Config, notes: &mut Notes) -> Result<Dri
 }
 
 /// The server that is named for drills alone. What the URL leaves open comes from the environment, as ever.
-fn scratch(config: &Config, notes: &mut Notes) -> Result<Option<Server>> {
+pub fn scratch(config: &Config, notes: &mut Notes) -> Result<Option<Server>> {
     let Some(url) = config.get("drill.url") else { return Ok(None) };
     let layer = Layer::from_flag(&url.value)?;
     if matches!(url.origin, Origin::Flag(_)) {

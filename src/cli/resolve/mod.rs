@@ -27,13 +27,13 @@ mod values;
 
 pub use alerts::{alerts, textfile};
 pub use backup::{Backup, backup};
-pub use drill::drill;
+pub use drill::{drill, scratch as drill_server};
 pub use machine::{clock, host_name, machine_zone, scratch, state_dir, user};
 pub use places::to_examine as places;
 pub use prune::{Prune, prune, rotation};
 pub use restore::{Hooks, Restore, restore};
 pub use s3::{lock as s3_lock, settings as s3_settings};
-pub use schedule::schedule;
+pub use schedule::{Schedule, schedule};
 pub use sealing::{keys, recipients, signed_by, signer};
 pub use status::{Status, status};
 pub use stored::{copy, list, verify};

@@ -1,14 +1,17 @@
 //! Writes timers, starts them, takes them away again.
 
-use std::fs;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{fs, iter, thread};
 
 use serde::Serialize;
 
 use crate::error::{Context as _, Error, Kind, Result};
+use crate::ops::doctor::machine::LINGERING;
 
 use super::plan::{Job, Plan};
 use super::trial::{self, Chosen, Tried};
@@ -39,12 +42,22 @@ pub struct Systemd {
     /// Where units live that are gone with the next boot.
     pub passing: PathBuf,
     pub system: bool,
+    /// Whose manager it is unless it is the machine's, and where it listens.
+    pub user: String,
+    pub runtime_dir: PathBuf,
 }
+
+/// How long the manager of a user may take to come up, asked ten times a second.
+const ASKED_MAX: u32 = 100;
 
 impl Systemd {
     pub(super) fn systemctl(&self, arguments: &[&str]) -> Result<String> {
-        let scope: &[&str] = if self.system { &[] } else { &["--user"] };
-        run("systemctl", &[scope, arguments].concat(), None)
+        let mut command = Command::new("systemctl");
+        if !self.system {
+            // `sudo -u` starts shells that do not know where their user's manager is.
+            command.arg("--user").env("XDG_RUNTIME_DIR", &self.runtime_dir);
+        }
+        run(command.args(arguments), None)
     }
 
     /// Whether a manager answers.
@@ -52,15 +65,23 @@ impl Systemd {
         self.systemctl(&["show", "--property=Version"]).is_ok()
     }
 
+    /// Whether the user's manager runs without a login.
+    pub fn lingers(&self) -> bool {
+        !self.system && self.linger_file().exists()
+    }
+
+    fn linger_file(&self) -> PathBuf {
+        Path::new(LINGERING).join(&self.user)
+    }
+
     pub fn install(&self, plan: &Plan) -> Result<Installed> {
+        let (mut wrote, warnings) = self.stay()?;
         // What a sandbox may write to must be there when it is made.
         for path in &plan.own_folders {
             make_folder(path)?;
         }
         let Chosen { sandbox, dropped, trials } = trial::of_all(self, plan)?;
-        let mut warnings = Vec::new();
         fs::create_dir_all(&self.folder).context(Kind::Target, || format!("cannot make {}", self.folder.display()))?;
-        let mut wrote = Vec::new();
         for unit in systemd::units(plan, &sandbox) {
             let path = self.folder.join(&unit.name);
             fs::write(&path, unit.text).context(Kind::Target, || format!("cannot write {}", path.display()))?;
@@ -71,14 +92,43 @@ impl Systemd {
         let mut arguments = vec!["enable", "--now"];
         arguments.extend(timers.iter().map(String::as_str));
         self.systemctl(&arguments)?;
-        if !self.system && run("loginctl", &["enable-linger"], None).is_err() {
-            warnings.push(
-                "lingering is not enabled: the timers only run while you are logged in. \
-                 `loginctl enable-linger` as root for this user, or `schedule install --system`"
-                    .to_owned(),
-            );
-        }
         Ok(Installed { method: Method::Systemd, wrote, dropped, trials, warnings })
+    }
+
+    /// Timers of a user stop with its last session unless it lingers, and one who is not logged in has a manager only then.
+    /// Returns what was written and what is left to do.
+    fn stay(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let (mut wrote, mut warnings) = (Vec::new(), Vec::new());
+        if !self.system && !self.lingers() {
+            // By name: else it is whoever opened the session, and not whom `sudo -u` made of them.
+            match run(Command::new("loginctl").args(["enable-linger", &self.user]), None) {
+                Ok(_) => wrote.push(self.linger_file().display().to_string()),
+                Err(error) => warnings.push(format!(
+                    "{0} does not linger, so the timers stop when {0} logs out: {1}; as root run: loginctl enable-linger {0}",
+                    self.user,
+                    error.chain()
+                )),
+            }
+        }
+        let mut asked = 0;
+        while !self.is_running() {
+            asked += 1;
+            if asked == ASKED_MAX || self.system || !self.lingers() {
+                return Err(self.no_manager());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok((wrote, warnings))
+    }
+
+    fn no_manager(&self) -> Error {
+        match self.system {
+            true => Error::new(Kind::Nothing, "no systemd answers here").hint("--method cron needs none"),
+            false => Error::new(Kind::Nothing, format!("no manager of systemd runs for {}", self.user)).hint(format!(
+                "as root run: loginctl enable-linger {}; then this again; --method cron needs none",
+                self.user
+            )),
+        }
     }
 
     /// What was removed; nothing if nothing was installed.
@@ -91,8 +141,17 @@ impl Systemd {
                 if !path.exists() {
                     continue;
                 }
+                if !self.system && removed.is_empty() && !self.is_running() {
+                    return Err(self.no_manager());
+                }
                 if suffix == "timer" {
                     self.systemctl(&["disable", "--now", &name])?;
+                    // When it last started: what is installed again next year has nothing to make up for. No systemd before 243
+                    // knows how.
+                    drop(self.systemctl(&["clean", "--what=state", &name]));
+                } else {
+                    // A service that failed would stay in the manager's list without its file.
+                    drop(self.systemctl(&["reset-failed", &name]));
                 }
                 fs::remove_file(&path).context(Kind::Target, || format!("cannot remove {}", path.display()))?;
                 removed.push(path.display().to_string());
@@ -130,7 +189,7 @@ pub fn install_cron(plan: &Plan) -> Result<Installed> {
     let after = cron::with_block(&before, plan);
     let wrote = if after == before { Vec::new() } else { vec!["crontab".to_owned()] };
     if after != before {
-        run("crontab", &["-"], Some(&after))?;
+        run(Command::new("crontab").arg("-"), Some(&after))?;
     }
     Ok(Installed { method: Method::Cron, wrote, dropped: Vec::new(), trials: Vec::new(), warnings: Vec::new() })
 }
@@ -143,8 +202,8 @@ pub fn uninstall_cron() -> Result<bool> {
     }
     let after = cron::without_block(&before);
     match after.trim().is_empty() {
-        true => run("crontab", &["-r"], None)?,
-        false => run("crontab", &["-"], Some(&after))?,
+        true => run(Command::new("crontab").arg("-r"), None)?,
+        false => run(Command::new("crontab").arg("-"), Some(&after))?,
     };
     Ok(true)
 }
@@ -157,10 +216,12 @@ fn no_cron(cause: io::Error) -> Error {
     Error::new(Kind::Target, "cannot run crontab").because(cause).hint("install cron, or use --method systemd")
 }
 
-fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String> {
-    let doing = || format!("cannot run {program} {}", arguments.join(" "));
-    let mut child = Command::new(program)
-        .args(arguments)
+fn run(command: &mut Command, input: Option<&str>) -> Result<String> {
+    let words: Vec<_> =
+        iter::once(command.get_program()).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
+    let line = words.join(" ");
+    let doing = || format!("cannot run {line}");
+    let mut child = command
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::error::Kind;
+
 use super::plan::{Job, Plan};
 
 /// A trial opens no connection.
@@ -26,6 +28,10 @@ pub fn sandbox(plan: &Plan) -> Vec<String> {
     for secret in plan.secrets.iter().filter(|_| plan.system) {
         let path = secret.display().to_string();
         lines.push(format!("LoadCredential={}:{}", credential_name(&path), path_value(&path)));
+    }
+    if !plan.system {
+        // Without a user namespace the manager of a user has no right to any of what follows, and says of most of it nothing.
+        lines.push("PrivateUsers=yes".to_owned());
     }
     let taken = [
         "NoNewPrivileges=yes",
@@ -72,6 +78,10 @@ fn service(plan: &Plan, job: Job, sandbox: &[String]) -> Unit {
     Unit { name: format!("{}.service", job.unit()), text: lines.join("\n") }
 }
 
+/// What lines of the sandbox make read-only, if the manager does what they say.
+const PROTECTED: [(&str, &str); 3] =
+    [("ProtectSystem=strict", "/"), ("ProtectHome=read-only", "/home"), ("ProtectControlGroups=yes", "/sys/fs/cgroup")];
+
 /// A copy of a job's service that does nothing of its work: started as the service will be, with its own lines, it only looks
 /// whether it can read and write what the work needs. What it says is in the file `says`. It waits for no network.
 pub fn trial(plan: &Plan, job: Job, sandbox: &[String], says: &Path) -> Unit {
@@ -80,8 +90,16 @@ pub fn trial(plan: &Plan, job: Job, sandbox: &[String], says: &Path) -> Unit {
         format!("Description=Trial of {}.service (miyabi-backup)", job.unit()),
         String::new(),
     ];
-    lines.extend(section(plan, &plan.trial_words()));
+    let mut words = plan.trial_words();
+    for (line, path) in PROTECTED {
+        if sandbox.iter().any(|one| one == line) && !plan.writable.iter().any(|one| one == Path::new(path)) {
+            words.extend(["--protected", path].map(str::to_owned));
+        }
+    }
+    lines.extend(section(plan, &words));
     lines.push(format!("TimeoutStartSec={}", TRIAL_SECONDS_MAX));
+    // Sources that would fail are no reason not to start.
+    lines.push(format!("SuccessExitStatus={}", Kind::Partial.exit_code()));
     lines.push("StandardOutput=null".to_owned());
     lines.push(format!("StandardError=file:{}", path_value(&says.display().to_string())));
     lines.extend(sandbox.iter().cloned());

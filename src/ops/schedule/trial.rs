@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 use rustix::io::Errno;
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use super::systemd;
 #[derive(Clone, Debug, Serialize)]
 pub struct Tried {
     pub unit: String,
-    /// Why it did not start; nothing if it did.
+    /// Why it did not start, or what it would not do every night; nothing if all is well.
     pub why: Option<String>,
 }
 
@@ -33,11 +33,17 @@ pub fn of_all(manager: &Systemd, plan: &Plan) -> Result<Chosen> {
     let mut chosen = Chosen { sandbox: systemd::sandbox(plan), dropped: Vec::new(), trials: Vec::new() };
     for job in Job::ALL {
         let unit = format!("{}.service", job.unit());
-        match applicable(&chosen.sandbox, &mut |lines| start(manager, plan, job, lines))? {
+        let mut lacks = None;
+        let mut starts = |lines: &[String]| -> Result<Started> {
+            let started = start(manager, plan, job, lines)?;
+            Ok(started.map(|found| lacks = found))
+        };
+        match applicable(&chosen.sandbox, &mut starts)? {
             Ok((kept, dropped)) => {
                 chosen.sandbox = kept;
                 chosen.dropped.extend(dropped);
-                chosen.trials.push(Tried { unit, why: None });
+                // The other jobs work with the backups that there are.
+                chosen.trials.push(Tried { unit, why: lacks.filter(|_| job == Job::Backup) });
             }
             Err(why) => chosen.trials.push(Tried { unit, why: Some(why) }),
         }
@@ -68,8 +74,13 @@ fn applicable(wanted: &[String], starts: &mut dyn FnMut(&[String]) -> Result<Sta
     Ok(Ok((kept, dropped)))
 }
 
-/// Starts the copy of a unit once; nothing of it is left.
-fn start(manager: &Systemd, plan: &Plan, job: Job, sandbox: &[String]) -> Result<Started> {
+/// Starts the copy of a unit once; nothing of it is left. One that starts may still lack sources.
+fn start(
+    manager: &Systemd,
+    plan: &Plan,
+    job: Job,
+    sandbox: &[String],
+) -> Result<std::result::Result<Option<String>, String>> {
     let cannot = |what: &str, path: &Path| format!("cannot {what} {}", path.display());
     let folder = &manager.passing;
     fs::create_dir_all(folder).context(Kind::Target, || cannot("make", folder))?;
@@ -79,8 +90,10 @@ fn start(manager: &Systemd, plan: &Plan, job: Job, sandbox: &[String]) -> Result
     let file = Passing(folder.join(&unit.name));
     fs::write(&file.0, &unit.text).context(Kind::Target, || cannot("write", &file.0))?;
     manager.systemctl(&["daemon-reload"])?;
-    let started = manager.systemctl(&["start", &unit.name]).map(drop);
-    let outcome = started.map_err(|error| reason(manager, &unit.name, &says.0, &error));
+    let started = manager.systemctl(&["start", &unit.name]);
+    let outcome = started
+        .map(|_| Some(errors(&says.0).join("; ")).filter(|all| !all.is_empty()))
+        .map_err(|error| reason(manager, &unit.name, &says.0, &error));
     if outcome.is_err() {
         // Whoever looks at the manager's list of failed units is not to find trials there.
         drop(manager.systemctl(&["reset-failed", &unit.name]));
@@ -99,15 +112,19 @@ impl Drop for Passing {
 
 /// What the program said; else what the manager says of it.
 fn reason(manager: &Systemd, unit: &str, says: &Path, error: &Error) -> String {
-    let said = fs::read_to_string(says).unwrap_or_default();
-    if let Some(line) = said.lines().find_map(|line| line.strip_prefix("error: ")) {
-        return line.to_owned();
+    if let Some(line) = errors(says).into_iter().next() {
+        return line;
     }
     let shown = manager.systemctl(&["show", "--value", "--property=ExecMainStatus", unit]).unwrap_or_default();
     match shown.trim().parse() {
         Ok(0) | Err(_) => error.chain(),
         Ok(status) => step(status).map_or_else(|| format!("it ended with status {status}"), str::to_owned),
     }
+}
+
+fn errors(says: &Path) -> Vec<String> {
+    let said = fs::read_to_string(says).unwrap_or_default();
+    said.lines().filter_map(|line| line.strip_prefix("error: ")).map(str::to_owned).collect()
 }
 
 /// What systemd could not do before it started the program: systemd.exec(5), "Process exit codes".
@@ -123,6 +140,16 @@ fn step(status: i32) -> Option<&'static str> {
         243 => "systemd cannot hand over its credentials (status 243/CREDENTIALS)",
         _ => return None,
     })
+}
+
+/// Managers that may not make namespaces, as those of users often may not, start a unit without what was to protect files from it.
+pub fn look_for_protection(paths: &[PathBuf]) -> Result<()> {
+    // What is not there, or cannot be looked at, nobody writes to.
+    let open = |path: &&PathBuf| statvfs(*path).is_ok_and(|place| !place.f_flag.contains(StatVfsMountFlags::RDONLY));
+    match paths.iter().find(open) {
+        Some(path) => Err(Error::new(Kind::Place, format!("{} is not protected", path.display()))),
+        None => Ok(()),
+    }
 }
 
 /// What the copy itself looks at, once it has read the configuration with its secrets: where runs write.
