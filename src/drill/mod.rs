@@ -7,6 +7,7 @@
 mod checks;
 mod choose;
 mod compare;
+mod look;
 pub mod outcome;
 mod pages;
 mod postgres;
@@ -24,6 +25,7 @@ use crate::state::drills::{self, Drill};
 use crate::state::{RunLock, TreeKey};
 use crate::store::Places;
 
+pub use look::{Ground, look};
 pub use outcome::{DrillOutcome, Drilled};
 
 /// Drills one archive after the other; each has a line in the state folder. An error is returned only if nothing

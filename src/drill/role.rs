@@ -1,6 +1,7 @@
 //! Who may restore for trial on which server.
 
 use crate::error::{Error, Kind, Result};
+use crate::ident::Ident;
 use crate::pg::session::Session;
 
 use super::scratch;
@@ -26,7 +27,8 @@ pub async fn check(admin: &Session, as_superuser: bool) -> Result<bool> {
         return Err(refused(format!("refusing to drill as {name}: it may reach files and programs of the server")));
     }
     if !superuser && !role.bool("creates")? {
-        return Err(refused(format!("cannot drill as {name}: it may not create databases")));
+        let what = format!("cannot drill as {name}: it may not create databases");
+        return Err(Error::new(Kind::Refused, what).hint(format!("ALTER ROLE {} CREATEDB;", Ident::new(name))));
     }
     Ok(superuser)
 }

@@ -5,6 +5,7 @@ use std::fs;
 use rusqlite::Connection;
 use serde_json::Value;
 
+use crate::own_server::{OwnServer, Recipe};
 use crate::program::{Outcome, Sandbox};
 use crate::sample::fill;
 use crate::util::{TestDatabase, admin_url, psql, server_url, unique};
@@ -262,4 +263,54 @@ fn a_drill_that_would_fill_the_servers_disk_is_not_begun() {
     fs::write(&path, meta.to_string()).unwrap();
     drill(&sandbox, &master).expect(21).says("1.0 PiB are needed on the server's disk");
     assert_eq!(master.scratch_databases(), "0");
+}
+
+/// Before the first of the month: can drills be made where they are meant to be made?
+#[test]
+fn the_doctor_looks_at_the_server_of_drills() {
+    let sandbox = Sandbox::new();
+    let (database, master) = (TestDatabase::new(MAJOR, "doctored"), Drillmaster::new(MAJOR));
+    let doctor = |url: &str| {
+        let sources = format!(
+            "globals = false\n[status]\nmin_free = 0\n[[postgres]]\nname = \"shop\"\nurl = \"{}\"\n",
+            database.url()
+        );
+        fs::write(sandbox.path("miyabi-backup.toml"), format!("{sources}[drill]\nurl = \"{url}\"\n")).unwrap();
+        let outcome = sandbox.run(&["doctor", "--json"]);
+        let found = outcome.json();
+        let all = found["findings"].as_array().unwrap().iter();
+        all.filter(|one| one["subject"].to_string().contains("drill on ")).cloned().collect::<Vec<_>>()
+    };
+    let only = |found: &[Value], level: &str, what: &str, mend: &str| {
+        let [one] = found else { panic!("{found:?}") };
+        assert_eq!(one["level"], level, "{one}");
+        assert!(one["what"].to_string().contains(what) && one["mend"].to_string().contains(mend), "{one}");
+        one.clone()
+    };
+    only(&doctor(&master.url()), "ok", "may make databases", "[]");
+
+    let admin = |sql: &str| psql(MAJOR, &admin_url(MAJOR), sql);
+    admin(&format!("ALTER ROLE {} NOCREATEDB", master.name));
+    let one = only(&doctor(&master.url()), "critical", "may not create databases", "ALTER ROLE");
+    admin(one["mend"][0].as_str().unwrap());
+    only(&doctor(&master.url()), "ok", "may make databases", "[]");
+
+    only(&doctor(&server_url(MAJOR)), "critical", "refusing to drill as superuser", "CREATE ROLE miyabi_drill");
+    only(&doctor("postgres://miyabi_drill@127.0.0.1:9"), "critical", "127.0.0.1:9", "");
+    let nobody = master.url().replace(&master.name, "nobody_of_this_name");
+    only(&doctor(&nobody), "critical", "nobody_of_this_name", "");
+    assert_eq!(master.scratch_databases(), "0", "the doctor makes nothing");
+
+    // What a drill then meets is what the doctor said: an older server.
+    let old = Drillmaster::new(13);
+    let found = doctor(&old.url());
+    assert_eq!((&found[0]["level"], &found[1]["level"]), (&"ok".into(), &"warning".into()), "{found:?}");
+    let what = found[1]["what"].to_string();
+    assert!(what.contains("is PostgreSQL 13, older than the server of shop"), "{what}");
+    assert!(found[1]["mend"].to_string().contains("a server of PostgreSQL 17"), "{found:?}");
+
+    // A server of its own may have its superuser for it.
+    let recipe = Recipe { hba: "local all all trust\nhost all all 127.0.0.1/32 trust\n", settings: &[], files: &[] };
+    let own = OwnServer::start(MAJOR, &recipe);
+    only(&doctor(&own.admin_url()), "ok", "may make all that backups hold", "[]");
 }

@@ -1,11 +1,13 @@
 //! `doctor`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::{Run, schedule, status};
 use crate::cli::{json, resolve};
+use crate::drill;
 use crate::error::{Error, Kind, Result};
 use crate::ops::doctor::{self, Examined, machine};
 use crate::ops::status::{Code, Level, StatusJob};
@@ -15,7 +17,8 @@ use crate::store::Places;
 pub async fn run(run: &mut Run<'_>) -> Result<u8> {
     let resolve::Status { roots, job, sources } = resolve::status(run.config, &mut run.notes)?;
     run.show_notes();
-    let mut all = doctor::sources(&sources, run.context).await;
+    let (mut all, majors) = doctor::sources(&sources, run.context).await;
+    all.extend(drill_server(&majors, run).await);
     if sources.is_empty() {
         all.push(Examined::bad("configuration", "no database is configured").mend([
             "name them in miyabi-backup.toml, in this folder or in /etc/miyabi-backup: docs/CONFIGURATION.md has an example".to_owned(),
@@ -48,6 +51,34 @@ pub async fn run(run: &mut Run<'_>) -> Result<u8> {
         "configuration_warnings": run.notes.all(),
     }));
     Ok(worst.exit_code())
+}
+
+/// The server that is named for drills alone. A drill elsewhere makes its databases beside the one that it is about.
+async fn drill_server(majors: &BTreeMap<String, u32>, run: &mut Run<'_>) -> Vec<Examined> {
+    let server = match resolve::drill_server(run.config, &mut run.notes) {
+        Ok(Some(server)) => server,
+        Ok(None) => return Vec::new(),
+        Err(error) => return vec![Examined::of_error("drill", &error)],
+    };
+    let subject = format!("drill on {}", server.describe_hosts());
+    let ground = match doctor::ask(&subject, drill::look(&server)).await {
+        Ok(ground) => ground,
+        Err(found) => return vec![found],
+    };
+    let mut all = vec![Examined::fine(
+        &subject,
+        match ground.may_all {
+            true => format!("{} may make all that backups hold; the server holds nothing else", server.user),
+            false => format!("{} may make databases, and reaches no files or programs of the server", server.user),
+        },
+    )];
+    if let Some(warning) = ground.warning {
+        let mend =
+            "add sslmode=verify-full to `url` of [drill]; sslrootcert names who vouches for the server".to_owned();
+        all.push(Examined::warning(&subject, warning).mend([mend]));
+    }
+    all.extend(doctor::older_than_sources(&subject, ground.major, majors));
+    all
 }
 
 /// The folder and those above it that are not there, innermost first. Of a bucket there are none.

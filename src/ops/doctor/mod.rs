@@ -5,6 +5,7 @@
 pub mod machine;
 mod postgres;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -65,29 +66,49 @@ impl Examined {
 /// How long one server may take to answer everything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub async fn sources(sources: &[Source], context: &Context) -> Vec<Examined> {
-    let mut all = Vec::new();
+/// What a server has to say; else what is wrong with it.
+pub async fn ask<T>(subject: &str, answer: impl Future<Output = Result<T>>) -> std::result::Result<T, Examined> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => answer.map_err(|error| Examined::of_error(subject, &error)),
+        Err(_) => {
+            let what = format!("the server does not answer within {} s", PATIENCE.as_secs());
+            let mend = "look at the server's load and log; is it a firewall that keeps silent?".to_owned();
+            Err(Examined::bad(subject, what).mend([mend]))
+        }
+    }
+}
+
+/// What was found, and the majors of the databases' servers.
+pub async fn sources(sources: &[Source], context: &Context) -> (Vec<Examined>, BTreeMap<String, u32>) {
+    let (mut all, mut majors) = (Vec::new(), BTreeMap::new());
     for source in sources {
         let subject = source.describe();
         match source {
-            Source::Postgres(database) => {
-                match tokio::time::timeout(PATIENCE, postgres::examine(&subject, database, context)).await {
-                    Ok(Ok(found)) => all.extend(found),
-                    Ok(Err(error)) => all.push(Examined::of_error(&subject, &error)),
-                    Err(_) => {
-                        let what = format!("the server does not answer within {} s", PATIENCE.as_secs());
-                        let mend = "look at the server's load and log; is it a firewall that keeps silent?".to_owned();
-                        all.push(Examined::bad(&subject, what).mend([mend]));
-                    }
+            Source::Postgres(database) => match ask(&subject, postgres::examine(&subject, database, context)).await {
+                Ok((found, major)) => {
+                    all.extend(found);
+                    majors.insert(database.label.clone(), major);
                 }
-            }
+                Err(found) => all.push(found),
+            },
             Source::Sqlite(file) => {
                 all.push(sqlite(&subject, &file.path, file.limits.busy_limit, &context.cancel).await)
             }
             Source::Globals(_) => {}
         }
     }
-    all
+    (all, majors)
+}
+
+/// Backups of a newer server than the one they are drilled on.
+pub fn older_than_sources(subject: &str, major: u32, sources: &BTreeMap<String, u32>) -> Option<Examined> {
+    let newest = sources.values().copied().max().filter(|newest| *newest > major)?;
+    let newer: Vec<&str> = sources.iter().filter(|(_, one)| **one > major).map(|(label, _)| label.as_str()).collect();
+    let what = format!(
+        "is PostgreSQL {major}, older than the server of {}: what {major} does not know is not restored there, and fails the drill",
+        newer.join(", ")
+    );
+    Some(Examined::warning(subject, what).mend([format!("name a server of PostgreSQL {newest} by `url` of [drill]")]))
 }
 
 async fn sqlite(subject: &str, path: &Path, busy_limit: Duration, cancel: &Cancel) -> Examined {

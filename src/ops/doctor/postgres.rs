@@ -13,7 +13,8 @@ const SKEW_MAX: i64 = 60;
 
 const NAMED: usize = 20;
 
-pub async fn examine(subject: &str, database: &PostgresSource, context: &Context) -> Result<Vec<Examined>> {
+/// What was found, and the server's major.
+pub async fn examine(subject: &str, database: &PostgresSource, context: &Context) -> Result<(Vec<Examined>, u32)> {
     let session = Session::open(&database.server, Purpose::Read).await?;
     let mut all = vec![Examined::fine(subject, "connects")];
     if let Some(warning) = session.reached().and_then(|reached| reached.warning()) {
@@ -25,8 +26,9 @@ pub async fn examine(subject: &str, database: &PostgresSource, context: &Context
     all.extend(timeouts(subject, &session).await?);
     all.push(locks(subject, &session).await?);
     all.push(clock(subject, &session, context).await?);
+    let major = session.version().major();
     session.close().await?;
-    Ok(all)
+    Ok((all, major))
 }
 
 /// Tables and sequences that the role may not read, with the statements that let it.
