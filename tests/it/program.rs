@@ -164,6 +164,11 @@ impl Outcome {
         self
     }
 
+    /// The exit code, unless a signal ended it.
+    pub fn code(&self) -> Option<i64> {
+        self.output.status.code().map(i64::from)
+    }
+
     #[track_caller]
     pub fn expect_failure(self) -> Self {
         assert!(!self.output.status.success(), "expected a failure{self}");

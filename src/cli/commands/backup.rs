@@ -77,7 +77,7 @@ fn show_rotated(rotated: &Rotated, run: &Run<'_>) -> Result<()> {
 fn show_plan(plan: &Backup, run: &Run<'_>) -> Result<u8> {
     let shown = json::backup_plan(plan, run.context.clock.zone().iana_name(), &run.notes);
     run.terminal.answer(&render::plan(&shown))?;
-    run.terminal.json(&shown);
+    run.terminal.json(&json::outcome(&shown, plan.exit_code(), &run.notes)?);
     plan.failures.iter().for_each(|failure| run.terminal.error(&failure.error));
     Ok(plan.exit_code())
 }

@@ -19,7 +19,7 @@ pub async fn run(args: &RestoreArgs, run: &mut Run<'_>) -> Result<u8> {
     if args.dry_run {
         let shown = json::restore_plan(&plan, &run.notes);
         run.terminal.answer(&render::plan(&shown))?;
-        run.terminal.json(&shown);
+        run.terminal.json(&json::outcome(&shown, 0, &run.notes)?);
         return Ok(0);
     }
     let Restore { job, hooks } = plan;
