@@ -117,6 +117,36 @@ fn what_restores_have_kept_goes_only_when_it_is_asked_for() {
     assert!(shop.exists() && database_file.exists());
 }
 
+/// A pattern that matches nothing any more names nobody: what it once found keeps its backups and what restores have kept.
+#[test]
+fn what_a_missing_source_has_left_stays() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("gone")).unwrap();
+    fs::create_dir(sandbox.path("here")).unwrap();
+    database(&sandbox, "gone/one.db");
+    database(&sandbox, "here/two.db");
+    let toml = "[[sqlite]]\npath = \"gone/*.db\"\n[[sqlite]]\npath = \"here/*.db\"\n";
+    fs::write(sandbox.path("miyabi-backup.toml"), toml).unwrap();
+    sandbox.run(&["backup"]).expect(0);
+    for (name, target) in [("one", "gone/one.db"), ("two", "here/two.db")] {
+        let archive = sandbox.daily(name);
+        let restore = ["restore", "--file", archive.to_str().unwrap(), "--database", target, "--confirm"];
+        sandbox.run(&restore).expect(0);
+    }
+    fs::remove_file(sandbox.path("gone/one.db")).unwrap();
+    let kept = |folder: &str| fs::read_dir(sandbox.path(folder)).unwrap().flatten().filter(is_safety_copy).count();
+    assert_eq!((kept("gone"), kept("here")), (1, 1));
+    let backups = sandbox.files(".meta");
+    sandbox.run(&["prune"]).expect(0).says("0 backups removed");
+    sandbox
+        .run(&["prune", "--before-restore", "--confirm"])
+        .expect(0)
+        .says("gone/*.db of sqlite.path")
+        .says("matches no file: what restores have kept of it stays");
+    assert_eq!((kept("gone"), kept("here")), (1, 0));
+    assert_eq!(sandbox.files(".meta"), backups);
+}
+
 fn is_safety_copy(entry: &fs::DirEntry) -> bool {
     entry.file_name().to_string_lossy().contains(".before-restore-")
 }

@@ -22,8 +22,11 @@ pub enum Prune {
 
 pub fn prune(args: &PruneArgs, config: &Config, notes: &mut Notes) -> Result<Prune> {
     if args.before_restore {
-        // A pattern without a file has nothing that a restore could have kept.
-        let (sources, _) = configured(config, notes)?;
+        // What a source has kept is found by its name: of one that has none, nothing goes.
+        let (sources, failures) = configured(config, notes)?;
+        for failure in failures {
+            notes.warn(format!("{}: what restores have kept of it stays", failure.error.chain()));
+        }
         return Ok(Prune::BeforeRestore(sources));
     }
     let job = PruneJob {
