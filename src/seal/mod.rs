@@ -2,8 +2,8 @@
 //!
 //! Whoever writes for age keys knows recipients only; nothing here that seals can unseal. A sealed archive is a file of age or of
 //! gpg: `age -d`, `gpg -d` open it without us. age authenticates each 64 KiB with its place and the last one as the last, so a damaged,
-//! reordered or truncated file is an error (`io::ErrorKind::InvalidData`), never other bytes. This module knows nothing of
-//! archives, and of files only their bytes.
+//! reordered or truncated file is an error (`io::ErrorKind::InvalidData`), never other bytes. Of archives this module knows
+//! nothing but how their first bytes differ from gpg's (`archive::sniff`), and of files only their bytes.
 
 mod gpg;
 mod keys;

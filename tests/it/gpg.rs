@@ -284,6 +284,66 @@ fn other_forms_of_gpg_are_no_damage() {
     }
 }
 
+fn openssl(sandbox: &Sandbox, arguments: &[&str]) {
+    let done = Command::new("openssl").args(arguments).current_dir(sandbox.path("")).stderr(Stdio::null()).status();
+    assert!(done.expect("openssl is installed by `make setup`").success(), "{arguments:?}");
+}
+
+/// A passphrase that many know says nothing of who made a backup: the signature does, and what it was checked for is restored.
+#[test]
+fn a_signature_is_asked_for_beside_the_passphrase() {
+    let gpg = Gpg::new();
+    let sandbox = &gpg.sandbox;
+    gpg.sqlite("app.db", 5000);
+    gpg.sqlite("evil.db", 6000);
+    for name in ["sign", "other"] {
+        openssl(sandbox, &["genpkey", "-algorithm", "ed25519", "-out", &format!("{name}.pem")]);
+        openssl(sandbox, &["pkey", "-in", &format!("{name}.pem"), "-pubout", "-out", &format!("{name}.pub")]);
+    }
+    let back_up = |file: &str, more: &[&str]| {
+        let output = format!("{file}.gz.gpg");
+        let line = with(&["backup", "--file", file, "--output", &output, "--encrypt", "gpg"], &OPEN);
+        sandbox.run(&with(&line, more)).expect(0);
+    };
+    back_up("app.db", &["--sign-key", "sign.pem"]);
+    back_up("evil.db", &[]);
+    gpg.opens(&sandbox.path("app.db.gz.gpg"));
+    let verify = |file: &str, key: &str| sandbox.run(&with(&["verify", file, "--require-signature", key], &OPEN));
+    verify("app.db.gz.gpg", "sign.pub").expect(0).says("is sound");
+    verify("app.db.gz.gpg", "other.pub").expect(30).says("not signed by the key");
+    verify("evil.db.gz.gpg", "sign.pub").expect(30).says("is not signed");
+
+    let restore = |file: &str, key: &str, swap: &str| {
+        fs::write(sandbox.path("miyabi-backup.toml"), format!("[restore]\nbefore_restore = \"{swap}\"\n")).unwrap();
+        let _ = fs::remove_file(sandbox.path("copy.db"));
+        let target = ["restore", "--file", file, "--database", "copy.db", "--confirm", "--require-signature", key];
+        sandbox.run(&with(&target, &OPEN))
+    };
+    fs::copy(sandbox.path("app.db.gz.gpg"), sandbox.path("kept")).unwrap();
+    for (file, key) in [("app.db.gz.gpg", "other.pub"), ("evil.db.gz.gpg", "sign.pub")] {
+        restore(file, key, "true").expect(30);
+        assert!(!sandbox.path("copy.db").exists());
+    }
+    restore("app.db.gz.gpg", "sign.pub", "true").expect(0);
+    assert_eq!(gpg.rows("copy.db"), 5000);
+    // Between the check and the restore: another file under the name, then other bytes in the same file.
+    restore("app.db.gz.gpg", "sign.pub", "cp evil.db.gz.gpg swapped && mv swapped app.db.gz.gpg").expect(0);
+    assert_eq!(gpg.rows("copy.db"), 5000);
+    fs::copy(sandbox.path("kept"), sandbox.path("app.db.gz.gpg")).unwrap();
+    restore("app.db.gz.gpg", "sign.pub", "cat evil.db.gz.gpg > app.db.gz.gpg").expect(30);
+    assert!(!sandbox.path("copy.db").exists() && sandbox.staging_files().is_empty());
+
+    // The whole of it from a tree, by the configuration alone.
+    let settings = "passphrase_file = \"phrase\"\nencrypt = \"gpg\"\nsign_key = \"sign.pem\"\nrequire_signature = \"sign.pub\"\n\
+        [[sqlite]]\npath = \"app.db\"\n";
+    fs::write(sandbox.path("miyabi-backup.toml"), settings).unwrap();
+    sandbox.run(&["backup"]).expect(0);
+    sandbox.run(&["verify"]).expect(0);
+    sandbox.run(&["drill"]).expect(0).says("1 of 1 drills succeeded");
+    sandbox.run(&["restore", "--file", "latest", "--type", "sqlite", "--database", "new.db", "--confirm"]).expect(0);
+    assert_eq!(gpg.rows("new.db"), 5000);
+}
+
 #[test]
 fn what_does_not_go_together_is_told() {
     let gpg = Gpg::new();
