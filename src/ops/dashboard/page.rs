@@ -264,22 +264,26 @@ fn delivery(all: &[Finding]) -> String {
     }
 }
 
+/// What went wrong has a line of its own: beside the rest there is no room for it on a telephone.
 fn runs(runs: &[Run], zone: &TimeZone) -> String {
     let row = |run: &Run| {
         let took = run.duration_seconds().map_or_else(String::new, seconds);
         let errors: Vec<String> =
             run.error.iter().cloned().chain(run.items.iter().filter_map(|item| item.error.clone())).collect();
+        let why = match errors.is_empty() {
+            true => String::new(),
+            false => format!("<tr class=\"why\"><td colspan=\"4\">{}</td></tr>", shortened(&errors.join("; "))),
+        };
         format!(
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{took}</td><td>{}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{took}</td></tr>{why}",
             minute(&run.start.at.to_zoned(zone.clone())),
             escaped(&run.start.command),
             run.state.name(),
-            shortened(&errors.join("; "))
         )
     };
     format!(
         "<section class=\"card wide\"><h2>Last runs</h2><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Last runs\"><table><thead><tr><th scope=\"col\">begun</th>\
-         <th scope=\"col\">what</th><th scope=\"col\">result</th><th scope=\"col\">took</th><th scope=\"col\">errors</th></tr></thead>\
+         <th scope=\"col\">what</th><th scope=\"col\">result</th><th scope=\"col\">took</th></tr></thead>\
          <tbody>{}</tbody></table></div></section>",
         runs.iter().map(row).collect::<String>()
     )
