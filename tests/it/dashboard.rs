@@ -222,6 +222,8 @@ fn the_doctor_gives_the_statements_that_are_missing() {
     psql(17, &admin_url(17), &format!("DROP ROLE {role}"));
     fs::write(sandbox.path("miyabi-backup.toml"), "[[sqlite]]\npath = \"gone.db\"\n").unwrap();
     sandbox.run(&["doctor"]).expect(41).blames("gone.db");
+    fs::write(sandbox.path("miyabi-backup.toml"), "[[sqlite]]\npath = \"gone/*.db\"\n").unwrap();
+    sandbox.run(&["doctor"]).expect(41).blames("the pattern gone/*.db").never_says("no database is configured");
 }
 
 /// Two hundred tables, and room for fewer locks: what the doctor says, done, is what helps.

@@ -103,6 +103,7 @@ fn every_finding_of_the_doctor_has_a_way_out() {
     let broken: &[&str] = &[
         "",
         "[[sqlite]]\npath = \"gone.db\"\n[status]\nmin_free = \"900000G\"\n",
+        "[[sqlite]]\npath = \"gone/*.db\"\n[drill]\nurl = \"postgres://u@127.0.0.1:9/d\"\n",
         "[[sqlite]]\npath = \"not.db\"\n[places]\nroot = \"/proc/backups\"\n",
         "[[postgres]]\nurl = \"postgres://u@127.0.0.1:9/d\"\n[alerts]\nemail_to = \"a@example.com\"\n",
         "[[postgres]]\nurl = \"postgres://u@nowhere.invalid/d\"\nsslmode = \"disable\"\n[places]\nroot = \"app.txt/tree\"\n",

@@ -15,11 +15,12 @@ use crate::state::history::History;
 use crate::store::Places;
 
 pub async fn run(run: &mut Run<'_>) -> Result<u8> {
-    let resolve::Status { roots, job, sources } = resolve::status(run.config, &mut run.notes)?;
+    let resolve::Status { roots, job, sources, failures } = resolve::status(run.config, &mut run.notes)?;
     run.show_notes();
     let (mut all, majors) = doctor::sources(&sources, run.context).await;
+    all.extend(failures.iter().map(|failure| Examined::of_error(&failure.label, &failure.error)));
     all.extend(drill_server(&majors, run).await);
-    if sources.is_empty() {
+    if sources.is_empty() && failures.is_empty() {
         all.push(Examined::bad("configuration", "no database is configured").mend([
             "name them in miyabi-backup.toml, in this folder or in /etc/miyabi-backup: docs/CONFIGURATION.md has an example".to_owned(),
         ]));

@@ -15,7 +15,7 @@ use crate::prune::kept::{self, KeptCopy};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub async fn run(args: &StatusArgs, run: &mut Run<'_>) -> Result<u8> {
-    let resolve::Status { roots, job, sources } = resolve::status(run.config, &mut run.notes)?;
+    let resolve::Status { roots, job, sources, .. } = resolve::status(run.config, &mut run.notes)?;
     run.show_notes();
     let mut status = of_places(&roots, &job, run.context).await?;
     is_about_something(&status)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::civil::Time;
 
 use super::backup::{configured, retention};
-use super::{Notes, machine, places, values};
+use super::{Failure, Notes, machine, places, values};
 use crate::cli::config::Config;
 use crate::error::Result;
 use crate::job::Source;
@@ -19,6 +19,8 @@ pub struct Status {
     pub roots: Vec<PathBuf>,
     pub job: StatusJob,
     pub sources: Vec<Source>,
+    /// What is configured and cannot be found.
+    pub failures: Vec<Failure>,
 }
 
 pub fn status(config: &Config, notes: &mut Notes) -> Result<Status> {
@@ -30,7 +32,7 @@ pub fn status(config: &Config, notes: &mut Notes) -> Result<Status> {
     };
     let mut expected: Vec<_> = sources.iter().map(|source| (kind(source), source.label().to_owned())).collect();
     // A pattern that matches no file any more is what the backup fails for: it has no backup under its own name.
-    expected.extend(failures.into_iter().map(|failure| (ArchiveKind::Sqlite, failure.label)));
+    expected.extend(failures.iter().map(|failure| (ArchiveKind::Sqlite, failure.label.clone())));
     let job = StatusJob {
         expected,
         rules: retention(config)?,
@@ -38,7 +40,7 @@ pub fn status(config: &Config, notes: &mut Notes) -> Result<Status> {
         schedule: schedule(config)?,
         state_dir: machine::state_dir(config)?,
     };
-    Ok(Status { roots: places::to_look_at(config)?, job, sources })
+    Ok(Status { roots: places::to_look_at(config)?, job, sources, failures })
 }
 
 pub fn schedule(config: &Config) -> Result<Option<Time>> {
