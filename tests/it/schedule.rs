@@ -143,6 +143,9 @@ fn a_trial_asks_for_what_encrypts_and_signs() {
             sandbox.run(&["schedule", "trial"]).expect(3).blames(what);
         }
     }
+    let postgres = "[[postgres]]\nurl = \"postgres://u@h/d\"\npassword_file = \"missing.password\"\n";
+    fs::write(&path, format!("{usual}{postgres}")).unwrap();
+    sandbox.run(&["schedule", "trial"]).expect(2).blames("missing.password");
     fs::write(&path, usual).unwrap();
     sandbox
         .run(&["schedule", "trial", "--protected", "/proc/self", "--protected", "/nowhere"])

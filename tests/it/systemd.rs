@@ -40,8 +40,19 @@ exec $INIT_WITH /usr/lib/systemd/systemd --system --unit=basic.target
 
 const OUTER: &str = r#"
 set -e
-unshare --pid --fork --mount --mount-proc --cgroup --ipc --uts --kill-child bash boot.sh > boot.log 2>&1 & outer=$!
-trap 'kill -KILL $outer' EXIT
+# In a cgroup of its own: two that run at the same time would meet in one `system.slice`.
+groups=$(findmnt -n -o TARGET -t cgroup2 | head -n 1)
+own=$groups$(sed -n 's/^0:://p' /proc/self/cgroup)/miyabi-$$
+[ -n "$groups" ] && mkdir "$own" || own=
+( [ -z "$own" ] || echo $BASHPID > "$own/cgroup.procs"
+  exec unshare --pid --fork --mount --mount-proc --cgroup --ipc --uts --kill-child bash boot.sh > boot.log 2>&1 ) & outer=$!
+leave() {
+  kill -KILL $outer
+  wait $outer 2> /dev/null || true
+  # What was killed is not gone at once.
+  for _ in $(seq 50); do [ -n "$own" ] && [ -d "$own" ] || break; find "$own" -depth -type d -exec rmdir {} + 2> /dev/null || sleep 0.1; done
+}
+trap leave EXIT
 up=
 for _ in $(seq 300); do
   init=$(cut -d' ' -f1 /proc/$outer/task/$outer/children)

@@ -18,7 +18,7 @@ chown -R ada: .
 login() { runuser -l ada -c "set -ex; cd '$PWD'; $1"; }
 as_ada() { setpriv --reuid=ada --regid=ada --init-groups env -i HOME="$PWD" PATH="$PATH" TERM=dumb "$@"; }
 of_ada() { as_ada XDG_RUNTIME_DIR=/run/user/4711 systemctl --user "$@"; }
-within() { for _ in $(seq 100); do ! "$@" || return 0; sleep 0.1; done; echo "never: $*"; false; }
+within() { for _ in $(seq 100); do ! "$@" || return 0; sleep 0.1; done; echo "never: $*"; journalctl --no-pager -n 100; false; }
 has_no_session() { [ -z "$(loginctl show-user ada --value --property=Sessions 2> /dev/null)" ]; }
 has_no_manager() { ! systemctl is-active --quiet user@4711.service; }
 is_active() { [ "$(of_ada is-active miyabi-backup.timer)" = active ]; }
@@ -39,11 +39,15 @@ ls backups/sqlite/daily/*.meta
 SH
 login '. ./installs.sh' || { journalctl --no-pager -n 200; exit 1; }
 
-# The session is over. Then the machine starts again.
+journalctl --sync
+journalctl -q --no-pager -o cat _SYSTEMD_USER_UNIT=miyabi-backup.service MIYABI_EVENT=backup.done MIYABI_DATABASE=app > entries
+
+# The session is over. Then the machine starts again: logind starts the managers of those who linger.
 within has_no_session
 is_active
-systemctl stop user@4711.service
-systemctl start user@4711.service
+systemctl stop user@4711.service systemd-logind.service
+rm -f /run/systemd/users/* /run/systemd/sessions/*
+systemctl start systemd-logind.service
 within is_active
 
 # A unit's lines do what they say: another program in place of ours writes where it may, and nowhere else.
@@ -98,6 +102,7 @@ fn a_manager_of_a_user_runs_what_was_installed() {
     assert!(installed.contains(ALL) && !installed.contains("warning"), "{installed}");
     assert_eq!(read("timers").lines().count(), 4, "{}", read("timers"));
     assert_eq!(read("status").matches(": active").count(), 4, "{}", read("status"));
+    assert!(read("entries").contains("backup of app is done"), "{}", read("entries"));
     let lingering = read("lingering");
     assert!(lingering.contains("ada lingers") && !lingering.contains("error:"), "{lingering}");
     assert_eq!(lingering.matches(".timer is active").count(), 4, "{lingering}");
