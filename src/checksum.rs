@@ -3,13 +3,52 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use ring::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// CRC-32 as gzip computes it.
 pub fn crc32(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
+}
+
+/// By the fastest code that there is for the processor: of a backup that is not compressed it is the largest cost.
+#[derive(Clone)]
+pub struct Sha256(digest::Context);
+
+impl Sha256 {
+    #[must_use]
+    pub fn new() -> Self {
+        Sha256(digest::Context::new(&digest::SHA256))
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finalize(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.0.finish().as_ref());
+        bytes
+    }
+
+    pub fn digest(bytes: &[u8]) -> [u8; 32] {
+        let mut whole = Sha256::new();
+        whole.update(bytes);
+        whole.finalize()
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sha256").finish_non_exhaustive()
+    }
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Sha256::new()
+    }
 }
 
 /// A digest of a table's rows that does not depend on their order: the sum modulo 2^128 of XXH3-128 over

@@ -9,9 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use crate::checksum::{HashingWriter, hex};
+use crate::checksum::{HashingWriter, Sha256, hex};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::job::{Context, CopyJob};
 use crate::listing::{Listed, Listing, State, at_path};

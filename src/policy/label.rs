@@ -8,9 +8,8 @@
 use std::fmt::{self, Write};
 
 use percent_encoding::percent_decode_str;
-use sha2::{Digest, Sha256};
 
-use crate::checksum::hex;
+use crate::checksum::{Sha256, hex};
 
 /// Leaves room for prefix, date, suffixes, `.meta` and the staging name below the 255 bytes of a file name.
 pub const ENCODED_BYTES_MAX: usize = 128;

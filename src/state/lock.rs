@@ -12,9 +12,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
-use sha2::{Digest, Sha256};
 
-use crate::checksum::hex;
+use crate::checksum::{Sha256, hex};
 use crate::error::{Error, Kind, Result};
 
 /// A holder's text is three short lines; whatever is longer was not written by us.

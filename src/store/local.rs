@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustix::fs::FileType;
-use sha2::{Digest, Sha256};
 
+use crate::checksum::Sha256;
 use crate::error::{Error, Kind, Result};
 
 use super::staging::{FileBytes, Naming, StagedFile, final_name, remove_if_dead};

@@ -8,8 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sha2::{Digest, Sha256};
-
+use crate::checksum::Sha256;
 use crate::read_at::ReadAt;
 use crate::store::Bytes;
 
@@ -49,7 +48,7 @@ impl Pieces {
     }
 
     fn close(&mut self) {
-        self.done.push(self.open.finalize_reset().into());
+        self.done.push(std::mem::take(&mut self.open).finalize());
         self.filled = 0;
     }
 }
@@ -78,7 +77,7 @@ impl Pinned {
         let mut piece = vec![0; usize::try_from(span.end.saturating_sub(span.start)).unwrap_or(0)];
         self.bytes.read_at(span.start, &mut piece)?;
         let expected = usize::try_from(number).ok().and_then(|number| self.pieces.get(number));
-        let found: [u8; 32] = Sha256::digest(&piece).into();
+        let found: [u8; 32] = Sha256::digest(&piece);
         if expected != Some(&found) {
             let what = "the archive was changed after its signature had been checked";
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));

@@ -4,10 +4,8 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use sha2::{Digest, Sha256};
-
 use crate::cancel::Cancel;
-use crate::checksum::hex;
+use crate::checksum::{Sha256, hex};
 use crate::error::Result;
 use crate::listing::Listed;
 use crate::progress::Progress;

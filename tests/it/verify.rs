@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
 
 use miyabi_backup::archive::testkit::Sample;
 use miyabi_backup::archive::{Archive, SourceKind, StreamKind};
 use miyabi_backup::cancel::Cancel;
-use miyabi_backup::checksum::hex;
+use miyabi_backup::checksum::{Sha256, hex};
 use miyabi_backup::clock::Clock;
 use miyabi_backup::error::Kind;
 use miyabi_backup::job::{Context, VerifyJob};

@@ -1,6 +1,6 @@
 //! `tls-server-end-point` (RFC 5929): the server certificate's hash, by the hash of its own signature.
 
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use ring::digest;
 use x509_cert::Certificate;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode, Reader, SliceReader};
@@ -29,15 +29,14 @@ pub(super) fn hash(certificate: &[u8]) -> Option<Vec<u8>> {
         RSA_PSS => pss_hash(algorithm.parameters.as_ref()?.value())?,
         named => named.to_owned(),
     };
-    match oid.as_str() {
+    let by = match oid.as_str() {
         // MD5 and SHA-1 are replaced by SHA-256.
-        MD5_WITH_RSA | SHA1_WITH_RSA | SHA256_WITH_RSA | ECDSA_SHA1 | ECDSA_SHA256 | SHA1 | SHA256 => {
-            Some(Sha256::digest(certificate).to_vec())
-        }
-        SHA384_WITH_RSA | ECDSA_SHA384 | SHA384 => Some(Sha384::digest(certificate).to_vec()),
-        SHA512_WITH_RSA | ECDSA_SHA512 | SHA512 => Some(Sha512::digest(certificate).to_vec()),
-        _ => None,
-    }
+        MD5_WITH_RSA | SHA1_WITH_RSA | SHA256_WITH_RSA | ECDSA_SHA1 | ECDSA_SHA256 | SHA1 | SHA256 => &digest::SHA256,
+        SHA384_WITH_RSA | ECDSA_SHA384 | SHA384 => &digest::SHA384,
+        SHA512_WITH_RSA | ECDSA_SHA512 | SHA512 => &digest::SHA512,
+        _ => return None,
+    };
+    Some(digest::digest(by, certificate).as_ref().to_vec())
 }
 
 /// `RSASSA-PSS-params` begins with `[0] { hashAlgorithm }`; left out, it is SHA-1.
@@ -65,9 +64,9 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_the_signature() {
         let p256 = certificate(&rcgen::PKCS_ECDSA_P256_SHA256);
-        assert_eq!(hash(&p256), Some(Sha256::digest(&p256).to_vec()));
+        assert_eq!(hash(&p256), Some(digest::digest(&digest::SHA256, &p256).as_ref().to_vec()));
         let p384 = certificate(&rcgen::PKCS_ECDSA_P384_SHA384);
-        assert_eq!(hash(&p384), Some(Sha384::digest(&p384).to_vec()));
+        assert_eq!(hash(&p384), Some(digest::digest(&digest::SHA384, &p384).as_ref().to_vec()));
         assert_eq!(hash(&certificate(&rcgen::PKCS_ED25519)), None);
         assert_eq!(hash(b"no certificate"), None);
     }

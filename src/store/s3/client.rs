@@ -18,10 +18,10 @@ use object_store::ClientOptions;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{Certificate, HttpClient, HttpConnector, HttpRequestBody, HttpResponse, ReqwestConnector};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::cancel::Cancel;
+use crate::checksum::Sha256;
 
 use super::answer;
 use super::fault::{Class, Fault};
@@ -73,7 +73,7 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let sha256 = Sha256::digest(&bytes).into();
+        let sha256 = Sha256::digest(&bytes);
         Body { bytes, sha256 }
     }
 
