@@ -61,8 +61,10 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn key(&self) -> (u64, std::cmp::Reverse<usize>) {
-        (self.rest.bytes, std::cmp::Reverse(self.position))
+    /// What is left of a table that was cut waits behind those that were not begun: it fills up whatever time is left at
+    /// the end, and meanwhile different tables are read side by side, whose rows need different things.
+    fn key(&self) -> (bool, u64, std::cmp::Reverse<usize>) {
+        (!self.rest.is_begun(), self.rest.bytes, std::cmp::Reverse(self.position))
     }
 }
 
@@ -248,8 +250,8 @@ mod tests {
     #[test]
     fn a_stream_ends_once_with_the_rows_of_all_its_pieces() {
         let mut queue = queue(vec![heap(1, 10), task(2, 5)], 2);
-        let (first, second, other) = (queue.next().unwrap(), queue.next().unwrap(), queue.next().unwrap());
-        assert_eq!((first.task.stream, second.task.stream, other.task.stream.0), (StreamId(1), StreamId(1), 2));
+        let (first, other, second) = (queue.next().unwrap(), queue.next().unwrap(), queue.next().unwrap());
+        assert_eq!((first.task.stream, other.task.stream.0, second.task.stream), (StreamId(1), 2, StreamId(1)));
         assert!(first.range.is_some() && second.range.is_some());
         assert_eq!(queue.done(StreamId(1), 10), None);
         assert_eq!(queue.done(StreamId(2), 0), Some(0));
