@@ -125,7 +125,6 @@ fn backup_job(server: Server, archive: &Path, compress: Compress) -> BackupJob {
         compress,
         recipients: None,
         signer: None,
-        compress_pages: compress,
         jobs: cores(),
         limit_rate: None,
         threads: cores(),

@@ -95,7 +95,7 @@ class Bench:
 
     def codec_cpu(self, raw, compress):
         """Seconds of one thread that compresses this file in blocks."""
-        return float(subprocess.run([self.parts(), "codec-cpu", raw, compress], check=True, capture_output=True, text=True).stdout)
+        return float(subprocess.run([self.parts(), "codec-cpu", raw, compress], check=True, capture_output=True, text=True).stdout.split()[0])
 
     def facts(self):
         version = subprocess.run([self.binary, "--version"], capture_output=True, text=True).stdout.strip()

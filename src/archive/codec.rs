@@ -3,6 +3,7 @@
 //! A codec turns raw bytes into what stands between a member's header and its trailer. What the header must say about
 //! them (rows, digest, CRC) is found here, the same way for all.
 
+mod fitted;
 mod libdeflate;
 mod stored;
 mod zlib_ng;
@@ -17,6 +18,7 @@ use super::framing::Framing;
 use super::layout::wide;
 use super::rows;
 
+pub use fitted::{Fit, Fitted, SAMPLE_BYTES};
 pub use libdeflate::Libdeflate;
 pub use stored::{Stored, stored_blocks};
 pub use zlib_ng::ZlibNg;

@@ -54,7 +54,7 @@ mod tests;
 
 pub use crate::read_at::ReadAt;
 pub use check::{Finding, Report, Severity, StreamReport, check};
-pub use codec::{Codec, Form, Libdeflate, Packed, Stored, ZlibNg, Zstd};
+pub use codec::{Codec, Fit, Fitted, Form, Libdeflate, Packed, SAMPLE_BYTES, Stored, ZlibNg, Zstd};
 pub use fault::{Fault, Flaw};
 pub use framing::Framing;
 pub use header::{ArchiveHeader, ArchiveId, PART, SourceKind, WITHOUT};

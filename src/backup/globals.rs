@@ -26,7 +26,7 @@ pub async fn back_up(source: &GlobalsSource, job: &BackupJob, context: &Context)
 
     let mut shelf = Shelf::open(job, ArchiveKind::Globals, &source.label, &started, context).await?;
     let described = describe(source, &reading, job);
-    let packing = Packing { compress: job.compress, threads: 1, recipients: job.recipients.clone() };
+    let packing = Packing { threads: 1, ..Packing::of(job) };
     let statements =
         StreamSpec { kind: StreamKind::PreData, schema: String::new(), name: String::new(), columns: Vec::new() };
     let header = header(source, &reading, context)?;

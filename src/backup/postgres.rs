@@ -44,7 +44,7 @@ pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context
     let mut shelf = Shelf::open(job, ArchiveKind::Postgres, &source.label, &started, context).await?;
     let header = header(capture.facts(), source, job, context)?;
     let described = describe(source, &capture, job);
-    let packing = Packing { compress: job.compress, threads: job.threads, recipients: job.recipients.clone() };
+    let packing = Packing::of(job);
     context.progress.stage(format!("postgres {}", source.label), estimate(capture.script(), job.content));
     let upload = shelf.begin(Some(estimate(capture.script(), job.content)), &described.series()?).await?;
     let recorder = Recorder::start(upload, &header, streams(capture.script()), packing, &cancel, &context.progress)?;
@@ -77,7 +77,7 @@ pub async fn digest(from: &PostgresSource, job: &BackupJob, context: &Context) -
     };
     let capture = open(from.server.clone(), options, cancel.clone()).await?;
     let header = header(capture.facts(), from, job, context)?;
-    let packing = Packing { compress: Compress::Stored, threads: job.threads, recipients: None };
+    let packing = Packing { compress: Compress::Stored, recipients: None, ..Packing::of(job) };
     context.progress.stage(format!("comparing {}", from.label), estimate(capture.script(), job.content));
     let streams = streams(capture.script());
     let recorder = Recorder::start(Box::new(Nowhere), &header, streams, packing, &cancel, &context.progress)?;

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use crate::archive::{ArchiveHeader, Codec, Libdeflate, Stored, StreamSpec, Summary, Trailer, Writer, ZlibNg, Zstd};
+use crate::archive::{
+    ArchiveHeader, Codec, Fit, Fitted, Libdeflate, Stored, StreamSpec, Summary, Trailer, Writer, ZlibNg, Zstd,
+};
 use crate::cancel::Cancel;
 use crate::checksum::HashingWriter;
 use crate::error::{Error, Kind, Result, first_cause};
 use crate::ident::StreamId;
-use crate::job::{Compress, GzipEngine};
+use crate::job::{BackupJob, Compress, GzipEngine};
 use crate::pipeline::{FeedSender, QUEUE_BYTES, feed, joined, pack_into};
 use crate::progress::Progress;
 use crate::seal::{self, Recipients};
@@ -26,6 +28,15 @@ pub struct Packing {
     pub compress: Compress,
     pub threads: usize,
     pub recipients: Option<Arc<Recipients>>,
+    /// What is known of the data before.
+    pub fit: Arc<Fit>,
+}
+
+impl Packing {
+    pub fn of(job: &BackupJob) -> Self {
+        let (compress, threads) = (job.compress, job.threads);
+        Packing { compress, threads, recipients: job.recipients.clone(), fit: Arc::default() }
+    }
 }
 
 #[must_use = "an archive that is not finished is not an archive"]
@@ -56,11 +67,11 @@ impl Recorder {
         cancel: &Cancel,
         progress: &Progress,
     ) -> Result<Self> {
-        let first = codec(packing.compress)?;
+        let first = codec(packing.compress, &packing.fit)?;
         let framing = first.framing();
         // As many for producers that pack themselves.
         let threads = packing.threads.max(1);
-        let more = (1..2 * threads).map(|_| codec(packing.compress));
+        let more = (1..2 * threads).map(|_| codec(packing.compress, &packing.fit));
         let codecs = std::iter::once(Ok(first)).chain(more).collect::<Result<Vec<_>>>()?;
         let recipients = packing.recipients.as_deref();
         let sink = seal::Sink::begin(HashingWriter::new(upload), recipients).map_err(explain)?;
@@ -110,8 +121,9 @@ impl Recorder {
     }
 }
 
-fn codec(compress: Compress) -> Result<Box<dyn Codec>> {
+fn codec(compress: Compress, fit: &Arc<Fit>) -> Result<Box<dyn Codec>> {
     Ok(match compress {
+        Compress::Fitted => Box::new(Fitted::new(fit)),
         Compress::Gzip { level, engine: GzipEngine::Libdeflate } => Box::new(Libdeflate::new(level)),
         Compress::Gzip { level, engine: GzipEngine::ZlibNg } => Box::new(ZlibNg::new(level)),
         Compress::Zstd(level) => Box::new(Zstd::new(level)?),

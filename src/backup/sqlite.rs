@@ -6,17 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Zoned;
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, Trailer};
+use crate::archive::{ArchiveHeader, Fit, SAMPLE_BYTES, SourceKind, StreamKind, StreamSpec, Trailer};
 use crate::cancel::Cancel;
 use crate::error::{Context as _, Error, Kind, Result, first_cause};
 use crate::ident::StreamId;
-use crate::job::{self, BackupJob, Context, Place, SqliteSource};
+use crate::job::{self, BackupJob, Compress, Context, Place, SqliteSource};
 use crate::manifest::meta::{Content, Source, SqliteFacts};
 use crate::pipeline::{BLOCK_BYTES, FeedSender, joined};
 use crate::policy::naming::{self, copy_name, folder};
@@ -45,7 +47,7 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
     let _held = copy.held();
 
     context.progress.stage(format!("sqlite {}", source.label), copy.bytes);
-    let packing = Packing { compress: job.compress_pages, threads: job.threads, recipients: job.recipients.clone() };
+    let packing = Packing { fit: fit(&staged, job, &cancel).await?, ..Packing::of(job) };
     let streams = vec![StreamSpec {
         kind: StreamKind::Pages,
         schema: String::new(),
@@ -128,6 +130,35 @@ async fn stage(source: &SqliteSource, staged: &Staged, context: &Context, cancel
     joined(tokio::task::spawn_blocking(move || copy::run(&from, &to, &progress, &cancel)).await)
 }
 
+/// So many places of a file are looked at before it is compressed.
+const SAMPLES: u64 = 16;
+
+/// Looks at the copy here and there, so that the level of its first pages already fits the whole.
+async fn fit(staged: &Staged, job: &BackupJob, cancel: &Cancel) -> Result<Arc<Fit>> {
+    if job.compress != Compress::Fitted {
+        return Ok(Arc::default());
+    }
+    let (path, cancel) = (staged.0.clone(), cancel.clone());
+    let looking = move || {
+        let doing = || format!("cannot read the staged copy {}", path.display());
+        let file = File::open(&path).context(Kind::Place, doing)?;
+        let len = file.metadata().context(Kind::Place, doing)?.len();
+        let step = len / SAMPLES;
+        if step < SAMPLE_BYTES as u64 {
+            return Ok(Arc::default());
+        }
+        let mut samples = Vec::new();
+        for place in 0..SAMPLES {
+            cancel.check()?;
+            let mut sample = vec![0; SAMPLE_BYTES];
+            file.read_exact_at(&mut sample, place * step).context(Kind::Place, doing)?;
+            samples.push(sample);
+        }
+        Fit::seeded(&samples).map(Arc::new)
+    };
+    joined(tokio::task::spawn_blocking(looking).await)
+}
+
 /// Feeds the copy's pages to the packers while SQLite judges it. The first that fails stops the other.
 async fn pack_and_check(staged: &Staged, copy: Unchecked, recorder: &Recorder, cancel: &Cancel) -> Result<Copied> {
     let [pages] = *recorder.streams() else {
@@ -207,7 +238,7 @@ fn describe(source: &SqliteSource, copied: &Copied, job: &BackupJob, context: &C
             longest_writer_wait_seconds: copied.writer_wait.as_secs_f64(),
             wal_growth_bytes: copied.wal_bytes_after.saturating_sub(copied.wal_bytes_before),
         }),
-        compression: job.compress_pages.to_string(),
+        compression: job.compress.to_string(),
         content: Content::All,
         part: None,
         without: None,

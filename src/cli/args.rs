@@ -208,8 +208,8 @@ pub struct BackupArgs {
     /// With --output: replace FILE and FILE.meta
     #[arg(long, requires = "output")]
     pub force: bool,
-    /// gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:19 (a .zst), or none [default: gzip:5; of SQLite
-    /// gzip:6]
+    /// gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:19 (a .zst), or none; gzip without a level is as fast as it
+    /// can be while the whole is no larger than by gzip -9 [default: gzip]
     #[arg(long, value_name = "CODEC[:LEVEL]")]
     pub compress: Option<String>,
     /// Encrypt by age for whoever has the private key: age1…, a line of a public ssh key, or a file of such; may be repeated

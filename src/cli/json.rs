@@ -124,7 +124,7 @@ fn backup_job(job: &BackupJob) -> Value {
         "compress": job.compress.to_string(),
         "encrypt": job.recipients.as_ref().map(|recipients| recipients.seal().name()),
         "encrypt_to": job.recipients.as_ref().map(|recipients| recipients.shown()),
-        "compress_pages": job.compress_pages.to_string(),
+        "compress_pages": job.compress.to_string(),
         "jobs": job.jobs,
         "limit_rate": job.limit_rate,
         "threads": job.threads,

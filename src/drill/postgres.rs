@@ -160,7 +160,6 @@ fn reading(job: &DrillJob) -> BackupJob {
         compress: Compress::Stored,
         recipients: None,
         signer: None,
-        compress_pages: Compress::Stored,
         jobs: job.jobs,
         limit_rate: None,
         threads: job.threads,

@@ -27,8 +27,6 @@ pub struct BackupJob {
     /// Whose signature stands in each `.meta`.
     pub signer: Option<Arc<Signer>>,
     pub compress: Compress,
-    /// For SQLite.
-    pub compress_pages: Compress,
     /// Connections that read one PostgreSQL database at once.
     pub jobs: usize,
     /// Bytes that all of them together read in a second.
@@ -139,8 +137,11 @@ impl Retain {
     }
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Compress {
+    /// gzip members, each of the level that its data need for all to be no larger than by `gzip -9`.
+    #[default]
+    Fitted,
     /// gzip members of this level, 1 to 9.
     Gzip { level: u32, engine: GzipEngine },
     /// zstd frames of this level, 1 to 19.
@@ -156,7 +157,7 @@ impl Compress {
     /// As a backup's name shows it.
     pub const fn suffix(self) -> Compression {
         match self {
-            Compress::Gzip { .. } | Compress::Stored => Compression::Gzip,
+            Compress::Fitted | Compress::Gzip { .. } | Compress::Stored => Compression::Gzip,
             Compress::Zstd(_) => Compression::Zstd,
         }
     }
@@ -181,26 +182,13 @@ impl GzipEngine {
         }
     }
 
-    /// The fastest level whose output is about as large as that of `gzip -9`, for scripts: docs/PERFORMANCE.md.
-    pub const fn level(self) -> u32 {
+    /// What `gzip` alone means.
+    pub const fn compress(self) -> Compress {
         match self {
-            GzipEngine::Libdeflate => 5,
-            GzipEngine::ZlibNg => 6,
+            GzipEngine::Libdeflate => Compress::Fitted,
+            // Its fastest level whose output is about as large as that of `gzip -9`: docs/PERFORMANCE.md.
+            GzipEngine::ZlibNg => Compress::Gzip { level: 6, engine: self },
         }
-    }
-
-    /// The same for pages of SQLite, where matches lie further apart.
-    pub const fn level_of_pages(self) -> u32 {
-        match self {
-            GzipEngine::Libdeflate | GzipEngine::ZlibNg => 6,
-        }
-    }
-}
-
-impl Default for Compress {
-    fn default() -> Self {
-        let engine = GzipEngine::default();
-        Compress::Gzip { level: engine.level(), engine }
     }
 }
 
@@ -208,6 +196,7 @@ impl Default for Compress {
 impl fmt::Display for Compress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Compress::Fitted => f.write_str("gzip"),
             Compress::Gzip { level, .. } => write!(f, "gzip:{level}"),
             Compress::Zstd(level) => write!(f, "zstd:{level}"),
             Compress::Stored => f.write_str("none"),

@@ -6,9 +6,7 @@ use super::{
 use crate::cli::args::{BackupArgs, FilterArgs, What};
 use crate::cli::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::job::{
-    BackupJob, Content, GlobalsSource, GzipEngine, Limits, Place, PostgresSource, Retain, Source, SqliteSource,
-};
+use crate::job::{BackupJob, Content, GlobalsSource, Limits, Place, PostgresSource, Retain, Source, SqliteSource};
 use crate::policy::Retention;
 
 pub struct Backup {
@@ -57,8 +55,7 @@ pub fn backup(args: &BackupArgs, config: &Config, notes: &mut Notes) -> Result<B
         retain,
         recipients: sealing::recipients(config)?,
         signer: sealing::signer(config)?,
-        compress: values::compress(config, GzipEngine::level)?,
-        compress_pages: values::compress(config, GzipEngine::level_of_pages)?,
+        compress: values::compress(config)?,
         jobs: at_once(config, "jobs")?,
         limit_rate: values::rate(config, "limit_rate")?,
         threads: at_once(config, "threads")?,

@@ -70,11 +70,9 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// `default_level` is gzip's where none is given.
-pub fn compress(config: &Config, default_level: fn(GzipEngine) -> u32) -> Result<Compress> {
+pub fn compress(config: &Config) -> Result<Compress> {
     let engine = gzip_engine(config)?;
-    let gzip = Compress::Gzip { level: default_level(engine), engine };
-    let Some(Setting { value, origin }) = config.get("compress") else { return Ok(gzip) };
+    let Some(Setting { value, origin }) = config.get("compress") else { return Ok(engine.compress()) };
     let (codec, level) = match value.split_once(':') {
         Some((codec, level)) => (codec, Some(level)),
         None => (value.as_str(), None),
@@ -85,7 +83,7 @@ pub fn compress(config: &Config, default_level: fn(GzipEngine) -> u32) -> Result
     };
     match (codec, level) {
         ("none", None) => Ok(Compress::Stored),
-        ("gzip", None) => Ok(gzip),
+        ("gzip", None) => Ok(engine.compress()),
         ("gzip", Some(_)) => Ok(Compress::Gzip { level: level_from(1, 9)?, engine }),
         ("zstd", None) => Ok(Compress::Zstd(Compress::ZSTD_LEVEL)),
         ("zstd", Some(_)) => Ok(Compress::Zstd(level_from(1, 19)?)),

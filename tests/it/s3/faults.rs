@@ -87,7 +87,6 @@ fn job(source: &Path, location: &Location, state_dir: &Path) -> BackupJob {
         retain: None,
         recipients: None,
         signer: None,
-        compress_pages: Compress::Stored,
         compress: Compress::Stored,
         jobs: 1,
         limit_rate: None,
