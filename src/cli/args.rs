@@ -209,7 +209,7 @@ pub struct BackupArgs {
     #[arg(long, requires = "output")]
     pub force: bool,
     /// gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:19 (a .zst), or none; gzip without a level is as fast as it
-    /// can be while the whole is no larger than by gzip -9 [default: gzip]
+    /// can be while the whole is about as small as by gzip -9 [default: gzip]
     #[arg(long, value_name = "CODEC[:LEVEL]")]
     pub compress: Option<String>,
     /// Encrypt by age for whoever has the private key: age1…, a line of a public ssh key, or a file of such; may be repeated

@@ -120,7 +120,7 @@ pub fn entries(parts: &Parts, ordered: &Ordered, threads: usize) -> Result<Vec<E
         ordered,
         table_positions,
         entries: Vec::with_capacity(ordered.nodes.len()),
-        made: vec![Vec::new(); ordered.nodes.len()],
+        made: vec![Made::default(); ordered.nodes.len()],
         section: Section::PreData,
     };
     emitter.run()?;
@@ -150,14 +150,35 @@ pub fn roles(parts: &Parts, entries: &[Entry], others: &BTreeSet<String>) -> BTr
     roles
 }
 
+/// What to wait for when a node is needed: its entry, or those of the nodes that it passes on.
+#[derive(Clone)]
+enum Made {
+    Entry(u32),
+    Passes(Box<[u32]>),
+}
+
+impl Made {
+    fn entries(&self) -> &[u32] {
+        match self {
+            Made::Entry(one) => std::slice::from_ref(one),
+            Made::Passes(several) => several,
+        }
+    }
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Made::Passes(Box::default())
+    }
+}
+
 struct Emitter<'a> {
     parts: &'a Parts<'a>,
     drafter: Drafter<'a>,
     ordered: &'a Ordered,
     table_positions: HashMap<u32, usize>,
     entries: Vec<Entry>,
-    /// What to wait for when a node is needed: its entry, or those of the nodes that it passes on.
-    made: Vec<Vec<u32>>,
+    made: Vec<Made>,
     section: Section,
 }
 
@@ -221,7 +242,7 @@ impl Emitter<'_> {
         let needs = self.needs(id);
         let Some(first) = u32::try_from(self.entries.len()).ok().filter(|_| !drafts.is_empty()) else {
             if let Some(made) = self.made.get_mut(id) {
-                *made = needs;
+                *made = Made::Passes(needs.into());
             }
             return;
         };
@@ -230,13 +251,15 @@ impl Emitter<'_> {
             self.push(draft, depends, may_fail);
         }
         if let Some(made) = self.made.get_mut(id) {
-            *made = vec![first];
+            *made = Made::Entry(first);
         }
     }
 
     fn push(&mut self, draft: Draft, depends: Vec<u32>, may_fail: bool) {
         let table = draft.table.and_then(|oid| self.table_positions.get(&oid).copied());
-        let Draft { kind, schema, name, owner, sql, .. } = draft;
+        let Draft { kind, schema, name, owner, mut sql, .. } = draft;
+        // It was written piece by piece, and is held until it is archived.
+        sql.shrink_to_fit();
         self.entries.push(Entry { section: self.section, kind, schema, name, owner, sql, table, depends, may_fail });
     }
 
@@ -247,7 +270,7 @@ impl Emitter<'_> {
             let kind = self.ordered.nodes.get(*on).map(|node| node.kind);
             matches!(kind, Some(NodeKind::PreDataEnd | NodeKind::PostDataBegin))
         };
-        let made = |on: &NodeId| self.made.get(*on).map_or(&[] as &[u32], Vec::as_slice);
+        let made = |on: &NodeId| self.made.get(*on).map_or(&[] as &[u32], Made::entries);
         let mut needs: Vec<u32> = depends.iter().filter(|on| !boundary(on)).flat_map(made).copied().collect();
         needs.sort_unstable();
         needs.dedup();
@@ -255,7 +278,7 @@ impl Emitter<'_> {
     }
 
     fn emit_privileges(&mut self, id: NodeId, drafts: Vec<Draft>) {
-        let needs = self.made.get(id).cloned().unwrap_or_default();
+        let needs = self.made.get(id).map_or_else(Vec::new, |made| made.entries().to_vec());
         for draft in drafts {
             self.push(draft, needs.clone(), false);
         }

@@ -20,10 +20,10 @@ const LEVELS: [u32; 3] = [5, 6, 7];
 /// Of zlib-ng. Of rows between 0.2 and 2 % smaller than `gzip -9`, in a quarter of its time; 9 of zlib-ng is up to 3 % larger.
 const REFERENCE: u32 = 6;
 
-/// In thousandths of the reference: about as large as `gzip -9`, of which the last ones cost the most time.
+/// In thousandths of the reference: within one percent of `gzip -9`. The last percent would cost a fifth more time.
 const ALLOWED_OF_ROWS: usize = 1008;
-/// Of SQLite's pages the reference is no smaller than `gzip -9`, and samples flatter level 6.
-const ALLOWED_OF_PAGES: usize = 992;
+/// Of SQLite's pages the reference is no smaller than `gzip -9`.
+const ALLOWED_OF_PAGES: usize = 1000;
 
 /// What is looked at of a block: of a quarter of it the reference seems too large by 2 %, since what it finds far back is
 /// not there yet.

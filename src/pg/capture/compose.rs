@@ -34,9 +34,11 @@ pub struct Composed {
 }
 
 pub fn compose(gathered: Gathered) -> Result<Composed> {
-    let Gathered { catalog, found, tables, data, analysed, codec, threads } = gathered;
+    let Gathered { mut catalog, found, tables, data, analysed, codec, threads } = gathered;
     let graph = build(&catalog, &found.pieces);
     let unread = unread(&graph, &catalog.dependencies, &catalog.known_parts());
+    // Of a large schema they are a tenth of what is held; from here on the graph knows better.
+    catalog.dependencies = Vec::new();
     let ordered = graph.order()?;
     let parts = script::Parts { catalog: &catalog, pieces: &found.pieces, tables: &tables, data };
     let entries = script::entries(&parts, &ordered, threads)?;
