@@ -1,6 +1,8 @@
 //! Statements of the data section besides rows: values of sequences; owners, notes and privileges of large objects,
 //! whose bytes stand before them.
 
+use std::collections::HashMap;
+
 use super::{Entry, Section, TableData};
 use crate::error::Result;
 use crate::ident::QualifiedName;
@@ -27,6 +29,7 @@ pub async fn entries(
     let names: Vec<(u32, QualifiedName)> = wanted.iter().map(|one| (one.oid(), one.qualified())).collect();
     let values = sequence::values(session, &names).await?;
     let mut entries = large_objects(found, &catalog.selection);
+    let positions: HashMap<u32, usize> = tables.iter().enumerate().map(|(at, table)| (table.oid, at)).collect();
     for (relation, (_, value)) in wanted.into_iter().zip(values) {
         let name = relation.qualified();
         let Some(value) = value else {
@@ -41,7 +44,7 @@ pub async fn entries(
             name: relation.base.name.clone(),
             owner: relation.base.owner.clone().unwrap_or_default(),
             sql: sequence::set(&name, value),
-            table: owner.and_then(|owner| tables.iter().position(|table| table.oid == owner.table)),
+            table: owner.and_then(|owner| positions.get(&owner.table).copied()),
             depends: Vec::new(),
             may_fail: false,
         });

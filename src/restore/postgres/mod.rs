@@ -243,24 +243,25 @@ impl<R: ReadAt> Work<'_, R> {
         }
         let standing = standing(conn).await?;
         let wanted = self.chosen.row_streams(self.archive.streams()).into_iter();
+        let attached = self.archive.toc().iter().filter(|entry| entry.kind == "TABLE ATTACH");
+        let partitions: HashSet<StreamId> = attached.filter_map(|entry| entry.table).collect();
         let mut missing: Vec<&Stream> = Vec::new();
         for stream in wanted {
-            if !standing.contains(&self.loaded_through(stream)?) {
+            if !standing.contains(&self.loaded_through(stream, partitions.contains(&stream.id))?) {
                 missing.push(stream);
             }
         }
         left.lose_rows(missing.iter().map(|stream| (stream.spec.label(), stream.rows)));
-        members.retain(|member| !missing.iter().any(|stream| stream.id == member.stream));
+        let missing: HashSet<StreamId> = missing.iter().map(|stream| stream.id).collect();
+        members.retain(|member| !missing.contains(&member.stream));
         Ok(members)
     }
 }
 
 impl<R: ReadAt> Work<'_, R> {
     /// Schema and name of the table that the stream's COPY names: of a partition it may be the root of its tree.
-    fn loaded_through(&self, stream: &Stream) -> Result<(String, String)> {
+    fn loaded_through(&self, stream: &Stream, is_partition: bool) -> Result<(String, String)> {
         let own = || (stream.spec.schema.clone(), stream.spec.name.clone());
-        let is_partition =
-            self.archive.toc().iter().any(|entry| entry.kind == "TABLE ATTACH" && entry.table == Some(stream.id));
         let Some(first) = self.archive.members_of(stream.id).next().filter(|_| is_partition) else { return Ok(own()) };
         let mut bytes = Vec::new();
         self.archive.read_member(&first, &mut bytes)?;
