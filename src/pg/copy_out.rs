@@ -25,6 +25,7 @@ mod assemble;
 mod fuzz;
 mod queue;
 mod range;
+mod secure;
 mod worker;
 
 #[cfg(any(test, feature = "testkit"))]

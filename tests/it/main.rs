@@ -42,6 +42,7 @@ mod e2e_postgres;
 mod e2e_sqlite;
 mod e2e_stock_tools;
 mod e2e_zstd;
+mod extension_rows;
 mod gentle;
 mod gpg;
 mod json_contract;

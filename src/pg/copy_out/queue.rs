@@ -24,6 +24,10 @@ const PARTS_OF_SHARE: u64 = 2;
 /// what the others lose by waiting is then no more than what all save. Two connections wait for an eighth of a share.
 const WAIT_OF_SHARE: u64 = 4;
 
+/// On the server's disk. Tables up to this are taken by the dozen.
+const SMALL_TABLE_BYTES: u64 = 256 << 10;
+const SMALL_TABLES_MAX: usize = 64;
+
 /// One COPY: a whole table, or one range of it.
 #[derive(Clone, Debug)]
 pub struct Piece {
@@ -120,6 +124,19 @@ impl Queue {
         };
         let pieces = self.waiting.iter().map(parts).fold(0_u64, u64::saturating_add);
         usize::try_from(pieces.min(self.connections)).unwrap_or(usize::MAX)
+    }
+
+    /// The next piece; where many small tables wait, some of them at once: each statement that looks after them costs as
+    /// much as their rows. Empty when nothing is left.
+    pub fn next_many(&mut self) -> Vec<Piece> {
+        let mut pieces: Vec<Piece> = self.next().into_iter().collect();
+        let share = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX) / self.connections / PARTS_OF_SHARE;
+        let most = usize::try_from(share).unwrap_or(usize::MAX).min(SMALL_TABLES_MAX);
+        let is_small = |piece: &Piece| piece.range.is_none() && piece.bytes_estimate <= SMALL_TABLE_BYTES;
+        while pieces.len() < most && pieces.last().is_some_and(is_small) {
+            pieces.extend(self.next());
+        }
+        pieces
     }
 
     pub fn next(&mut self) -> Option<Piece> {
@@ -309,6 +326,27 @@ mod tests {
         assert!(pieces.len() > 2);
         // Nothing is gained by cutting what is done before the other one anyhow.
         assert_eq!(done_at.iter().max(), Some(&500));
+    }
+
+    #[test]
+    fn small_tables_are_taken_together_and_shared_to_the_end() {
+        let tasks = || (0..1000).map(|stream| task(stream, if stream < 3 { 10 * MIB } else { 8192 })).collect();
+        let mut one = queue(tasks(), 4);
+        let first: Vec<usize> = (0..4).map(|_| one.next_many().len()).collect();
+        assert_eq!(first, [1, 1, 1, SMALL_TABLES_MAX]);
+        let mut sizes = Vec::new();
+        loop {
+            let pieces = one.next_many();
+            if pieces.is_empty() {
+                break;
+            }
+            sizes.push(pieces.len());
+        }
+        assert_eq!(sizes.iter().sum::<usize>(), 1000 - 3 - SMALL_TABLES_MAX);
+        assert!(sizes.len() > 30 && sizes.ends_with(&[1, 1, 1, 1]), "{sizes:?}");
+        // A larger one among them ends a batch: nothing waits behind its rows.
+        let mut mixed = queue((0..100).map(|stream| heap(stream, 1)).collect(), 1);
+        assert_eq!(mixed.next_many().len(), 1);
     }
 
     #[test]

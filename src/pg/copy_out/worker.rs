@@ -1,25 +1,22 @@
 //! One data connection, on a thread of its own: takes pieces until there are none.
 
-use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use tokio::runtime::Builder;
 
 use super::assemble::Assembler;
-use super::queue::Piece;
+use super::queue::{Piece, Queue};
+use super::secure::{self, Secured};
 use super::{Copied, CopyTask, Shared};
 use crate::error::{Context, Error, Kind, Result};
-use crate::ident::{Literal, QualifiedName};
+use crate::ident::QualifiedName;
 use crate::pg::fault::Failure;
 use crate::pg::settings::Purpose;
 use crate::pg::wire::pace::Pace;
-use crate::pg::wire::{Conn, CopyStep, Row};
+use crate::pg::wire::{Conn, CopyStep};
 use crate::pipeline::BLOCK_BYTES;
 
 const SMALL_BYTES: usize = 8 << 10;
-
-const TORN: &str = "a backup needs the table as the snapshot saw it: run it again, apart from TRUNCATE, CLUSTER, \
-                    VACUUM FULL and migrations";
 
 /// Blocks the calling thread. It has a runtime of its own, so that it may sleep when its socket has run dry.
 pub(super) fn run(shared: &Shared) -> Result<Copied> {
@@ -45,30 +42,25 @@ async fn connect_and_work(shared: &Shared) -> Result<Copied> {
 }
 
 async fn work(shared: &Shared, conn: &mut Conn) -> Result<Copied> {
-    let begin = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT {}",
-        Literal(&shared.source.snapshot)
-    );
-    let begun = conn.execute(begin.as_bytes()).await;
-    begun.map_err(|failure| {
-        failure.while_doing(Kind::Source, format!("cannot join the snapshot {}", shared.source.snapshot))
-    })?;
+    secure::join(conn, &shared.source.snapshot).await?;
     let mut copied = Copied::default();
-    // A lock holds to the end of the transaction, so what was checked under it stays as it is.
-    let mut secured = HashSet::new();
-    while let Some(piece) = shared.queue(|queue| queue.next()) {
-        let task = &*piece.task;
-        if secured.insert(task.oid) {
-            secure(conn, task).await?;
+    let mut secured = Secured::default();
+    loop {
+        let pieces = shared.queue(Queue::next_many);
+        if pieces.is_empty() {
+            return Ok(copied);
         }
-        let part = copy(shared, conn, &piece).await?;
-        copied.rows = copied.rows.saturating_add(part.rows);
-        copied.bytes = copied.bytes.saturating_add(part.bytes);
-        if let Some(rows) = shared.queue(|queue| queue.done(task.stream, part.rows)) {
-            shared.feed.end(task.stream, Some(rows)).await?;
+        secured.take_in(conn, &shared.source.snapshot, pieces.iter().map(|piece| &*piece.task)).await?;
+        for piece in &pieces {
+            let part = copy(shared, conn, piece).await?;
+            copied.rows = copied.rows.saturating_add(part.rows);
+            copied.bytes = copied.bytes.saturating_add(part.bytes);
+            let stream = piece.task.stream;
+            if let Some(rows) = shared.queue(|queue| queue.done(stream, part.rows)) {
+                shared.feed.end(stream, Some(rows)).await?;
+            }
         }
     }
-    Ok(copied)
 }
 
 async fn copy(shared: &Shared, conn: &mut Conn, piece: &Piece) -> Result<Copied> {
@@ -142,62 +134,6 @@ fn finish(shared: &Shared, task: &CopyTask, assembler: &Assembler, server_rows: 
     Err(Error::new(Kind::Source, format!("{}: {why}", doing(&task.name))))
 }
 
-/// Locks the table and makes sure that it is what the snapshot saw.
-async fn secure(conn: &mut Conn, task: &CopyTask) -> Result<()> {
-    let codec = conn.codec();
-    let failed = |failure: Failure| failure.while_doing(Kind::Source, doing(&task.name));
-    let quoted = task.name.to_string();
-    let mut sql = format!("LOCK TABLE ONLY {quoted} IN ACCESS SHARE MODE NOWAIT; ");
-    // Most functions see what stands now, the plain columns what the snapshot saw.
-    sql.push_str(&format!(
-        "SELECT c.relkind::pg_catalog.text, c.relfilenode::pg_catalog.text, \
-         pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.text, n.oid::pg_catalog.text, \
-         CASE WHEN n.oid OPERATOR(pg_catalog.=) c.oid \
-         THEN (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0)).type END \
-         FROM pg_catalog.pg_class AS c, (SELECT pg_catalog.to_regclass({})::pg_catalog.oid AS oid) AS n \
-         WHERE c.oid OPERATOR(pg_catalog.=) {}",
-        Literal(&quoted),
-        task.oid
-    ));
-    let mut rows = conn.query(&codec.encode(&sql)?).await.map_err(failed)?;
-    let difference = match rows.pop() {
-        Some(row) => difference(task, &row),
-        None => Some("the snapshot does not know it"),
-    };
-    match difference {
-        None => Ok(()),
-        Some(what) => Err(Error::new(Kind::Source, format!("{}: {what}", doing(&task.name))).hint(TORN)),
-    }
-}
-
-/// What sets the table of the snapshot apart from the one that stands there now.
-fn difference(task: &CopyTask, row: &Row) -> Option<&'static str> {
-    let text = |at: usize| row.get(at).and_then(Option::as_deref).map(String::from_utf8_lossy);
-    let number = |at: usize| text(at).and_then(|text| text.parse::<u32>().ok());
-    let (kind, then, now, oid, kind_now) = (text(0), number(1), number(2), number(3), text(4));
-    if oid != Some(task.oid) {
-        return Some("it was dropped, renamed or replaced after the snapshot");
-    }
-    if kind.as_deref() != Some(task.relkind.to_string().as_str()) || kind_now.as_deref() != Some(word(task.relkind)) {
-        return Some("it became another kind of object after the snapshot");
-    }
-    if then.filter(|file| *file != 0) != now || task.relfilenode.is_some_and(|file| then != Some(file)) {
-        return Some("it was truncated or rewritten after the snapshot");
-    }
-    None
-}
-
-/// `pg_identify_object`'s word for a kind.
-fn word(relkind: char) -> &'static str {
-    match relkind {
-        'r' | 'p' => "table",
-        'm' => "materialized view",
-        'S' => "sequence",
-        'v' => "view",
-        _ => "",
-    }
-}
-
-fn doing(name: &QualifiedName) -> String {
+pub(super) fn doing(name: &QualifiedName) -> String {
     format!("cannot read rows of {}", name.plain())
 }
