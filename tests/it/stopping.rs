@@ -128,6 +128,9 @@ fn a_drill() {
     wait_until("rows to be loaded", || admin(&loads) == "t");
     sandbox.run(&["drill", "--url", &url]).expect(4).blames(&format!("is in use by process {}", first.pid())).hints();
     first.kill();
+    // The server may still be at the killed one's rows, which are not those of the next.
+    admin(&format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}'"));
+    wait_until("the killed one's sessions to end", || admin(&loads) == "f");
     let next = sandbox.start(&["drill", "--url", &url]);
     wait_until("rows to be loaded", || admin(&loads) == "t");
     next.signal("TERM");
