@@ -25,6 +25,7 @@ mod pg_leaf;
 mod pg_locks;
 mod pg_queries;
 mod pg_ranges;
+mod pg_small_tables;
 mod s3;
 mod salvage;
 mod scale;
