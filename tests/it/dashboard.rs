@@ -99,7 +99,8 @@ fn eventful() -> Sandbox {
 
 /// Makes what was just written look as if it had been written some nights ago; of tiers, only dailies and the oldest others stay.
 fn back_date(sandbox: &Sandbox, night: i64) {
-    let now = jiff::Zoned::now();
+    // Names tell the day of the configured zone, which late in the evening is tomorrow's in UTC.
+    let now = jiff::Timestamp::now().in_tz("Europe/Berlin").unwrap();
     let then = now.checked_sub(jiff::Span::new().days(night)).unwrap();
     let (today, day) = (now.strftime("%Y%m%d-").to_string(), then.strftime("%Y%m%d-").to_string());
     for path in sandbox.files(".meta").into_iter().filter(|_| night > 0) {
