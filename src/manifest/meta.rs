@@ -31,7 +31,7 @@ pub struct Meta {
     pub backup_type: BackupType,
     pub size_bytes: StoredBytes,
     pub size_human: String,
-    /// `gzip:6`; the old system wrote `gzip -9`.
+    /// `gzip`, `gzip:6`, `zstd:1`, `none`; the old system wrote `gzip -9`.
     pub compression: String,
     pub format: Format,
     /// `None` in a file of the old system.

@@ -14,10 +14,10 @@ use crate::error::Result;
 
 use super::{Codec, Libdeflate, Packed, ZlibNg, wide};
 
-/// From the fastest on. What is beyond gains less than a percent for as much time again.
+/// From the fastest on. What is beyond gains half a percent as a rule, for a third more time and more.
 const LEVELS: [u32; 3] = [5, 6, 7];
 
-/// Of zlib-ng. Of rows between 0.2 and 2 % smaller than `gzip -9`, in a quarter of its time; 9 of zlib-ng is up to 3 % larger.
+/// Of zlib-ng. Of rows between 0.2 and 2 % smaller than `gzip -9`, in a third to a half of its time; 9 of zlib-ng is up to 3 % larger.
 const REFERENCE: u32 = 6;
 
 /// In thousandths of the reference: within one percent of `gzip -9`. The last percent would cost a fifth more time.
@@ -81,6 +81,12 @@ struct Stream {
     blocks: Option<u32>,
 }
 
+enum Known {
+    Sizes(Sizes),
+    Nothing,
+    SampleIsDue,
+}
+
 /// Of a sample.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Sizes {
@@ -120,17 +126,17 @@ impl Ledger {
         }
     }
 
-    /// What is known of a stream, one block of which is taken; `None` if a sample of it is to be taken first.
-    fn known(&mut self, key: u64, can_sample: bool) -> Option<Option<Sizes>> {
+    /// What is known of a stream, one block of which is taken.
+    fn known(&mut self, key: u64, can_sample: bool) -> Known {
         self.blocks = self.blocks.saturating_add(1);
         let has_time = can_sample && self.samples.saturating_mul(SAMPLE_OF_BLOCKS) <= self.blocks;
         match self.streams.get_mut(&key) {
-            None if has_time => None,
-            None => Some(None),
-            Some(Stream { blocks: Some(BLOCKS_PER_SAMPLE..), .. }) if has_time => None,
+            None if has_time => Known::SampleIsDue,
+            None => Known::Nothing,
+            Some(Stream { blocks: Some(BLOCKS_PER_SAMPLE..), .. }) if has_time => Known::SampleIsDue,
             Some(stream) => {
                 stream.blocks = stream.blocks.map(|blocks| blocks.saturating_add(1));
-                Some(Some(stream.sizes))
+                Known::Sizes(stream.sizes)
             }
         }
     }
@@ -189,7 +195,11 @@ impl Fitted {
         let from = raw.len().saturating_sub(SAMPLE_BYTES) / 2;
         let sample = raw.get(from..).and_then(|rest| rest.get(..SAMPLE_BYTES));
         let known = self.fit.ledger().known(key, sample.is_some());
-        let (None, Some(sample)) = (known, sample) else { return Ok(known.flatten()) };
+        let sample = match (known, sample) {
+            (Known::Sizes(sizes), _) => return Ok(Some(sizes)),
+            (Known::SampleIsDue, Some(sample)) => sample,
+            (Known::Nothing | Known::SampleIsDue, _) => return Ok(None),
+        };
         let allowed = if rows.is_some() { ALLOWED_OF_ROWS } else { ALLOWED_OF_PAGES };
         // Meanwhile others may sample the same stream: that costs them a little time.
         let sizes = self.sampler.sizes(sample, allowed, true)?;

@@ -36,7 +36,8 @@ impl Secured {
     ) -> Result<()> {
         let fresh: Vec<&CopyTask> = tasks.filter(|task| self.0.insert(task.oid)).collect();
         match (look(conn, &fresh).await, fresh.as_slice()) {
-            (Err(Failure::Server(_)), [_, _, ..]) => {
+            // A server that ends the session leaves it busy: that refusal is about no table, and there is nobody to ask.
+            (Err(Failure::Server(_)), [_, _, ..]) if !conn.is_busy() => {
                 // Which table it is about, only a statement about that table alone tells. The locks of before go with the
                 // transaction: what was read under them was read.
                 let ended = conn.execute(b"ROLLBACK").await;
