@@ -11,6 +11,7 @@ pub mod error;
 pub mod ident;
 pub mod progress;
 pub mod read_at;
+pub mod text;
 pub mod units;
 
 // floor 1: pure — no tokio, no files, no clock, no environment

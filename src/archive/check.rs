@@ -7,6 +7,7 @@ use crate::read_at::ReadAt;
 
 use super::fault::{Fault, Flaw};
 use super::header::ArchiveHeader;
+use super::index::Objects;
 use super::member::{MemberKind, Tag};
 use super::model::StreamKind;
 use super::survey::{Broken, Survey, Tally};
@@ -73,7 +74,7 @@ impl Report {
 /// Reads all of `source`. `progress` is told how many bytes were passed since it was last called.
 pub fn check<R: ReadAt>(source: R, progress: &mut dyn FnMut(u64)) -> Report {
     let stored = source.len();
-    match Survey::take(&source, progress) {
+    match Survey::take(&source, Objects::Passed, progress) {
         Ok(survey) => report(survey, stored),
         Err(fault) => Report { stored, findings: vec![finding(&fault, None, None)], ..Report::default() },
     }

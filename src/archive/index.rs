@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::checksum::RowDigest;
 use crate::ident::StreamId;
+use crate::text::{Text, Texts};
 use crate::units::{RawBytes, StoredBytes};
 
 use super::fault::{Fault, Flaw};
@@ -35,6 +36,14 @@ pub struct Index {
     pub table: Table,
     pub toc: Vec<TocEntry>,
     pub properties: Value,
+}
+
+/// What becomes of the objects of the script when an index is read. They are checked in any case; of a large database they
+/// are most of it, and who wants members only has no use for them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Objects {
+    Kept,
+    Passed,
 }
 
 /// A deflated index and what the footer says of it.
@@ -97,20 +106,20 @@ impl Index {
     }
 
     /// Decodes a deflated index as the footer describes it and checks it; `at` is the footer's offset.
-    pub fn decode(deflate: &[u8], footer: &Footer, at: u64) -> Result<Self, Fault> {
-        let index = Index::decode_apart(deflate, footer, at)?;
+    pub fn decode(deflate: &[u8], footer: &Footer, at: u64, objects: Objects) -> Result<Self, Fault> {
+        let index = Index::decode_apart(deflate, footer, at, objects)?;
         index.check(footer.index_at).map_err(|flaw| flaw.at(at))?;
         Ok(index)
     }
 
     /// Decodes an index whose members may lie elsewhere than it says: bytes were lost or put in between.
-    pub fn decode_apart(deflate: &[u8], footer: &Footer, at: u64) -> Result<Self, Fault> {
+    pub fn decode_apart(deflate: &[u8], footer: &Footer, at: u64, objects: Objects) -> Result<Self, Fault> {
         if footer.index_raw > index_raw_max(deflate.len()) {
             return Err(Flaw::FooterField("length of the index").at(at));
         }
         let decoder = DeflateDecoder::new(deflate);
         let mut input = Input::new(BufReader::with_capacity(64 << 10, decoder), footer.index_raw);
-        let parsed = parse(&mut input, footer, deflate.len());
+        let parsed = parse(&mut input, footer, deflate.len(), objects);
         // Whatever a damaged index made of itself, the damage is the reason.
         let index = match parsed {
             Ok(index) => index,
@@ -162,25 +171,26 @@ impl Index {
                 return Err(Flaw::IndexField("digest of a stream without rows"));
             }
         }
-        self.toc.iter().try_for_each(|entry| self.check_toc_entry(entry))
-    }
-
-    fn check_toc_entry(&self, entry: &TocEntry) -> Result<(), Flaw> {
-        let stream = self.streams.get(position_of(entry.stream)).ok_or(Flaw::IndexField("stream of an object"))?;
-        let fits = entry.offset.checked_add(entry.len).is_some_and(|end| end <= stream.raw.0);
-        if !fits {
-            return Err(Flaw::IndexField("span of an object"));
-        }
-        if let Some(table) = entry.table
-            && self.streams.get(position_of(table)).is_none_or(|stream| stream.spec.kind != StreamKind::Rows)
-        {
-            return Err(Flaw::IndexField("table of an object"));
-        }
         let objects = wide(self.toc.len());
-        match entry.depends.iter().all(|id| u64::from(*id) < objects) {
-            true => Ok(()),
-            false => Err(Flaw::IndexField("dependency of an object")),
-        }
+        self.toc.iter().try_for_each(|entry| check_object(entry, &self.streams, objects))
+    }
+}
+
+/// `objects` are all of the script's.
+fn check_object(entry: &TocEntry, streams: &[Stream], objects: u64) -> Result<(), Flaw> {
+    let stream = streams.get(position_of(entry.stream)).ok_or(Flaw::IndexField("stream of an object"))?;
+    let fits = entry.offset.checked_add(entry.len).is_some_and(|end| end <= stream.raw.0);
+    if !fits {
+        return Err(Flaw::IndexField("span of an object"));
+    }
+    if let Some(table) = entry.table
+        && streams.get(position_of(table)).is_none_or(|stream| stream.spec.kind != StreamKind::Rows)
+    {
+        return Err(Flaw::IndexField("table of an object"));
+    }
+    match entry.depends.iter().all(|id| u64::from(*id) < objects) {
+        true => Ok(()),
+        false => Err(Flaw::IndexField("dependency of an object")),
     }
 }
 
@@ -222,7 +232,7 @@ fn encode_toc_entry<W: Write>(out: &mut Output<W>, entry: &TocEntry) -> std::io:
         Section::PostData => 2,
     };
     out.fixed(&[section])?;
-    for text in [&entry.kind, &entry.schema, &entry.name, &entry.owner] {
+    for text in [entry.kind.as_str(), &entry.schema, &entry.name, &entry.owner] {
         out.bytes(text.as_bytes())?;
     }
     out.varint(entry.table.map_or(0, |table| u64::from(table.0).saturating_add(1)))?;
@@ -233,7 +243,7 @@ fn encode_toc_entry<W: Write>(out: &mut Output<W>, entry: &TocEntry) -> std::io:
     entry.depends.iter().try_for_each(|id| out.varint(u64::from(*id)))
 }
 
-fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize) -> Result<Index, Flaw> {
+fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize, objects: Objects) -> Result<Index, Flaw> {
     let header_json = input.bytes()?;
     if header_json.len() > HEADER_JSON_BYTES_MAX {
         return Err(Flaw::IndexField("archive header"));
@@ -250,10 +260,7 @@ fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize) -> 
         room = room.checked_sub(span.stored).ok_or(Flaw::IndexField("sum of stored lengths"))?;
         table.push(span);
     }
-    let mut toc = Vec::new();
-    for _ in 0..input.count()? {
-        toc.push(parse_toc_entry(input)?);
-    }
+    let toc = parse_toc(input, &streams, objects)?;
     let properties = serde_json::from_slice(&input.bytes()?).map_err(|_| Flaw::IndexField("properties (JSON)"))?;
     if footer.prelude.compatible & !COMPATIBLE_KNOWN != 0 {
         input.skip_rest()?;
@@ -295,14 +302,34 @@ fn parse_span<R: Read>(input: &mut Input<R>, framing: Framing) -> Result<Span, F
     Ok(Span { stream, stored, raw, rows, crc32, stored_crc32 })
 }
 
-fn parse_toc_entry<R: Read>(input: &mut Input<R>) -> Result<TocEntry, Flaw> {
+fn parse_toc<R: Read>(input: &mut Input<R>, streams: &[Stream], objects: Objects) -> Result<Vec<TocEntry>, Flaw> {
+    let (mut toc, mut texts) = (Vec::new(), Texts::default());
+    let count = input.count()?;
+    for _ in 0..count {
+        let entry = parse_toc_entry(input, &mut texts)?;
+        if objects == Objects::Passed {
+            check_object(&entry, streams, wide(count))?;
+            continue;
+        }
+        // Nothing bounds the number but the bytes that are read, and doubling what is there would be felt.
+        if toc.len() == toc.capacity() {
+            toc.reserve_exact(toc.len().div_ceil(4).max(64));
+        }
+        toc.push(entry);
+    }
+    Ok(toc)
+}
+
+fn parse_toc_entry<R: Read>(input: &mut Input<R>, texts: &mut Texts) -> Result<TocEntry, Flaw> {
     let section = match input.fixed::<1>()? {
         [0] => Section::PreData,
         [1] => Section::Data,
         [2] => Section::PostData,
         _ => return Err(Flaw::IndexField("section of an object")),
     };
-    let (kind, schema, name, owner) = (input.text()?, input.text()?, input.text()?, input.text()?);
+    let mut shared = |input: &mut Input<R>| -> Result<Text, Flaw> { Ok(texts.share(&input.text()?)) };
+    let (kind, schema) = (shared(input)?, shared(input)?);
+    let (name, owner) = (input.text()?, shared(input)?);
     let table = match input.varint()?.checked_sub(1) {
         None => None,
         Some(id) => Some(StreamId(u32::try_from(id).map_err(|_| Flaw::IndexField("table of an object"))?)),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::checksum::RowDigest;
 use crate::ident::StreamId;
+use crate::text::Text;
 use crate::units::{RawBytes, StoredBytes};
 
 use super::framing::Framing;
@@ -113,11 +114,11 @@ pub enum Section {
 pub struct TocEntry {
     pub section: Section,
     /// `TABLE`, `INDEX`, …: as pg_dump's table of contents names them.
-    pub kind: String,
-    pub schema: String,
+    pub kind: Text,
+    pub schema: Text,
     /// pg_dump's tag.
     pub name: String,
-    pub owner: String,
+    pub owner: Text,
     /// The rows of the table that the entry belongs to.
     pub table: Option<StreamId>,
     /// With `offset` and `len`: the entry's span in the raw bytes of its stream; `len` is 0 for entries without SQL.

@@ -16,7 +16,7 @@ use super::fault::{Fault, Flaw};
 use super::footer::Footer;
 use super::framing::Framing;
 use super::header::{ArchiveHeader, ArchiveId, parse_head_body};
-use super::index::Index;
+use super::index::{Index, Objects};
 use super::layout::{BODY_BYTES_MAX, STEP_BYTES, TAG_AT, wide};
 use super::member::{MemberKind, Tag, parse_empty, parse_header, unpack};
 use super::model::{Stream, StreamKind, TocEntry};
@@ -172,7 +172,7 @@ impl<R: Read> PipeReader<R> {
         if footer.index_at != index_at {
             return Err(Flaw::FooterField("place of the index").at(self.at).into());
         }
-        let index = Index::decode(&deflate, &footer, self.at)?;
+        let index = Index::decode(&deflate, &footer, self.at, Objects::Kept)?;
         self.compare(&index)?;
         Ok(Tail { streams: index.streams, toc: index.toc, properties: index.properties })
     }

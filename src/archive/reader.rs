@@ -12,7 +12,7 @@ use crate::read_at::ReadAt;
 use super::fault::{Fault, Flaw};
 use super::framing::Framing;
 use super::header::{ArchiveHeader, ArchiveId};
-use super::index::Index;
+use super::index::{Index, Objects};
 use super::member::unpack;
 use super::model::{MemberEntry, Stream, StreamKind, TocEntry};
 use super::table::{Cursor, entry, position_of};
@@ -33,8 +33,17 @@ pub struct Archive<R> {
 impl<R: ReadAt> Archive<R> {
     /// Damaged: truncated, trailing bytes, or any flaw of head, index, footer. Unsupported: not ours, or newer.
     pub fn open(source: R) -> Result<Self> {
+        Archive::open_with(source, Objects::Kept)
+    }
+
+    /// As `open`, for who wants members: `toc` is empty, and of a large database most of the memory is spared.
+    pub fn open_for_members(source: R) -> Result<Self> {
+        Archive::open_with(source, Objects::Passed)
+    }
+
+    fn open_with(source: R, objects: Objects) -> Result<Self> {
         let footer = read_footer(&source)?;
-        let index = read_index(&source, &footer)?;
+        let index = read_index(&source, &footer, objects)?;
         check_head(&source, &index)?;
         Ok(Archive::new(source, index, footer.index_at))
     }

@@ -16,7 +16,7 @@ use crate::read_at::ReadAt;
 use super::check::{Report, report};
 use super::codec::{Form, Packed};
 use super::header::{ArchiveHeader, ArchiveId, SALVAGED, SourceKind};
-use super::index::Index;
+use super::index::{Index, Objects};
 use super::layout::{HEADER_BYTES, wide};
 use super::member::unpack;
 use super::model::{StreamKind, StreamSpec, Summary, TocEntry, Trailer};
@@ -74,7 +74,7 @@ impl SalvageReport {
 
 /// Goes through `source` twice: first everything is found and checked, then the sound members are written.
 pub fn salvage<R: ReadAt, W: io::Write>(source: R, sink: W, options: &SalvageOptions) -> Result<SalvageReport> {
-    let survey = Survey::take(&source, &mut |_| {})?;
+    let survey = Survey::take(&source, Objects::Kept, &mut |_| {})?;
     if survey.found.sound.is_empty() {
         return Err(Error::new(Kind::Damaged, "cannot salvage the archive: no sound member is left"));
     }

@@ -13,7 +13,7 @@ use super::fault::{Fault, Flaw};
 use super::footer::Footer;
 use super::framing::Framing;
 use super::header::{ArchiveHeader, ArchiveId};
-use super::index::Index;
+use super::index::{Index, Objects};
 use super::member::{MemberKind, Tag, parse_empty, unpack};
 use super::model::{MemberEntry, StreamKind, StreamSpec};
 use super::reader::check_member;
@@ -74,7 +74,7 @@ pub struct Survey {
 impl Survey {
     /// `progress` is told how many bytes were passed since it was last called. Fails only where nothing can be
     /// said at all: not ours, newer, empty.
-    pub fn take<R: ReadAt>(source: &R, progress: &mut dyn FnMut(u64)) -> Result<Self, Fault> {
+    pub fn take<R: ReadAt>(source: &R, objects: Objects, progress: &mut dyn FnMut(u64)) -> Result<Self, Fault> {
         let mut found = Found::default();
         let footer = match read_footer(source) {
             Ok(footer) => Some(footer),
@@ -98,7 +98,7 @@ impl Survey {
             (None, _, _) => guess(source, &mut found)?,
         };
         let Identity { framing, id } = archive;
-        let (index, end) = find_index(source, footer.as_ref(), archive, &mut found);
+        let (index, end) = find_index(source, footer.as_ref(), archive, objects, &mut found);
         let checked = match (&index, head) {
             (Some(index), _) => check_head(source, index).map(|()| None),
             (None, Ok((header, _))) if header.id == id => Ok(Some(header)),
@@ -285,7 +285,7 @@ fn spec_of(kind: StreamKind, raw: &[u8]) -> StreamSpec {
 /// A footer that disagrees with the head about the archive counts only if an index stands before it.
 fn is_footer_of<R: ReadAt>(source: &R, footer: &Footer, head: &Result<(ArchiveHeader, Vec<u8>), Fault>) -> bool {
     match head {
-        Ok((header, _)) if header.id != footer.archive => read_index(source, footer).is_ok(),
+        Ok((header, _)) if header.id != footer.archive => read_index(source, footer, Objects::Passed).is_ok(),
         _ => true,
     }
 }
@@ -315,10 +315,11 @@ fn find_index<R: ReadAt>(
     source: &R,
     footer: Option<&Footer>,
     archive: Identity,
+    objects: Objects,
     found: &mut Found,
 ) -> (Option<Index>, Option<u64>) {
     if let Some(footer) = footer {
-        let index = match read_index(source, footer) {
+        let index = match read_index(source, footer, objects) {
             Ok(index) => Some(index),
             Err(fault) => found.note(fault),
         };
@@ -326,7 +327,7 @@ fn find_index<R: ReadAt>(
     }
     match locate_index(source, archive) {
         None => (None, None),
-        Some(at) => match recover_index(source, archive, at) {
+        Some(at) => match recover_index(source, archive, at, objects) {
             Ok(index) => (Some(index), Some(at)),
             Err(fault) => (found.note(fault), Some(at)),
         },

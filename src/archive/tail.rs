@@ -11,7 +11,7 @@ use super::fault::{Fault, Flaw};
 use super::footer::{Footer, footer_at};
 use super::framing::Framing;
 use super::header::{ArchiveHeader, ArchiveId, Prelude, parse_head_body};
-use super::index::Index;
+use super::index::{Index, Objects};
 use super::layout::{BODY_BYTES_MAX, STEP_BYTES, TAG_AT, wide};
 use super::member::{Header, MemberKind, parse_empty};
 use super::search::Identity;
@@ -99,7 +99,7 @@ fn trailing_bytes<R: ReadAt>(source: &R, framing: Framing) -> Result<Option<u64>
 }
 
 /// Reads the index members that the footer names and decodes them.
-pub fn read_index<R: ReadAt>(source: &R, footer: &Footer) -> Result<Index, Fault> {
+pub fn read_index<R: ReadAt>(source: &R, footer: &Footer, objects: Objects) -> Result<Index, Fault> {
     let end = footer.index_at.saturating_add(footer.index_stored);
     let (mut at, mut seq) = (footer.index_at, 0u64);
     // The footer was parsed at the index's end, so the file really has these bytes.
@@ -117,7 +117,7 @@ pub fn read_index<R: ReadAt>(source: &R, footer: &Footer) -> Result<Index, Fault
     if at != end {
         return Err(Flaw::FooterField("place of the index").at(end));
     }
-    Index::decode(&deflate, footer, end)
+    Index::decode(&deflate, footer, end, objects)
 }
 
 /// Checks that a member is part `seq` of the archive's index. All parts but the last are full.
@@ -133,7 +133,12 @@ pub fn index_part(header: &Header<'_>, archive: ArchiveId, seq: u64, last: bool,
 }
 
 /// Reads and decodes an index whose footer is lost. Each part's header has a CRC of its own, so nothing is guessed.
-pub fn recover_index<R: ReadAt>(source: &R, archive: Identity, index_at: u64) -> Result<Index, Fault> {
+pub fn recover_index<R: ReadAt>(
+    source: &R,
+    archive: Identity,
+    index_at: u64,
+    objects: Objects,
+) -> Result<Index, Fault> {
     let (mut at, mut deflate, mut bytes) = (index_at, Vec::new(), Vec::new());
     for seq in 0u64.. {
         if read_empty(source, archive.framing, at, &mut bytes).is_err() {
@@ -165,7 +170,7 @@ pub fn recover_index<R: ReadAt>(source: &R, archive: Identity, index_at: u64) ->
         index_raw: raw,
         index_crc32: crc.finalize(),
     };
-    let index = Index::decode_apart(&deflate, &footer, at)?;
+    let index = Index::decode_apart(&deflate, &footer, at, objects)?;
     index.check(index.members_end()).map_err(|flaw| flaw.at(index_at))?;
     Ok(index)
 }

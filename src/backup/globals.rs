@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, TocEntry, Trailer};
+use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, Trailer};
 use crate::error::{Error, Kind, Result};
 use crate::job::{BackupJob, Context, GlobalsSource};
 use crate::manifest::meta::{Content, Source};
@@ -10,6 +10,7 @@ use crate::pg::globals::script::{Part, Script, script};
 use crate::pg::globals::{self, Reading};
 use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
+use crate::text::Texts;
 
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
@@ -46,7 +47,7 @@ async fn record(script: &Script, reading: &Reading, recorder: &Recorder) -> Resu
     };
     let mut writer = SectionWriter::new(recorder.feed(), *stream);
     writer.add(&reading.codec.encode(&script.preamble)?).await?;
-    let mut toc: Vec<TocEntry> = Vec::new();
+    let (mut toc, mut texts) = (Vec::new(), Texts::default());
     for chunk in &script.chunks {
         let mut bytes = Vec::new();
         let mut spans = Vec::new();
@@ -62,7 +63,7 @@ async fn record(script: &Script, reading: &Reading, recorder: &Recorder) -> Resu
         }
         let whole = writer.add(&bytes).await?;
         toc.extend(spans.into_iter().map(|(entry, offset, len)| {
-            toc_entry(entry.clone(), Span { stream: *stream, offset: whole.offset + offset, len }, &[])
+            toc_entry(entry.clone(), Span { stream: *stream, offset: whole.offset + offset, len }, &[], &mut texts)
         }));
     }
     writer.finish().await?;

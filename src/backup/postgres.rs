@@ -135,7 +135,10 @@ async fn record(
 
     cancel.guard(write_section(&mut contents, StreamKind::PreData, streams.pre_data, schema, feed)).await?;
     match data {
-        true => copy_rows(&capture, contents.tables(), source(&capture, job, limit.clone()), recorder, cancel).await?,
+        true => {
+            let source = source(&capture, job, limit.clone());
+            copy_rows(&capture, contents.take_tables(), source, recorder, cancel).await?;
+        }
         false => end_tables(streams.tables, recorder).await?,
     }
     let large_objects =
@@ -199,7 +202,7 @@ fn source(capture: &Capture, job: &BackupJob, limit: Option<Arc<Limit>>) -> copy
 /// Rows by data connections, for as long as the coordinator stands: if it dies, nobody vouches for the snapshot.
 async fn copy_rows(
     capture: &Capture,
-    tables: impl Iterator<Item = (&TableData, StreamId)>,
+    tables: impl Iterator<Item = (TableData, StreamId)>,
     source: copy_out::Source,
     recorder: &Recorder,
     cancel: &Cancel,
@@ -215,17 +218,17 @@ async fn copy_rows(
 /// `pg_class.relkind` of what has rows of its own.
 const PLAIN_TABLE: char = 'r';
 
-fn task(table: &TableData, stream: StreamId) -> CopyTask {
+fn task(table: TableData, stream: StreamId) -> CopyTask {
     CopyTask {
         stream,
-        name: table.name.clone(),
+        name: table.name,
         oid: table.oid,
         relkind: PLAIN_TABLE,
         relfilenode: Some(table.filenode),
-        select: table.copy_to.clone(),
-        prefix: table.copy_from.clone(),
+        select: table.copy_to,
+        prefix: table.copy_from,
         bytes_estimate: table.bytes_estimate,
-        ranges: table.ranges.clone(),
+        ranges: table.ranges,
     }
 }
 

@@ -238,7 +238,7 @@ fn free_name(trees: &[&Tree], kind: ArchiveKind, label: &str, started: &Zoned, f
 
 /// The archive as it lies there must open and be the one that was written.
 fn read_back(stored: &dyn Bytes, summary: &Summary) -> Result<()> {
-    let archive = Archive::open(stored)?;
+    let archive = Archive::open_for_members(stored)?;
     let same = archive.id() == summary.id && archive.streams() == summary.streams;
     match same {
         true => Ok(()),

@@ -3,6 +3,8 @@
 //!
 //! A block ends on an entry's boundary, so every member of a section can be run, or lost, alone.
 
+use std::mem;
+
 use crate::archive::{Section, StreamKind, TocEntry};
 use crate::error::Result;
 use crate::ident::StreamId;
@@ -17,6 +19,7 @@ use crate::pg::script::{Entry, LENIENT, Script, Section as ScriptSection, TableD
 use crate::pg::session::Session;
 use crate::pg::wire::pace::Limit;
 use crate::pipeline::{BLOCK_BYTES, FeedSender};
+use crate::text::{Text, Texts};
 
 /// In the data section everything else belongs to large objects.
 const SEQUENCE_KIND: &str = "SEQUENCE SET";
@@ -48,6 +51,7 @@ pub struct Contents<'a> {
     large_objects: Vec<Span>,
     /// No entries of the script either.
     statistics: Vec<TocEntry>,
+    texts: Texts,
     left_out: Span,
     content: Content,
 }
@@ -57,19 +61,29 @@ impl<'a> Contents<'a> {
     pub fn new(script: Script, codec: Codec, tables: &'a [StreamId], pre_data: StreamId, content: Content) -> Self {
         let left_out = Span { stream: pre_data, offset: 0, len: 0 };
         let spans = vec![None; script.entries.len()];
-        Contents { script, codec, tables, spans, large_objects: Vec::new(), statistics: Vec::new(), left_out, content }
+        Contents {
+            script,
+            codec,
+            tables,
+            spans,
+            large_objects: Vec::new(),
+            statistics: Vec::new(),
+            texts: Texts::default(),
+            left_out,
+            content,
+        }
     }
 
-    /// The tables with rows, and the stream of each.
-    pub fn tables(&self) -> impl Iterator<Item = (&TableData, StreamId)> {
-        self.script.tables.iter().zip(self.tables.iter().copied())
+    /// The tables with rows, and the stream of each: what is left of the script is about the other sections.
+    pub fn take_tables(&mut self) -> impl Iterator<Item = (TableData, StreamId)> {
+        mem::take(&mut self.script.tables).into_iter().zip(self.tables.iter().copied())
     }
 
     /// One entry for each of the script's, at the same position, so that `depends` stays right; then the rest.
-    pub fn into_toc(self) -> Vec<TocEntry> {
+    pub fn into_toc(mut self) -> Vec<TocEntry> {
         let spans = self.spans.iter().map(|span| span.unwrap_or(self.left_out));
-        let entries =
-            self.script.entries.into_iter().zip(spans).map(|(entry, span)| toc_entry(entry, span, self.tables));
+        let entries = self.script.entries.into_iter().zip(spans);
+        let entries = entries.map(|(entry, span)| toc_entry(entry, span, self.tables, &mut self.texts));
         let bytes = self.large_objects.iter().map(|span| bytes_entry(*span));
         entries.chain(bytes).chain(self.statistics).collect()
     }
@@ -126,7 +140,7 @@ async fn write_statistics(
             let sql = restore_statistics(&one, session.version());
             let span = writer.add(&contents.codec.encode(&sql)?).await?;
             let table = table.and_then(|at| contents.tables.get(at)).copied();
-            contents.statistics.push(statistics_entry(one, table, span));
+            contents.statistics.push(statistics_entry(one, table, span, &mut contents.texts));
         }
     }
 }
@@ -147,7 +161,7 @@ async fn write_entries(
             strict = false;
         }
         // It stands in a block now; what is left of the entry goes into the table of contents.
-        let sql = std::mem::take(&mut entry.sql);
+        let sql = mem::take(&mut entry.sql);
         *span = Some(writer.add(&codec.encode(&sql)?).await?);
     }
     Ok(())
@@ -242,10 +256,10 @@ impl<'a> SectionWriter<'a> {
 fn bytes_entry(span: Span) -> TocEntry {
     TocEntry {
         section: Section::Data,
-        kind: LARGE_OBJECTS_KIND.to_owned(),
-        schema: String::new(),
+        kind: LARGE_OBJECTS_KIND.into(),
+        schema: Text::default(),
         name: "large objects".to_owned(),
-        owner: String::new(),
+        owner: Text::default(),
         table: None,
         stream: span.stream,
         offset: span.offset,
@@ -254,13 +268,13 @@ fn bytes_entry(span: Span) -> TocEntry {
     }
 }
 
-fn statistics_entry(of: RelationStatistics, table: Option<StreamId>, span: Span) -> TocEntry {
+fn statistics_entry(of: RelationStatistics, table: Option<StreamId>, span: Span, texts: &mut Texts) -> TocEntry {
     TocEntry {
         section: Section::PostData,
-        kind: STATISTICS_KIND.to_owned(),
-        schema: of.schema,
+        kind: texts.share(STATISTICS_KIND),
+        schema: texts.share(&of.schema),
         name: of.name,
-        owner: String::new(),
+        owner: Text::default(),
         table,
         stream: span.stream,
         offset: span.offset,
@@ -269,14 +283,14 @@ fn statistics_entry(of: RelationStatistics, table: Option<StreamId>, span: Span)
     }
 }
 
-pub(super) fn toc_entry(entry: Entry, span: Span, tables: &[StreamId]) -> TocEntry {
+pub(super) fn toc_entry(entry: Entry, span: Span, tables: &[StreamId], texts: &mut Texts) -> TocEntry {
     TocEntry {
         section: match entry.section {
             ScriptSection::PreData => Section::PreData,
             ScriptSection::Data => Section::Data,
             ScriptSection::PostData => Section::PostData,
         },
-        kind: entry.kind.to_owned(),
+        kind: texts.share(entry.kind),
         schema: entry.schema,
         name: entry.name,
         owner: entry.owner,

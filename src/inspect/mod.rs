@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::archive::{self, Archive, ArchiveHeader, PipeReader, ReadAt, SNIFF_BYTES, Sniff, SourceKind, Tail, sniff};
+use crate::archive::{
+    self, Archive, ArchiveHeader, PipeReader, ReadAt, SNIFF_BYTES, Sniff, SourceKind, Stream, TocEntry, sniff,
+};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::ident::Ident;
 use crate::job::Context;
@@ -130,9 +132,8 @@ impl Look<'_> {
             }
             _ => match Archive::open(source) {
                 Ok(archive) => {
-                    let (streams, toc) = (archive.streams().to_vec(), archive.toc().to_vec());
-                    let tail = Tail { streams, toc, properties: archive.properties().clone() };
-                    self.archive(archive.header(), tail, into)
+                    let (streams, toc) = (archive.streams(), archive.toc());
+                    self.archive(archive.header(), streams, toc, archive.properties(), into)
                 }
                 Err(error) => self.no_archive(source, &error, into),
             },
@@ -149,30 +150,37 @@ impl Look<'_> {
         }
         let header = reader.header().clone();
         let tail = reader.finish()?;
-        self.archive(&header, tail, into)
+        self.archive(&header, &tail.streams, &tail.toc, &tail.properties, into)
     }
 
-    fn archive(&self, header: &ArchiveHeader, tail: Tail, into: &mut Inspected) -> Result<()> {
+    fn archive(
+        &self,
+        header: &ArchiveHeader,
+        streams: &[Stream],
+        toc: &[TocEntry],
+        properties: &Value,
+        into: &mut Inspected,
+    ) -> Result<()> {
         into.what = What::Archive;
-        into.streams = tail.streams.iter().map(StreamFacts::from).collect();
+        into.streams = streams.iter().map(StreamFacts::from).collect();
         into.members = into.streams.iter().map(|stream| stream.members).sum();
-        into.objects = tail.toc.len() as u64;
-        for entry in &tail.toc {
-            *into.object_kinds.entry(entry.kind.clone()).or_default() += 1;
+        into.objects = toc.len() as u64;
+        for entry in toc {
+            *into.object_kinds.entry(entry.kind.to_string()).or_default() += 1;
         }
-        into.object_list = self.options.objects.then(|| tail.toc.iter().map(ObjectFacts::from).collect());
+        into.object_list = self.options.objects.then(|| toc.iter().map(ObjectFacts::from).collect());
         match header.kind {
-            SourceKind::Sqlite => into.sqlite = tail.properties.get("sqlite").and_then(facts),
+            SourceKind::Sqlite => into.sqlite = properties.get("sqlite").and_then(facts),
             SourceKind::Postgres if self.options.properties_sql => {
                 let database = header.source.get("database").map(String::as_str).unwrap_or_default();
-                match properties_sql(&tail.properties, database) {
+                match properties_sql(properties, database) {
                     Ok(statements) => into.properties_sql = Some(statements),
                     Err(error) => into.trouble(error.kind(), error.chain()),
                 }
             }
             SourceKind::Postgres | SourceKind::Globals => {}
         }
-        into.properties = tail.properties;
+        into.properties = properties.clone();
         into.header = Some(header.clone());
         Ok(())
     }

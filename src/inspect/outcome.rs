@@ -164,10 +164,10 @@ impl From<&TocEntry> for ObjectFacts {
                 Section::Data => "data",
                 Section::PostData => "post-data",
             },
-            kind: entry.kind.clone(),
-            schema: entry.schema.clone(),
+            kind: entry.kind.to_string(),
+            schema: entry.schema.to_string(),
             name: entry.name.clone(),
-            owner: entry.owner.clone(),
+            owner: entry.owner.to_string(),
             bytes: entry.len,
         }
     }

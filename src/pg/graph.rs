@@ -218,6 +218,10 @@ impl Graph {
         if let Some(object) = node.id {
             self.by_id.insert(object, id);
         }
+        // A node is large, and of a large database there are a million: doubling would take half of them for nothing.
+        if id == self.nodes.capacity() {
+            self.nodes.reserve_exact(id.div_ceil(8).max(64));
+        }
         self.nodes.push(node);
         id
     }

@@ -16,6 +16,7 @@ use crate::pg::filter::Switch;
 use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
 use crate::pg::piece::Piece;
 use crate::pg::selection::Wanted;
+use crate::text::Text;
 
 mod column_acl;
 pub mod data;
@@ -38,10 +39,10 @@ pub struct Entry {
     pub section: Section,
     /// As tables of contents name it. `OWNER` entries are ours: a restore without owners leaves them out.
     pub kind: &'static str,
-    pub schema: String,
+    pub schema: Text,
     /// The object's name there: `orders orders_pkey` for a constraint.
     pub name: String,
-    pub owner: String,
+    pub owner: Text,
     /// Whole statements, each ending in `;` and a newline.
     pub sql: String,
     /// The table whose rows it belongs to, as a position in `Script::tables`.
@@ -68,7 +69,8 @@ pub struct TableData {
     /// `pg_class.relfilenode` as of the snapshot.
     pub filenode: u32,
     pub unlogged: bool,
-    /// For a heap whose rows are all wanted, where the server reads ranges of `ctid` without reading all.
+    /// For a heap whose rows are all wanted and fill more than one part, where the server reads ranges of `ctid` without
+    /// reading all.
     pub ranges: Option<Ranges>,
 }
 
@@ -104,9 +106,9 @@ const WINDOW: usize = 8192;
 /// One entry without its place.
 struct Draft {
     kind: &'static str,
-    schema: String,
+    schema: Text,
     name: String,
-    owner: String,
+    owner: Text,
     sql: String,
     table: Option<u32>,
 }
@@ -125,7 +127,7 @@ pub fn entries(parts: &Parts, ordered: &Ordered, threads: usize) -> Result<Vec<E
     };
     emitter.run()?;
     if parts.catalog.selection.has(Switch::NoOwner) {
-        emitter.entries.iter_mut().for_each(|entry| entry.owner.clear());
+        emitter.entries.iter_mut().for_each(|entry| entry.owner = Text::default());
     }
     Ok(emitter.entries)
 }
@@ -134,7 +136,8 @@ pub fn entries(parts: &Parts, ordered: &Ordered, threads: usize) -> Result<Vec<E
 pub fn roles(parts: &Parts, entries: &[Entry], others: &BTreeSet<String>) -> BTreeSet<String> {
     let (catalog, selection) = (parts.catalog, &parts.catalog.selection);
     let mut roles = others.clone();
-    roles.extend(entries.iter().map(|entry| entry.owner.clone()).filter(|owner| !owner.is_empty()));
+    let owners: BTreeSet<&str> = entries.iter().map(|entry| entry.owner.as_str()).collect();
+    roles.extend(owners.into_iter().filter(|owner| !owner.is_empty()).map(str::to_owned));
     let policies = catalog.policies.iter().filter(|policy| catalog.defined_relation(policy.table).is_some());
     roles.extend(policies.filter_map(|policy| policy.roles.clone()).flatten());
     let pieces = parts.pieces.iter().filter(|piece| !piece.acl.is_empty() && selection.grants(&piece.base));

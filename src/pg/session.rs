@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::TryStreamExt;
 use tokio_postgres::Client;
@@ -17,6 +18,7 @@ use crate::pg::encoding::Codec;
 use crate::pg::settings::Purpose;
 use crate::pg::version::ServerVersion;
 use crate::script::{check_fragment, check_single_statement, without_variables};
+use crate::text::{Text, Texts};
 
 pub struct Session {
     client: Client,
@@ -135,7 +137,8 @@ impl Session {
 
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         let rows = self.client.query(sql, params).await.context(Kind::Source, || doing(sql))?;
-        Ok(rows.into_iter().map(|row| Row::new(row, self.codec)).collect())
+        let texts = Arc::default();
+        Ok(rows.into_iter().map(|row| Row::new(row, self.codec, &texts)).collect())
     }
 
     /// Reads a result that may have a row for each object of a large database, without holding its rows.
@@ -143,8 +146,9 @@ impl Session {
         let no_params: [&(dyn ToSql + Sync); 0] = [];
         let stream = self.client.query_raw(sql, no_params).await.context(Kind::Source, || doing(sql))?;
         let mut stream = std::pin::pin!(stream);
+        let texts = Arc::default();
         while let Some(row) = stream.try_next().await.context(Kind::Source, || doing(sql))? {
-            read(&Row::new(row, self.codec))?;
+            read(&Row::new(row, self.codec, &texts))?;
         }
         Ok(())
     }
@@ -157,6 +161,8 @@ impl Session {
             Ok(())
         })
         .await?;
+        // Of a large database up to half of it would never be used.
+        all.shrink_to_fit();
         Ok(all)
     }
 
@@ -186,6 +192,8 @@ pub struct Row {
     codec: Codec,
     /// Behind the column that was read last: columns are mostly read in their order, and need no search then.
     next: Cell<usize>,
+    /// Of all rows of the query.
+    texts: Arc<Mutex<Texts>>,
 }
 
 /// What a function's body is checked behind, so that `BEGIN ATOMIC` is read as one.
@@ -220,8 +228,8 @@ impl Value<'_> {
 }
 
 impl Row {
-    fn new(row: tokio_postgres::Row, codec: Codec) -> Self {
-        Row { row, codec, next: Cell::new(0) }
+    fn new(row: tokio_postgres::Row, codec: Codec, texts: &Arc<Mutex<Texts>>) -> Self {
+        Row { row, codec, next: Cell::new(0), texts: Arc::clone(texts) }
     }
 
     /// The value of a column, however it is read.
@@ -258,6 +266,19 @@ impl Row {
         }
     }
 
+    /// Text that other rows have as well.
+    pub fn shared(&self, column: &str) -> Result<Text> {
+        Row::present(column, self.opt_shared(column)?)
+    }
+
+    pub fn opt_shared(&self, column: &str) -> Result<Option<Text>> {
+        Ok(self.opt_text(column)?.map(|text| self.share(&text)))
+    }
+
+    fn share(&self, text: &str) -> Text {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).share(text)
+    }
+
     /// Whether a value is text in the session's encoding. `"char"` values beyond ASCII are not on servers before 15.
     pub fn is_text(&self, column: &str) -> Result<bool> {
         Ok(self.cell(column)?.is_none_or(|cell| self.codec.decode(cell.raw).is_ok()))
@@ -273,6 +294,11 @@ impl Row {
         let Some(text) = self.opt_text(column)? else { return Ok(None) };
         check_fragment(&text).map_err(|cause| self.harmful(column).because(cause))?;
         Ok(Some(without_variables(&text).into_owned()))
+    }
+
+    /// The same, of which other rows have as well.
+    pub fn shared_sql(&self, column: &str) -> Result<Text> {
+        self.sql(column).map(|text| self.share(&text))
     }
 
     /// A `text[]` of such parts.

@@ -355,7 +355,7 @@ pub fn unpack_dealt<R: ReadAt>(archive: &Archive<R>, deal: &Deal, threads: usize
         while let Some(order) = deal.next_order(cancel)? {
             let mut bytes = deal.spare.take();
             archive.read_member(&order.member, &mut bytes)?;
-            deal.deliver(order, bytes);
+            deal.deliver(order, deal.spare.fitted(bytes));
         }
         Ok(())
     };

@@ -105,6 +105,7 @@ impl FeedSender {
 
     async fn admit(&self, stream: StreamId, bytes: Vec<u8>, rows: Option<RowSpan>) -> Result<Block> {
         let share = bytes.len().clamp(1, self.budget_bytes) as u32;
+        let bytes = self.spare.fitted(bytes);
         let permit = Arc::clone(&self.budget).acquire_many_owned(share).await.map_err(|_| closed())?;
         Ok(Block { stream, bytes, rows, permit })
     }
@@ -175,6 +176,17 @@ impl Spare {
         kept.unwrap_or_else(|| Vec::with_capacity(self.fresh))
     }
 
+    /// The bytes in a buffer that is not much larger than they are. Queues are bounded by what blocks hold: thousands of
+    /// small tables, each in a buffer of a whole block, would take many times what they are counted for.
+    pub(super) fn fitted(&self, bytes: Vec<u8>) -> Vec<u8> {
+        if bytes.len() > bytes.capacity() / 4 {
+            return bytes;
+        }
+        let fitted = bytes.as_slice().to_vec();
+        self.give(bytes);
+        fitted
+    }
+
     /// Keeps the buffer for the next block. One that grew for a huge row is freed, and so is one that would have to grow.
     pub fn give(&self, buffer: Vec<u8>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,6 +219,18 @@ mod tests {
         drop(first);
         waiting.await.unwrap().unwrap();
         assert!(matches!(receiver.recv().await, Some(Feed::Block(block)) if block.bytes.len() == 1000));
+    }
+
+    #[tokio::test]
+    async fn a_small_block_leaves_its_large_buffer_to_the_next_one() {
+        let (sender, mut receiver) = feed(QUEUE_BYTES);
+        let mut bytes = sender.buffer();
+        let large = bytes.as_ptr();
+        bytes.extend_from_slice(b"COPY");
+        sender.block(StreamId(0), bytes, None).await.unwrap();
+        let Some(Feed::Block(block)) = receiver.recv().await else { panic!("a block was sent") };
+        assert_eq!((block.bytes.as_slice(), block.bytes.capacity() < 100), (&b"COPY"[..], true));
+        assert_eq!(sender.buffer().as_ptr(), large);
     }
 
     #[tokio::test]

@@ -253,7 +253,7 @@ fn ours<R: ReadAt>(source: &R, report: Report, site: Site<'_>, seen: &mut Seen) 
         SourceKind::Postgres | SourceKind::Globals => Format::Sql,
     });
     seen.findings.extend(report.findings.into_iter().map(Into::into));
-    let Ok(archive) = Archive::open(source) else { return site.cancel.check() };
+    let Ok(archive) = Archive::open_for_members(source) else { return site.cancel.check() };
     let streams = archive.streams();
     seen.raw = streams.iter().map(|stream| stream.raw.0).fold(0, u64::saturating_add);
     seen.ours = Some(Ours { id: archive.id().to_string(), streams: streams.to_vec() });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["units", "ident", "clock", "cancel", "progress", "checksum", "read_at"],
+    &["units", "ident", "clock", "cancel", "progress", "checksum", "read_at", "text"],
     &["archive", "manifest", "policy", "script"],
     &["pipeline", "store", "state", "seal"],
     &["pg", "sqlite", "listing"],

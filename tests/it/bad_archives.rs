@@ -30,8 +30,21 @@ fn expected(name: &str) -> Kind {
     }
 }
 
+/// Whether its objects are kept or passed is the same to what is wrong.
+fn open(bytes: &[u8]) -> Result<Archive<&[u8]>> {
+    let (kept, passed) = (Archive::open(bytes), Archive::open_for_members(bytes));
+    let said = |opened: &Result<Archive<&[u8]>>| opened.as_ref().err().map(miyabi_backup::error::Error::chain);
+    assert_eq!(said(&kept), said(&passed));
+    if let (Ok(kept), Ok(passed)) = (&kept, &passed) {
+        assert!(passed.toc().is_empty());
+        assert_eq!((kept.streams(), kept.properties()), (passed.streams(), passed.properties()));
+        assert!(kept.members().eq(passed.members()));
+    }
+    kept
+}
+
 fn open_and_read(bytes: &[u8]) -> Result<()> {
-    let archive = Archive::open(bytes)?;
+    let archive = open(bytes)?;
     let mut raw = Vec::new();
     for stream in archive.streams() {
         let mut digest = miyabi_backup::checksum::RowDigest::default();

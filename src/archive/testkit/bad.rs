@@ -10,7 +10,7 @@ use super::{Sample, packing_codec, plain_codec};
 use crate::archive::footer::Footer;
 use crate::archive::framing::Framing;
 use crate::archive::header::{ArchiveId, Prelude};
-use crate::archive::index::{Encoded, Index};
+use crate::archive::index::{Encoded, Index, Objects};
 use crate::archive::inflate::inflate;
 use crate::archive::layout::{BODY_AT, BODY_BYTES_MAX, CRC_BYTES, HEADER_BYTES, MAGIC};
 use crate::archive::member::{MemberKind, Tag, empty_member, parse_header};
@@ -30,7 +30,7 @@ pub fn bad_archives(framing: Framing) -> Vec<(&'static str, Vec<u8>)> {
 /// A sound archive with a compatible flag that nobody knows, and bytes behind the index's last field.
 pub fn compatible_flag(good: &[u8]) -> Vec<u8> {
     let footer = read_footer(&good).unwrap();
-    let index = read_index(&good, &footer).unwrap();
+    let index = read_index(&good, &footer, Objects::Kept).unwrap();
     let mut raw = inflated(&index.encode().unwrap());
     raw.extend_from_slice(b"of the future");
     let prelude = Prelude { compatible: 1 << 31, ..Prelude::OURS };
@@ -145,7 +145,7 @@ fn members(framing: Framing, good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 fn tails(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let footer = read_footer(&good).unwrap();
     let footer_bytes = footer.framing.footer_bytes();
-    let index = read_index(&good, &footer).unwrap();
+    let index = read_index(&good, &footer, Objects::Kept).unwrap();
     let data = &good[..footer.index_at as usize];
     let flipped = |from_end: usize| {
         let mut bytes = good.to_vec();

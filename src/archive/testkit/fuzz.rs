@@ -17,7 +17,7 @@ use crate::archive::check::check;
 use crate::archive::footer::Footer;
 use crate::archive::framing::Framing;
 use crate::archive::header::{ArchiveId, Prelude};
-use crate::archive::index::Index;
+use crate::archive::index::{Index, Objects};
 use crate::archive::inflate::inflate;
 use crate::archive::layout::{CRC_BYTES, HEADER_BYTES, wide};
 use crate::archive::member::{MemberKind, Tag, stream_kind, unpack};
@@ -77,7 +77,7 @@ fn member_seeds(framing: Framing) -> Vec<(String, Vec<u8>)> {
 
 fn raw_index(archive: &[u8]) -> Vec<u8> {
     let footer = read_footer(&archive).unwrap();
-    let index = read_index(&archive, &footer).unwrap();
+    let index = read_index(&archive, &footer, Objects::Kept).unwrap();
     inflated(&index.encode().unwrap())
 }
 
@@ -160,7 +160,7 @@ pub fn fuzz_index(data: &[u8]) {
         index_raw: wide(data.len()),
         index_crc32: crc32(data),
     };
-    let Ok(index) = Index::decode_apart(&deflate, &footer, 0) else { return };
+    let Ok(index) = Index::decode_apart(&deflate, &footer, 0, Objects::Kept) else { return };
     let properties = serde_json::to_vec(&index.properties).unwrap();
     let encoded = inflated(&index.encode().unwrap());
     // JSON has many forms of one value; everything before the properties has one.

@@ -113,10 +113,10 @@ impl Sample {
         let key = "ALTER TABLE ONLY \"public\".\"orders\" ADD CONSTRAINT \"orders_pkey\" PRIMARY KEY (\"id\");\n";
         let entry = |section, kind: &str, name: &str, table, stream, offset: usize, len: usize, depends| TocEntry {
             section,
-            kind: kind.to_owned(),
-            schema: "public".to_owned(),
+            kind: kind.into(),
+            schema: "public".into(),
             name: name.to_owned(),
-            owner: "shop".to_owned(),
+            owner: "shop".into(),
             table,
             stream: StreamId(stream),
             offset: offset as u64,

@@ -8,13 +8,14 @@ use crate::pg::catalog::relation::options;
 use crate::pg::catalog::scope::Scope;
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
+use crate::text::Text;
 
 #[derive(Clone, Debug)]
 pub struct Column {
     pub number: i16,
-    pub name: String,
+    pub name: Text,
     /// `format_type`, qualified where the empty search path asks for it.
-    pub type_name: String,
+    pub type_name: Text,
     pub not_null: bool,
     pub is_local: bool,
     /// `a` always, `d` by default, NUL for none.
@@ -87,7 +88,10 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<HashMap<u32, Vec<C
             Ok(())
         })
         .await?;
-    columns.values_mut().for_each(|all| all.sort_unstable_by_key(|column| column.number));
+    for all in columns.values_mut() {
+        all.sort_unstable_by_key(|column| column.number);
+        all.shrink_to_fit();
+    }
     Ok(columns)
 }
 
@@ -102,8 +106,8 @@ fn read(row: &Row) -> Result<Column> {
     };
     Ok(Column {
         number: row.i16("attnum")?,
-        name: row.text("attname")?,
-        type_name: row.sql("type_name")?,
+        name: row.shared("attname")?,
+        type_name: row.shared_sql("type_name")?,
         not_null: row.bool("attnotnull")?,
         is_local: row.bool("attislocal")?,
         identity: row.char("attidentity")?,

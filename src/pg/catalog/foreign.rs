@@ -120,7 +120,7 @@ pub async fn load_user_mappings(session: &Session) -> Result<Vec<UserMapping>> {
             id: ObjectId::new(class::PG_USER_MAPPING, oid),
             schema: None,
             name: format!("USER MAPPING {} SERVER {server}", user.as_deref().unwrap_or("public")),
-            owner: row.opt_text("owner")?,
+            owner: row.opt_shared("owner")?,
             acl: None,
             init_acl: None,
             default_acl: Vec::new(),

@@ -7,11 +7,12 @@ use crate::ident::QualifiedName;
 use crate::pg::catalog::scope::Scope;
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
+use crate::text::Text;
 
 #[derive(Clone, Debug)]
 pub struct Index {
     pub oid: u32,
-    pub schema: String,
+    pub schema: Text,
     pub name: String,
     pub table: u32,
     pub made: Made,
@@ -21,7 +22,7 @@ pub struct Index {
     pub replica_identity: bool,
     pub nulls_not_distinct: bool,
     pub options: Vec<String>,
-    pub tablespace: Option<String>,
+    pub tablespace: Option<Text>,
     /// Numbers of its columns, key columns first; 0 stands for an expression.
     pub columns: Vec<i16>,
     pub key_columns: usize,
@@ -45,7 +46,7 @@ pub enum Made {
 #[derive(Clone, Debug)]
 pub struct PlainIndex {
     pub unique: bool,
-    pub method: String,
+    pub method: Text,
     /// OIDs by key column; 0 is no collation.
     pub classes: Vec<u32>,
     pub collations: Vec<u32>,
@@ -140,7 +141,7 @@ fn read(row: &Row) -> Result<Index> {
     };
     Ok(Index {
         oid: row.u32("indexrelid")?,
-        schema: row.text("nspname")?,
+        schema: row.shared("nspname")?,
         name: row.text("relname")?,
         table: row.u32("indrelid")?,
         made: made(row)?,
@@ -149,7 +150,7 @@ fn read(row: &Row) -> Result<Index> {
         replica_identity: row.bool("indisreplident")?,
         nulls_not_distinct: row.bool("nulls_not_distinct")?,
         options: row.opt_text_array("reloptions")?.unwrap_or_default(),
-        tablespace: row.opt_text("tablespace")?,
+        tablespace: row.opt_shared("tablespace")?,
         columns: row.i16_array("indkey")?,
         key_columns: usize::try_from(row.i16("indnkeyatts")?).unwrap_or(0),
         statistics,
@@ -166,7 +167,7 @@ fn made(row: &Row) -> Result<Made> {
         Some(definition) => Ok(Made::Deparsed(definition)),
         None => Ok(Made::Plain(PlainIndex {
             unique: row.bool("indisunique")?,
-            method: row.text("amname")?,
+            method: row.shared("amname")?,
             classes: row.oid_array("indclass")?,
             collations: row.oid_array("indcollation")?,
             options: row.i16_array("indoption")?,

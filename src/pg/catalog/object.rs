@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::pg::session::Row;
+use crate::text::Text;
 
 /// OIDs of the catalogs: fixed in every version.
 pub mod class {
@@ -65,10 +66,10 @@ impl ObjectId {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Base {
     pub id: ObjectId,
-    pub schema: Option<String>,
+    pub schema: Option<Text>,
     pub name: String,
     /// None for kinds without an owner.
-    pub owner: Option<String>,
+    pub owner: Option<Text>,
     /// None where the catalog has NULL: the defaults apply.
     pub acl: Option<Vec<String>>,
     /// What `initdb` or `CREATE EXTENSION` left, where `pg_init_privs` says.
@@ -90,9 +91,9 @@ impl Base {
     pub fn read(row: &Row, class: u32) -> Result<Self> {
         Ok(Base {
             id: ObjectId::new(class, row.u32("oid")?),
-            schema: row.opt_text("schema")?,
+            schema: row.opt_shared("schema")?,
             name: row.text("name")?,
-            owner: row.opt_text("owner")?,
+            owner: row.opt_shared("owner")?,
             acl: row.opt_text_array("acl")?,
             init_acl: row.opt_text_array("init_acl")?,
             default_acl: row.opt_text_array("default_acl")?.unwrap_or_default(),

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::pg::catalog::object::{Base, BaseColumns, class};
 use crate::pg::session::{Row, Session};
+use crate::text::Text;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RelationKind {
@@ -53,8 +54,8 @@ pub struct Relation {
     pub of_type: Option<String>,
     pub options: Vec<String>,
     pub toast_options: Vec<String>,
-    pub tablespace: Option<String>,
-    pub access_method: Option<String>,
+    pub tablespace: Option<Text>,
+    pub access_method: Option<Text>,
     pub replica_identity: char,
     pub row_security: bool,
     pub force_row_security: bool,
@@ -62,7 +63,7 @@ pub struct Relation {
     pub is_populated: bool,
     pub filenode: u32,
     /// Set for foreign tables.
-    pub foreign: Option<ForeignTable>,
+    pub foreign: Option<Box<ForeignTable>>,
 }
 
 #[derive(Clone, Debug)]
@@ -115,7 +116,7 @@ pub async fn load(session: &Session) -> Result<Vec<Relation>> {
 fn read(row: &Row) -> Result<Option<Relation>> {
     let Some(kind) = RelationKind::from_char(row.char("relkind")?) else { return Ok(None) };
     let foreign = match row.opt_text("server")? {
-        Some(server) => Some(ForeignTable { server, options: options(row, "ftoptions")? }),
+        Some(server) => Some(Box::new(ForeignTable { server, options: options(row, "ftoptions")? })),
         None => None,
     };
     Ok(Some(Relation {
@@ -126,8 +127,8 @@ fn read(row: &Row) -> Result<Option<Relation>> {
         of_type: row.opt_sql("of_type")?,
         options: row.opt_text_array("reloptions")?.unwrap_or_default(),
         toast_options: row.opt_text_array("toast_options")?.unwrap_or_default(),
-        tablespace: row.opt_text("tablespace")?,
-        access_method: row.opt_text("access_method")?,
+        tablespace: row.opt_shared("tablespace")?,
+        access_method: row.opt_shared("access_method")?,
         replica_identity: row.char("relreplident")?,
         row_security: row.bool("relrowsecurity")?,
         force_row_security: row.bool("relforcerowsecurity")?,

@@ -6,9 +6,9 @@ use crate::pg::catalog::object::{Base, ObjectId};
 pub fn base(class: u32, schema: Option<&str>, name: &str) -> Base {
     Base {
         id: ObjectId::new(class, 20_000),
-        schema: schema.map(str::to_owned),
+        schema: schema.map(Into::into),
         name: name.to_owned(),
-        owner: Some("own".to_owned()),
+        owner: Some("own".into()),
         acl: None,
         init_acl: None,
         default_acl: Vec::new(),

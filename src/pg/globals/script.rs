@@ -13,6 +13,7 @@ use crate::pg::ddl::comment::{comment, label};
 use crate::pg::ddl::text::setting;
 use crate::pg::encoding::Codec;
 use crate::pg::script::{Entry, Section, preamble};
+use crate::text::Text;
 
 pub const ROLE: &str = "ROLE";
 pub const ROLE_PASSWORD: &str = "ROLE PASSWORD";
@@ -81,9 +82,9 @@ impl<'a> Writer<'a> {
         Part::Entry(Entry {
             section: Section::PreData,
             kind,
-            schema: String::new(),
+            schema: Text::default(),
             name,
-            owner: String::new(),
+            owner: Text::default(),
             sql,
             table: None,
             depends,

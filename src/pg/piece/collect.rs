@@ -15,6 +15,7 @@ use crate::pg::filter::Switch;
 use crate::pg::graph::NodeKind;
 use crate::pg::selection::{Selection, Wanted};
 use crate::pg::session::Session;
+use crate::text::Text;
 
 mod rest;
 
@@ -217,9 +218,9 @@ impl Found {
             let tag = ddl::default_acl::tag(&one)?;
             let base = Base {
                 id: one.id,
-                schema: one.schema.clone(),
+                schema: one.schema.as_deref().map(Text::from),
                 name: tag.clone(),
-                owner: Some(one.role.clone()),
+                owner: Some(Text::from(one.role.as_str())),
                 acl: None,
                 init_acl: None,
                 default_acl: Vec::new(),

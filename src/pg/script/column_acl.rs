@@ -4,9 +4,10 @@ use crate::error::Result;
 use crate::pg::catalog::column::Column;
 use crate::pg::catalog::relation::Relation;
 use crate::pg::ddl::acl;
+use crate::text::Text;
 
 /// Column names with their GRANTs and REVOKEs; columns without a change are left out.
-pub fn statements(relation: &Relation, columns: &[Column]) -> Result<Vec<(String, String)>> {
+pub fn statements(relation: &Relation, columns: &[Column]) -> Result<Vec<(Text, String)>> {
     let table = relation.qualified().to_string();
     let mut changed = Vec::new();
     for column in columns {

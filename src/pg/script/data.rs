@@ -12,6 +12,7 @@ use crate::pg::filter::Switch;
 use crate::pg::piece::collect::{Found, LargeObjectTexts};
 use crate::pg::selection::Selection;
 use crate::pg::session::Session;
+use crate::text::Text;
 
 pub async fn entries(
     session: &Session,
@@ -64,7 +65,7 @@ fn large_objects(found: &Found, selection: &Selection) -> Vec<Entry> {
         made.into_iter().filter(|(kind, sql)| !sql.is_empty() && is_in(kind)).map(move |(kind, sql)| Entry {
             section: Section::Data,
             kind,
-            schema: String::new(),
+            schema: Text::default(),
             name: format!("LARGE OBJECT {}", base.name),
             owner: base.owner.clone().unwrap_or_default(),
             sql,

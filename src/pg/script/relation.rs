@@ -227,7 +227,7 @@ impl<'a> Maker<'a> {
         let relation = self.about(&self.catalog.relations)?;
         let columns = self.catalog.columns_of(relation.oid()).iter();
         let mut planned = columns.zip(self.catalog.plans_of(relation.oid()));
-        let found = planned.find(|(column, _)| column.name == self.node.name);
+        let found = planned.find(|(column, _)| column.name == self.node.name.as_str());
         let Some((column, plan)) = found else { return Err(lost(&self.node.name)) };
         let (DefaultPlan::Inline { expression, .. } | DefaultPlan::Separate { expression, .. }) = &plan.default else {
             return Ok(Vec::new());

@@ -5,7 +5,7 @@ use super::*;
 fn base(class: u32, oid: u32, schema: Option<&str>, name: &str) -> Base {
     Base {
         id: ObjectId::new(class, oid),
-        schema: schema.map(str::to_owned),
+        schema: schema.map(Into::into),
         name: name.to_owned(),
         owner: None,
         acl: None,

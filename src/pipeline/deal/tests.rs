@@ -158,6 +158,21 @@ impl ReadAt for Bursting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_tables_wait_in_no_more_memory_than_they_are_counted_for() {
+    let (archive, members) = archive(&[(1, 3); 200]);
+    let deal = Arc::new(Deal::new(members, 1, 1 << 20));
+    let dealt = Arc::clone(&deal);
+    tokio::task::spawn_blocking(move || unpack_dealt(&archive, &dealt, 2, &Cancel::new())).await.unwrap().unwrap();
+    let mut held = 0;
+    while let Some(mut lot) = deal.take().await {
+        while let Some(member) = lot.next().await {
+            held += member.bytes.capacity();
+        }
+    }
+    assert!(held < 200 * 200, "200 members of 50 bytes hold {held}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thread_that_panics_keeps_nobody_waiting() {
     let (archive, members) = archive(&[(50, 300), (40, 300)]);
     let source = Bursting { bytes: archive.source().clone(), armed: AtomicBool::new(false) };

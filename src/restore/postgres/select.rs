@@ -261,7 +261,7 @@ impl Picked {
         }
         let depends = || entry.depends.iter().any(|on| self.entries.contains(on));
         let named_after = || {
-            let tables = wanted.iter().filter(|(schema, _)| *schema == entry.schema);
+            let tables = wanted.iter().filter(|(schema, _)| entry.schema == *schema);
             let mut rests = tables.filter_map(|(_, table)| entry.name.strip_prefix(table));
             rests.any(|rest| rest.starts_with(' '))
         };

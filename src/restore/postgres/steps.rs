@@ -8,6 +8,7 @@ use crate::archive::{Archive, MemberEntry, ReadAt, Stream, TocEntry};
 use crate::error::{Error, Kind, Result};
 use crate::ident::StreamId;
 use crate::script::is_statistics;
+use crate::text::Text;
 
 /// What is run as one statement batch; if it fails, `what` is named.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct Step {
     pub at: u32,
     pub depends: Vec<u32>,
     pub what: String,
-    pub kind: String,
+    pub kind: Text,
     pub sql: Vec<u8>,
     /// A failure is collected and listed instead of ending the restore: the data is complete without it.
     pub optional: bool,
@@ -33,7 +34,7 @@ impl Step {
             _ => first_words(sql),
         };
         let optional = is_statistics(sql) || OPTIONAL_VERBS.iter().any(|verb| what.starts_with(verb));
-        Step { at, depends: Vec::new(), what, kind: String::new(), sql: sql.to_vec(), optional, rows: None }
+        Step { at, depends: Vec::new(), what, kind: Text::default(), sql: sql.to_vec(), optional, rows: None }
     }
 
     /// Whether it says something of an object that another step makes: its statements stand for themselves.

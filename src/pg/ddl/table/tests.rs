@@ -27,8 +27,8 @@ fn relation(kind: RelationKind) -> Relation {
 fn column(name: &str) -> Column {
     Column {
         number: 1,
-        name: name.to_owned(),
-        type_name: "integer".to_owned(),
+        name: name.into(),
+        type_name: "integer".into(),
         not_null: false,
         is_local: true,
         identity: '\0',

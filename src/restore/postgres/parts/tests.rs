@@ -12,7 +12,7 @@ fn entry(kind: &str, name: &str, table: Option<u32>, depends: &[u32]) -> TocEntr
         kind: kind.into(),
         schema: "s".into(),
         name: name.into(),
-        owner: String::new(),
+        owner: "".into(),
         table: table.map(StreamId),
         stream: StreamId(0),
         offset: 0,
