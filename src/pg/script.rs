@@ -69,8 +69,7 @@ pub struct TableData {
     /// `pg_class.relfilenode` as of the snapshot.
     pub filenode: u32,
     pub unlogged: bool,
-    /// For a heap whose rows are all wanted and fill more than one part, where the server reads ranges of `ctid` without
-    /// reading all.
+    /// For a heap whose rows are all wanted, where the server reads ranges of `ctid` without reading all.
     pub ranges: Option<Ranges>,
 }
 
@@ -96,8 +95,6 @@ pub struct Parts<'a> {
     pub catalog: &'a Catalog,
     pub pieces: &'a [Piece],
     pub tables: &'a [TableData],
-    /// Statements of the data section besides rows: sequence values, large objects.
-    pub data: Vec<Entry>,
 }
 
 /// So many nodes are drafted before the entries of the first of them are placed: a bound on memory.
@@ -113,12 +110,14 @@ struct Draft {
     table: Option<u32>,
 }
 
-/// The statements are written by `threads` threads; their order is the graph's.
-pub fn entries(parts: &Parts, ordered: &Ordered, threads: usize) -> Result<Vec<Entry>> {
+/// The statements are written by `threads` threads; their order is the graph's. `data` are those of the data section
+/// besides rows: sequence values, large objects.
+pub fn entries(parts: &Parts, data: Vec<Entry>, ordered: &Ordered, threads: usize) -> Result<Vec<Entry>> {
     let table_positions = parts.tables.iter().enumerate().map(|(position, table)| (table.oid, position)).collect();
     let mut emitter = Emitter {
         parts,
         drafter: Drafter { parts, ordered, threads },
+        data,
         ordered,
         table_positions,
         entries: Vec::with_capacity(ordered.nodes.len()),
@@ -178,6 +177,7 @@ impl Default for Made {
 struct Emitter<'a> {
     parts: &'a Parts<'a>,
     drafter: Drafter<'a>,
+    data: Vec<Entry>,
     ordered: &'a Ordered,
     table_positions: HashMap<u32, usize>,
     entries: Vec<Entry>,
@@ -216,7 +216,7 @@ impl Emitter<'_> {
         let Some(node) = self.ordered.nodes.get(id) else { return };
         match node.kind {
             NodeKind::PostDataBegin => {
-                self.entries.extend(self.parts.data.iter().cloned());
+                self.entries.append(&mut self.data);
                 self.section = Section::PostData;
             }
             NodeKind::PreDataEnd | NodeKind::DefaultAcl => {}

@@ -104,6 +104,14 @@ impl Running {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// The largest resident size so far, in KiB; 0 until the program is there: before, the process shows that of the tests.
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = line.filter(|_| status.starts_with("Name:\tmiyabi-backup\n"));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    }
+
     /// Sends a signal by its name: `STOP` holds the run where it is, however fast the machine, until `CONT`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().expect("kill starts");

@@ -40,8 +40,8 @@ pub fn compose(gathered: Gathered) -> Result<Composed> {
     // Of a large schema they are a tenth of what is held; from here on the graph knows better.
     catalog.dependencies = Vec::new();
     let ordered = graph.order()?;
-    let parts = script::Parts { catalog: &catalog, pieces: &found.pieces, tables: &tables, data };
-    let entries = script::entries(&parts, &ordered, threads)?;
+    let parts = script::Parts { catalog: &catalog, pieces: &found.pieces, tables: &tables };
+    let entries = script::entries(&parts, data, &ordered, threads)?;
     let roles = script::roles(&parts, &entries, &found.roles);
     let large_objects = found.large_objects.iter().map(|one| one.base.id.oid).collect();
     let preamble = preamble::preamble(codec, &roles);

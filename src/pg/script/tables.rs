@@ -6,7 +6,7 @@ use super::TableData;
 use crate::ident::Ident;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
-use crate::pg::copy_out::{RANGE_BYTES_MIN, Ranges};
+use crate::pg::copy_out::Ranges;
 use crate::pg::encoding::Codec;
 use crate::pg::filter::Switch;
 use crate::pg::version::Capability;
@@ -108,8 +108,7 @@ fn table(
     let size = sizes.get(&oid).copied().unwrap_or_default();
     let is_heap = relation.access_method.as_deref() == Some("heap");
     let is_plain = condition.is_none() && escapes.is_empty() && !columns.is_empty();
-    let is_large = size.bytes > RANGE_BYTES_MIN;
-    let can_split = is_large && is_heap && is_plain && catalog.version.has(Capability::TidRangeScans);
+    let can_split = is_heap && is_plain && catalog.version.has(Capability::TidRangeScans);
     let select = || format!("SELECT {} FROM ONLY {name}", names.join(", "));
     TableData {
         oid,

@@ -149,9 +149,7 @@ fn peak(sandbox: &Sandbox, arguments: &[&str]) -> u64 {
     let mut run = sandbox.start(arguments);
     let mut peak = 0;
     while !run.has_ended() {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = peak.max(line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0));
+        peak = peak.max(run.peak_kib());
         std::thread::sleep(Duration::from_millis(20));
     }
     run.wait().expect(0);

@@ -67,9 +67,7 @@ fn peak_of(sandbox: &Sandbox, url: &str) -> (u64, crate::program::Outcome) {
     let mut run = sandbox.start(&["backup", "postgres", "--url", url, "--output", "a.sql.gz"]);
     let (mut peak, began) = (0, Instant::now());
     while !run.has_ended() {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = peak.max(line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0));
+        peak = peak.max(run.peak_kib());
         if began.elapsed() > Duration::from_secs(40) {
             return (peak, run.kill());
         }
