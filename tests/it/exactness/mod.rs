@@ -153,6 +153,7 @@ fn peak(sandbox: &Sandbox, arguments: &[&str]) -> u64 {
         std::thread::sleep(Duration::from_millis(20));
     }
     run.wait().expect(0);
+    assert!(peak > 0, "the memory of the run was never seen");
     peak
 }
 
