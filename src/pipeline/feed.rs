@@ -230,7 +230,8 @@ mod tests {
         sender.block(StreamId(0), bytes, None).await.unwrap();
         let Some(Feed::Block(block)) = receiver.recv().await else { panic!("a block was sent") };
         assert_eq!((block.bytes.as_slice(), block.bytes.capacity() < 100), (&b"COPY"[..], true));
-        assert_eq!(sender.buffer().as_ptr(), large);
+        let next = sender.buffer();
+        assert_eq!(next.as_ptr(), large);
     }
 
     #[tokio::test]
