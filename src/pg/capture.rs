@@ -122,11 +122,12 @@ async fn try_open(server: &Server, options: &CaptureOptions) -> Result<Capture> 
 
     let selection = Selection::of(&options.filter, matches, &relations, &sequences);
     let catalog = Catalog::load(readers, relations, sequences, selection).await?;
+    let facts = Facts::load(&mut session, &options.filter).await?;
+    let readers = (&session, helper.as_ref().unwrap_or(&session));
+    let gathered = gather(readers, catalog, &facts, options, &mut warnings).await?;
     if let Some(helper) = helper {
         helper.close().await?;
     }
-    let facts = Facts::load(&mut session, &options.filter).await?;
-    let gathered = gather(&session, catalog, &facts, options, &mut warnings).await?;
     let composing = tokio::task::spawn_blocking(move || compose(gathered));
     let ((), composed) =
         tokio::try_join!(unchanged::schema(&session, &control.reached.server), async { joined(composing.await) })?;
@@ -153,13 +154,14 @@ async fn join_snapshot(server: &Server, snapshot: &str) -> Result<Session> {
 
 /// What the script needs besides the catalog.
 async fn gather(
-    session: &Session,
+    readers: (&Session, &Session),
     catalog: Catalog,
     facts: &Facts,
     options: &CaptureOptions,
     warnings: &mut Vec<String>,
 ) -> Result<Gathered> {
-    let found = collect::collect(session, &catalog).await?;
+    let found = collect::collect(readers, &catalog).await?;
+    let session = readers.0;
     warnings.extend(found.warnings.iter().cloned());
     let sizes = match options.rows {
         true => lock::sizes(session, &catalog, &found.conditions).await?,

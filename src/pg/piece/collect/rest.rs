@@ -22,21 +22,22 @@ struct Text {
     acl: String,
 }
 
-impl Found {
-    pub(super) async fn add_rest(&mut self, session: &Session, catalog: &Catalog) -> Result<()> {
-        let (notes, selection) = (&catalog.notes, &catalog.selection);
-        self.add_languages(session, notes).await?;
-        self.add_operator_classes(session, notes).await?;
-        self.add_text_search(session, notes).await?;
-        self.add_foreign(session, catalog).await?;
-        self.add_simple(session, notes).await?;
-        self.add_subscriptions(session, catalog).await?;
-        if selection.has_large_objects() {
-            self.add_large_objects(session, catalog).await?;
-        }
-        Ok(())
+pub(super) async fn load(session: &Session, catalog: &Catalog) -> Result<Found> {
+    let mut found = Found::default();
+    let notes = &catalog.notes;
+    found.add_languages(session, notes).await?;
+    found.add_operator_classes(session, notes).await?;
+    found.add_text_search(session, notes).await?;
+    found.add_foreign(session, catalog).await?;
+    found.add_simple(session, notes).await?;
+    found.add_subscriptions(session, catalog).await?;
+    if catalog.selection.has_large_objects() {
+        found.add_large_objects(session, catalog).await?;
     }
+    Ok(found)
+}
 
+impl Found {
     async fn add_large_objects(&mut self, session: &Session, catalog: &Catalog) -> Result<()> {
         for one in large_object::load(session).await? {
             let (identity, owner) = (ddl::large_object::identity(&one), ddl::large_object::alter_owner(&one));
