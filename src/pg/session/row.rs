@@ -233,8 +233,7 @@ impl Row {
     }
 
     pub fn opt_text_array(&self, column: &str) -> Result<Option<Vec<String>>> {
-        let elements = self.elements(column, |raw| self.codec.decode(raw))?;
-        elements.map(|all| all.into_iter().map(|one| Row::present(column, one)).collect()).transpose()
+        self.present_elements(column, |raw| self.codec.decode(raw))
     }
 
     /// A `text[]` whose elements may be NULL.
@@ -249,8 +248,7 @@ impl Row {
 
     pub fn opt_oid_array(&self, column: &str) -> Result<Option<Vec<u32>>> {
         let read = |raw: &[u8]| raw.try_into().map(u32::from_be_bytes).map_err(|_| mistyped(column));
-        let elements = self.elements(column, read)?;
-        elements.map(|all| all.into_iter().map(|one| Row::present(column, one)).collect()).transpose()
+        self.present_elements(column, read)
     }
 
     /// An `int2[]` or `int2vector`.
@@ -260,6 +258,11 @@ impl Row {
 
     pub fn opt_i16_array(&self, column: &str) -> Result<Option<Vec<i16>>> {
         let read = |raw: &[u8]| raw.try_into().map(i16::from_be_bytes).map_err(|_| mistyped(column));
+        self.present_elements(column, read)
+    }
+
+    /// Of an array none of whose elements may be NULL.
+    fn present_elements<T>(&self, column: &str, read: impl Fn(&[u8]) -> Result<T>) -> Result<Option<Vec<T>>> {
         let elements = self.elements(column, read)?;
         elements.map(|all| all.into_iter().map(|one| Row::present(column, one)).collect()).transpose()
     }

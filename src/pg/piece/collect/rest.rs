@@ -15,7 +15,7 @@ use crate::pg::graph::NodeKind;
 use crate::pg::session::Session;
 
 /// What a kind's own code gives.
-struct Text {
+struct Statements {
     identity: String,
     create: String,
     owner: String,
@@ -51,7 +51,7 @@ impl Found {
         Ok(())
     }
 
-    fn add(&mut self, base: &Base, node: NodeKind, kind: &'static str, notes: &Notes, text: Text) {
+    fn add(&mut self, base: &Base, node: NodeKind, kind: &'static str, notes: &Notes, text: Statements) {
         let noted = ddl::comment::notes(notes, base.id, 0, &text.identity);
         let new = New::named(base, node, kind, text.identity, text.create);
         self.pieces.push(new.with(text.owner, noted, text.acl));
@@ -59,7 +59,7 @@ impl Found {
 
     async fn add_languages(&mut self, session: &Session, notes: &Notes) -> Result<()> {
         for one in language::load(session).await? {
-            let text = Text {
+            let text = Statements {
                 identity: ddl::language::identity(&one),
                 create: ddl::language::create(&one),
                 owner: ddl::language::alter_owner(&one),
@@ -69,7 +69,7 @@ impl Found {
         }
         for one in transform::load(session).await? {
             let (identity, create) = (ddl::transform::identity(&one), ddl::transform::create(&one));
-            let text = Text { identity, create, owner: String::new(), acl: String::new() };
+            let text = Statements { identity, create, owner: String::new(), acl: String::new() };
             self.add(&one.base, NodeKind::Transform, "TRANSFORM", notes, text);
         }
         Ok(())
@@ -77,7 +77,7 @@ impl Found {
 
     async fn add_operator_classes(&mut self, session: &Session, notes: &Notes) -> Result<()> {
         for one in operator_class::load_classes(session).await? {
-            let text = Text {
+            let text = Statements {
                 identity: ddl::operator_class::class_identity(&one),
                 create: ddl::operator_class::create_class(&one),
                 owner: ddl::operator_class::alter_class_owner(&one),
@@ -87,7 +87,7 @@ impl Found {
             self.tie(&one.access_method);
         }
         for one in operator_class::load_families(session).await? {
-            let text = Text {
+            let text = Statements {
                 identity: ddl::operator_class::family_identity(&one),
                 create: ddl::operator_class::create_family(&one) + &ddl::operator_class::add_members(&one),
                 owner: ddl::operator_class::alter_family_owner(&one),
@@ -106,7 +106,7 @@ impl Found {
     }
 
     async fn add_text_search(&mut self, session: &Session, notes: &Notes) -> Result<()> {
-        let text = |part, base: &Base, create| Text {
+        let text = |part, base: &Base, create| Statements {
             identity: ddl::text_search::identity(part, base),
             create,
             owner: ddl::text::alter_owner(&ddl::text_search::identity(part, base), base),
@@ -134,7 +134,7 @@ impl Found {
     async fn add_foreign(&mut self, session: &Session, catalog: &Catalog) -> Result<()> {
         let notes = &catalog.notes;
         for one in foreign::load_wrappers(session).await? {
-            let text = Text {
+            let text = Statements {
                 identity: ddl::foreign::wrapper_identity(&one),
                 create: ddl::foreign::create_wrapper(&one),
                 owner: ddl::foreign::alter_wrapper_owner(&one),
@@ -143,7 +143,7 @@ impl Found {
             self.add(&one.base, NodeKind::ForeignDataWrapper, "FOREIGN DATA WRAPPER", notes, text);
         }
         for one in foreign::load_servers(session).await? {
-            let text = Text {
+            let text = Statements {
                 identity: ddl::foreign::server_identity(&one),
                 create: ddl::foreign::create_server(&one),
                 owner: ddl::foreign::alter_server_owner(&one),
@@ -166,22 +166,23 @@ impl Found {
     async fn add_simple(&mut self, session: &Session, notes: &Notes) -> Result<()> {
         for one in access_method::load(session).await? {
             let (identity, create) = (ddl::access_method::identity(&one), ddl::access_method::create(&one));
-            let text = Text { identity, create, owner: String::new(), acl: String::new() };
+            let text = Statements { identity, create, owner: String::new(), acl: String::new() };
             self.add(&one.base, NodeKind::AccessMethod, "ACCESS METHOD", notes, text);
         }
         for one in collation::load(session).await? {
             let (identity, create) = (ddl::collation::identity(&one), ddl::collation::create(&one));
-            let text = Text { identity, create, owner: ddl::collation::alter_owner(&one), acl: String::new() };
+            let text = Statements { identity, create, owner: ddl::collation::alter_owner(&one), acl: String::new() };
             self.add(&one.base, NodeKind::Collation, "COLLATION", notes, text);
         }
         for one in conversion::load(session).await? {
             let (identity, create) = (ddl::conversion::identity(&one), ddl::conversion::create(&one));
-            let text = Text { identity, create, owner: ddl::conversion::alter_owner(&one), acl: String::new() };
+            let text = Statements { identity, create, owner: ddl::conversion::alter_owner(&one), acl: String::new() };
             self.add(&one.base, NodeKind::Conversion, "CONVERSION", notes, text);
         }
         for one in event_trigger::load(session).await? {
             let (identity, create) = (ddl::event_trigger::identity(&one), ddl::event_trigger::create(&one));
-            let text = Text { identity, create, owner: ddl::event_trigger::alter_owner(&one), acl: String::new() };
+            let text =
+                Statements { identity, create, owner: ddl::event_trigger::alter_owner(&one), acl: String::new() };
             self.add(&one.base, NodeKind::EventTrigger, "EVENT TRIGGER", notes, text);
         }
         Ok(())
@@ -192,7 +193,7 @@ impl Found {
         let subscriptions = subscription::load(session).await?;
         for one in &subscriptions.found {
             let (identity, create) = (ddl::subscription::identity(one), ddl::subscription::create(one));
-            let text = Text { identity, create, owner: ddl::subscription::alter_owner(one), acl: String::new() };
+            let text = Statements { identity, create, owner: ddl::subscription::alter_owner(one), acl: String::new() };
             self.add(&one.base, NodeKind::Subscription, "SUBSCRIPTION", notes, text);
         }
         if subscriptions.hidden > 0 && catalog.selection.has_subscriptions() {
