@@ -5,17 +5,24 @@
 
 use std::fmt;
 
+use crate::text::Text;
+
 /// One name, printed as `"name"`.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub struct Ident(String);
+pub struct Ident(Text);
 
 impl Ident {
-    pub fn new(name: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<Text>) -> Self {
         Ident(name.into())
     }
 
     /// The bare name, for messages and comparisons, never for SQL.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The bare name, to be held elsewhere.
+    pub fn text(&self) -> &Text {
         &self.0
     }
 }
@@ -34,7 +41,7 @@ pub struct QualifiedName {
 }
 
 impl QualifiedName {
-    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(schema: impl Into<Text>, name: impl Into<Text>) -> Self {
         QualifiedName { schema: Ident::new(schema), name: Ident::new(name) }
     }
 

@@ -249,7 +249,8 @@ fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize, obj
         return Err(Flaw::IndexField("archive header"));
     }
     let header = ArchiveHeader::from_json(&header_json, footer.archive, 0).map_err(|fault| fault.flaw)?;
-    let streams = parse_streams(input)?;
+    let mut texts = Texts::default();
+    let streams = parse_streams(input, &mut texts)?;
     let members = input.count()?;
     // A member's two CRCs do not compress: more members than deflated bytes cannot be.
     let mut table = Table::with_capacity(members.min(deflate_len));
@@ -260,7 +261,7 @@ fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize, obj
         room = room.checked_sub(span.stored).ok_or(Flaw::IndexField("sum of stored lengths"))?;
         table.push(span);
     }
-    let toc = parse_toc(input, &streams, objects)?;
+    let toc = parse_toc(input, &streams, texts, objects)?;
     let properties = serde_json::from_slice(&input.bytes()?).map_err(|_| Flaw::IndexField("properties (JSON)"))?;
     if footer.prelude.compatible & !COMPATIBLE_KNOWN != 0 {
         input.skip_rest()?;
@@ -271,18 +272,19 @@ fn parse<R: Read>(input: &mut Input<R>, footer: &Footer, deflate_len: usize, obj
     Ok(Index { framing: footer.framing, header, header_json, streams, table, toc, properties })
 }
 
-fn parse_streams<R: Read>(input: &mut Input<R>) -> Result<Vec<Stream>, Flaw> {
+fn parse_streams<R: Read>(input: &mut Input<R>, texts: &mut Texts) -> Result<Vec<Stream>, Flaw> {
     let count = input.count()?;
     let mut streams = Vec::new();
     for position in 0..count {
         let id = StreamId(u32::try_from(position).map_err(|_| Flaw::IndexField("number of streams"))?);
         let [code] = input.fixed::<1>()?;
         let kind = stream_kind(code).ok_or(Flaw::IndexField("kind of a stream"))?;
-        let (schema, name) = (input.text()?, input.text()?);
+        let (schema, name) = (shared(input, texts)?, shared(input, texts)?);
         let mut columns = Vec::new();
         for _ in 0..input.count()? {
-            columns.push(input.text()?);
+            columns.push(shared(input, texts)?);
         }
+        let columns = columns.into();
         let (members, rows) = (input.varint()?, input.varint()?);
         let (raw, stored) = (RawBytes(input.varint()?), StoredBytes(input.varint()?));
         let digest = RowDigest(u128::from_le_bytes(input.fixed()?));
@@ -302,18 +304,24 @@ fn parse_span<R: Read>(input: &mut Input<R>, framing: Framing) -> Result<Span, F
     Ok(Span { stream, stored, raw, rows, crc32, stored_crc32 })
 }
 
-fn parse_toc<R: Read>(input: &mut Input<R>, streams: &[Stream], objects: Objects) -> Result<Vec<TocEntry>, Flaw> {
-    let (mut toc, mut texts) = (Vec::new(), Texts::default());
+/// A text of which there may be many alike.
+fn shared<R: Read>(input: &mut Input<R>, texts: &mut Texts) -> Result<Text, Flaw> {
+    Ok(texts.share(&input.text()?))
+}
+
+fn parse_toc<R: Read>(
+    input: &mut Input<R>,
+    streams: &[Stream],
+    mut texts: Texts,
+    objects: Objects,
+) -> Result<Vec<TocEntry>, Flaw> {
+    let mut toc = Vec::new();
     let count = input.count()?;
     for _ in 0..count {
         let entry = parse_toc_entry(input, &mut texts)?;
         if objects == Objects::Passed {
             check_object(&entry, streams, wide(count))?;
             continue;
-        }
-        // Nothing bounds the number but the bytes that are read, and doubling what is there would be felt.
-        if toc.len() == toc.capacity() {
-            toc.reserve_exact(toc.len().div_ceil(4).max(64));
         }
         toc.push(entry);
     }
@@ -327,9 +335,8 @@ fn parse_toc_entry<R: Read>(input: &mut Input<R>, texts: &mut Texts) -> Result<T
         [2] => Section::PostData,
         _ => return Err(Flaw::IndexField("section of an object")),
     };
-    let mut shared = |input: &mut Input<R>| -> Result<Text, Flaw> { Ok(texts.share(&input.text()?)) };
-    let (kind, schema) = (shared(input)?, shared(input)?);
-    let (name, owner) = (input.text()?, shared(input)?);
+    let (kind, schema) = (shared(input, texts)?, shared(input, texts)?);
+    let (name, owner) = (shared(input, texts)?, shared(input, texts)?);
     let table = match input.varint()?.checked_sub(1) {
         None => None,
         Some(id) => Some(StreamId(u32::try_from(id).map_err(|_| Flaw::IndexField("table of an object"))?)),
@@ -340,5 +347,6 @@ fn parse_toc_entry<R: Read>(input: &mut Input<R>, texts: &mut Texts) -> Result<T
     for _ in 0..input.count()? {
         depends.push(input.varint32()?);
     }
+    let depends = depends.into();
     Ok(TocEntry { section, kind, schema, name, owner, table, stream, offset, len, depends })
 }

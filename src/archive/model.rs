@@ -50,9 +50,9 @@ impl StreamKind {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StreamSpec {
     pub kind: StreamKind,
-    pub schema: String,
-    pub name: String,
-    pub columns: Vec<String>,
+    pub schema: Text,
+    pub name: Text,
+    pub columns: Box<[Text]>,
 }
 
 impl StreamSpec {
@@ -60,7 +60,7 @@ impl StreamSpec {
     pub fn label(&self) -> String {
         match (self.schema.is_empty(), self.name.is_empty()) {
             (false, _) => format!("{}.{}", self.schema, self.name),
-            (true, false) => self.name.clone(),
+            (true, false) => self.name.to_string(),
             (true, true) => self.kind.name().to_owned(),
         }
     }
@@ -117,7 +117,7 @@ pub struct TocEntry {
     pub kind: Text,
     pub schema: Text,
     /// pg_dump's tag.
-    pub name: String,
+    pub name: Text,
     pub owner: Text,
     /// The rows of the table that the entry belongs to.
     pub table: Option<StreamId>,
@@ -125,7 +125,7 @@ pub struct TocEntry {
     pub stream: StreamId,
     pub offset: u64,
     pub len: u64,
-    pub depends: Vec<u32>,
+    pub depends: Box<[u32]>,
 }
 
 /// What only the end of a run knows. `properties` never holds SQL of the script.

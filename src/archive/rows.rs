@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::checksum::RowDigest;
+use crate::text::Text;
 
 const END_OF_DATA: &[u8] = b"\\.\n";
 
@@ -42,7 +43,7 @@ pub fn count_rows(rows: &[u8]) -> (u64, RowDigest) {
 }
 
 /// Schema, table and columns as the COPY statement names them: what a salvager knows of a stream without an index.
-pub fn names(raw: &[u8]) -> Option<(String, String, Vec<String>)> {
+pub fn names(raw: &[u8]) -> Option<(Text, Text, Box<[Text]>)> {
     let statement = raw.get(b"COPY ".len()..statement_len(raw)?)?;
     let (schema, rest) = quoted_name(statement)?;
     let (table, rest) = quoted_name(rest.strip_prefix(b".")?)?;
@@ -51,12 +52,12 @@ pub fn names(raw: &[u8]) -> Option<(String, String, Vec<String>)> {
     if let Some(list) = rest.strip_prefix(b"(") {
         rest = list;
         while let Some((column, after)) = quoted_name(rest) {
-            columns.push(column);
+            columns.push(Text::from(column));
             rest = after.strip_prefix(b",").unwrap_or(after).trim_ascii_start();
         }
         rest.strip_prefix(b")")?;
     }
-    Some((schema, table, columns))
+    Some((schema.into(), table.into(), columns.into()))
 }
 
 /// Takes one `"name"` off; doubled quotes become one.
@@ -94,7 +95,7 @@ mod tests {
     fn a_name_may_hold_a_newline() {
         let raw = b"COPY \"s\".\"a\"\" FROM stdin;\nb\" (\"c;\n\") FROM stdin;\n1\n\\.\n";
         assert_eq!(&raw[row_span(raw).unwrap()], b"1\n");
-        assert_eq!(names(raw), Some(("s".to_owned(), "a\" FROM stdin;\nb".to_owned(), vec!["c;\n".to_owned()])));
+        assert_eq!(names(raw), Some(("s".into(), "a\" FROM stdin;\nb".into(), ["c;\n".into()].into())));
     }
 
     #[test]

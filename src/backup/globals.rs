@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use crate::archive::{ArchiveHeader, SourceKind, StreamKind, StreamSpec, Trailer};
+use crate::archive::{ArchiveHeader, Section, SourceKind, StreamKind, StreamSpec, TocEntry, Trailer};
 use crate::error::{Error, Kind, Result};
 use crate::job::{BackupJob, Context, GlobalsSource};
 use crate::manifest::meta::{Content, Source};
-use crate::pg::globals::script::{Part, Script, script};
+use crate::pg::globals::script::{Entry, Part, Script, script};
 use crate::pg::globals::{self, Reading};
 use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
-use crate::text::Texts;
+use crate::text::{Text, Texts};
 
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
 use super::recorder::{Packing, Recorder};
-use super::sections::{SectionWriter, Span, toc_entry};
+use super::sections::{SectionWriter, Span};
 use super::{TOOL_VERSION, new_id};
 
 pub async fn back_up(source: &GlobalsSource, job: &BackupJob, context: &Context) -> Result<BackedUp> {
@@ -28,8 +28,12 @@ pub async fn back_up(source: &GlobalsSource, job: &BackupJob, context: &Context)
     let mut shelf = Shelf::open(job, ArchiveKind::Globals, &source.label, &started, context).await?;
     let described = describe(source, &reading, job);
     let packing = Packing { threads: 1, ..Packing::of(job) };
-    let statements =
-        StreamSpec { kind: StreamKind::PreData, schema: String::new(), name: String::new(), columns: Vec::new() };
+    let statements = StreamSpec {
+        kind: StreamKind::PreData,
+        schema: Text::default(),
+        name: Text::default(),
+        columns: Box::default(),
+    };
     let header = header(source, &reading, context)?;
     let upload = shelf.begin(None, &described.series()?).await?;
     let recorder = Recorder::start(upload, &header, vec![statements], packing, &cancel, &context.progress)?;
@@ -63,11 +67,26 @@ async fn record(script: &Script, reading: &Reading, recorder: &Recorder) -> Resu
         }
         let whole = writer.add(&bytes).await?;
         toc.extend(spans.into_iter().map(|(entry, offset, len)| {
-            toc_entry(entry.clone(), Span { stream: *stream, offset: whole.offset + offset, len }, &[], &mut texts)
+            toc_entry(entry, Span { stream: *stream, offset: whole.offset + offset, len }, &mut texts)
         }));
     }
     writer.finish().await?;
     Ok(Trailer { toc, properties: reading.globals.to_json()? })
+}
+
+fn toc_entry(entry: &Entry, span: Span, texts: &mut Texts) -> TocEntry {
+    TocEntry {
+        section: Section::PreData,
+        kind: texts.share(entry.kind),
+        schema: Text::default(),
+        name: texts.share(&entry.name),
+        owner: Text::default(),
+        table: None,
+        stream: span.stream,
+        offset: span.offset,
+        len: span.len,
+        depends: entry.depends.as_slice().into(),
+    }
 }
 
 fn header(source: &GlobalsSource, reading: &Reading, context: &Context) -> Result<ArchiveHeader> {

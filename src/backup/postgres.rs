@@ -22,6 +22,7 @@ use crate::pg::wire::pace::Limit;
 use crate::pipeline::joined;
 use crate::policy::ArchiveKind;
 use crate::store::{Check, Published, Upload};
+use crate::text::Text;
 
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf, tables};
@@ -179,13 +180,13 @@ impl<'a> Streams<'a> {
 }
 
 fn streams(script: &Script) -> Vec<StreamSpec> {
-    let section = |kind| StreamSpec { kind, schema: String::new(), name: String::new(), columns: Vec::new() };
+    let section = |kind| StreamSpec { kind, schema: Text::default(), name: Text::default(), columns: Box::default() };
     let sections = [StreamKind::PreData, StreamKind::Sequences, StreamKind::LargeObjects, StreamKind::PostData];
     let table = |table: &TableData| StreamSpec {
         kind: StreamKind::Rows,
-        schema: table.name.schema.as_str().to_owned(),
-        name: table.name.name.as_str().to_owned(),
-        columns: table.columns.iter().map(|column| column.as_str().to_owned()).collect(),
+        schema: table.rows.table.schema.text().clone(),
+        name: table.rows.table.name.text().clone(),
+        columns: table.rows.columns.iter().map(|column| column.text().clone()).collect(),
     };
     sections.into_iter().map(section).chain(script.tables.iter().map(table)).collect()
 }
@@ -221,14 +222,11 @@ const PLAIN_TABLE: char = 'r';
 fn task(table: TableData, stream: StreamId) -> CopyTask {
     CopyTask {
         stream,
-        name: table.name,
+        rows: table.rows,
         oid: table.oid,
         relkind: PLAIN_TABLE,
         relfilenode: Some(table.filenode),
-        select: table.copy_to,
-        prefix: table.copy_from,
         bytes_estimate: table.bytes_estimate,
-        ranges: table.ranges,
     }
 }
 

@@ -325,8 +325,8 @@ pub fn tables(summary: &Summary) -> Vec<TableFacts> {
 
 fn table(stream: &Stream) -> TableFacts {
     TableFacts {
-        schema: stream.spec.schema.clone(),
-        name: stream.spec.name.clone(),
+        schema: stream.spec.schema.to_string(),
+        name: stream.spec.name.to_string(),
         rows: stream.rows,
         raw_bytes: stream.raw,
         digest: stream.digest,

@@ -136,10 +136,12 @@ async fn write_statistics(
             return Ok(());
         }
         for one in batch {
-            let Some(table) = contents.script.analysed.get(&one.oid) else { continue };
+            let analysed = &contents.script.analysed;
+            let found = analysed.binary_search_by_key(&one.oid, |(oid, _)| *oid).ok().and_then(|at| analysed.get(at));
+            let Some((_, table)) = found.copied() else { continue };
             let sql = restore_statistics(&one, session.version());
             let span = writer.add(&contents.codec.encode(&sql)?).await?;
-            let table = table.and_then(|at| contents.tables.get(at)).copied();
+            let table = table.and_then(|at| contents.tables.get(at as usize)).copied();
             contents.statistics.push(statistics_entry(one, table, span, &mut contents.texts));
         }
     }
@@ -152,17 +154,16 @@ async fn write_entries(
     wanted: bool,
 ) -> Result<()> {
     let Contents { script, codec, spans, content, .. } = contents;
+    let mut statements = script.statements.reader();
     let fills = *content != Content::SchemaOnly;
     let is_in = |entry: &Entry| wanted && stream_of(entry) == kind && (fills || entry.kind != REFRESH_KIND);
     let mut strict = true;
-    for (entry, span) in script.entries.iter_mut().zip(spans).filter(|(entry, _)| is_in(entry)) {
+    for (entry, span) in script.entries.iter().zip(spans).filter(|(entry, _)| is_in(entry)) {
         if entry.may_fail && strict {
             writer.add(LENIENT.as_bytes()).await?;
             strict = false;
         }
-        // It stands in a block now; what is left of the entry goes into the table of contents.
-        let sql = mem::take(&mut entry.sql);
-        *span = Some(writer.add(&codec.encode(&sql)?).await?);
+        *span = Some(writer.add(&codec.encode(statements.get(entry.sql)?)?).await?);
     }
     Ok(())
 }
@@ -258,13 +259,13 @@ fn bytes_entry(span: Span) -> TocEntry {
         section: Section::Data,
         kind: LARGE_OBJECTS_KIND.into(),
         schema: Text::default(),
-        name: "large objects".to_owned(),
+        name: "large objects".into(),
         owner: Text::default(),
         table: None,
         stream: span.stream,
         offset: span.offset,
         len: span.len,
-        depends: Vec::new(),
+        depends: Box::default(),
     }
 }
 
@@ -273,17 +274,17 @@ fn statistics_entry(of: RelationStatistics, table: Option<StreamId>, span: Span,
         section: Section::PostData,
         kind: texts.share(STATISTICS_KIND),
         schema: texts.share(&of.schema),
-        name: of.name,
+        name: of.name.into(),
         owner: Text::default(),
         table,
         stream: span.stream,
         offset: span.offset,
         len: span.len,
-        depends: Vec::new(),
+        depends: Box::default(),
     }
 }
 
-pub(super) fn toc_entry(entry: Entry, span: Span, tables: &[StreamId], texts: &mut Texts) -> TocEntry {
+fn toc_entry(entry: Entry, span: Span, tables: &[StreamId], texts: &mut Texts) -> TocEntry {
     TocEntry {
         section: match entry.section {
             ScriptSection::PreData => Section::PreData,
@@ -294,7 +295,7 @@ pub(super) fn toc_entry(entry: Entry, span: Span, tables: &[StreamId], texts: &m
         schema: entry.schema,
         name: entry.name,
         owner: entry.owner,
-        table: entry.table.and_then(|at| tables.get(at).copied()),
+        table: entry.table.and_then(|at| tables.get(at as usize).copied()),
         stream: span.stream,
         offset: span.offset,
         len: span.len,

@@ -25,6 +25,7 @@ use crate::policy::naming::{self, copy_name, folder};
 use crate::policy::{ArchiveKind, ArchiveName, Compression, Label, Tier};
 use crate::sqlite::{self, Copied, Unchecked, copy};
 use crate::store::{LocalStore, Places};
+use crate::text::Text;
 
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf};
@@ -50,9 +51,9 @@ pub async fn back_up(source: &SqliteSource, job: &BackupJob, context: &Context) 
     let packing = Packing { fit: fit(&staged, job, &cancel).await?, ..Packing::of(job) };
     let streams = vec![StreamSpec {
         kind: StreamKind::Pages,
-        schema: String::new(),
-        name: source.label.clone(),
-        columns: Vec::new(),
+        schema: Text::default(),
+        name: source.label.as_str().into(),
+        columns: Box::default(),
     }];
     let header = header(source, &copy, context)?;
     let upload = shelf.begin(Some(copy.bytes), &Series::of(&origin(source, context), Content::All, None)?).await?;

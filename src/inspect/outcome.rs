@@ -102,9 +102,9 @@ impl Inspected {
 impl From<&Stream> for StreamFacts {
     fn from(stream: &Stream) -> Self {
         StreamFacts {
-            schema: stream.spec.schema.clone(),
-            name: stream.spec.name.clone(),
-            columns: stream.spec.columns.clone(),
+            schema: stream.spec.schema.to_string(),
+            name: stream.spec.name.to_string(),
+            columns: stream.spec.columns.iter().map(ToString::to_string).collect(),
             rows: stream.rows,
             members: stream.members,
             raw_bytes: Some(stream.raw.0),
@@ -166,7 +166,7 @@ impl From<&TocEntry> for ObjectFacts {
             },
             kind: entry.kind.to_string(),
             schema: entry.schema.to_string(),
-            name: entry.name.clone(),
+            name: entry.name.to_string(),
             owner: entry.owner.to_string(),
             bytes: entry.len,
         }

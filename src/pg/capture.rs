@@ -169,13 +169,13 @@ async fn gather(
     };
     let codec = session.codec();
     let tables = tables::plan(&catalog, codec, &found.conditions, &sizes, facts.in_recovery, warnings);
-    let (data, analysed) = match options.rows {
+    let (values, analysed) = match options.rows {
         true => {
-            (data::entries(session, &catalog, &found, &tables, warnings).await?, tables::analysed(&catalog, &tables))
+            (data::values(session, &catalog, &found.conditions, warnings).await?, tables::analysed(&catalog, &tables))
         }
-        false => (Vec::new(), HashMap::new()),
+        false => (Vec::new(), Vec::new()),
     };
-    Ok(Gathered { catalog, found, tables, data, analysed, codec, threads: options.connections })
+    Ok(Gathered { catalog, found, tables, values, analysed, codec, threads: options.connections })
 }
 
 async fn warn_of_unread(session: &Session, unread: &[ObjectId], warnings: &mut Vec<String>) -> Result<()> {

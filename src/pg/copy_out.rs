@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
-use crate::ident::{QualifiedName, StreamId};
+use crate::ident::StreamId;
 use crate::pipeline::FeedSender;
 
 use super::connect::Server;
@@ -25,13 +25,14 @@ mod assemble;
 mod fuzz;
 mod queue;
 mod range;
+mod rows;
 mod secure;
 mod worker;
 
 #[cfg(any(test, feature = "testkit"))]
 pub use fuzz::fuzz_copy_framing;
 pub use queue::RANGE_BYTES_MIN;
-pub use range::Ranges;
+pub use rows::Rows;
 
 use queue::Queue;
 
@@ -39,20 +40,14 @@ use queue::Queue;
 #[derive(Clone, Debug)]
 pub struct CopyTask {
     pub stream: StreamId,
-    pub name: QualifiedName,
+    pub rows: Rows,
     pub oid: u32,
     /// `pg_class.relkind` in the snapshot.
     pub relkind: char,
     /// `pg_class.relfilenode` in the snapshot; `None` for what has no file.
     pub relfilenode: Option<u32>,
-    /// `COPY … TO STDOUT`: all rows of the task.
-    pub select: String,
-    /// `COPY … FROM stdin;` and a newline: what each block begins with.
-    pub prefix: String,
     /// On the server's disk, TOAST included.
     pub bytes_estimate: u64,
-    /// For a table that may be read in parts.
-    pub ranges: Option<Ranges>,
 }
 
 /// Where the rows come from, and how.

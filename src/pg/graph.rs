@@ -6,17 +6,18 @@
 //! the sort starts again. Repairs never guess silently: a loop that no rule knows is broken anywhere and listed.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BinaryHeap, HashMap};
 
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::Result;
 use crate::pg::catalog::object::ObjectId;
+use crate::text::Text;
 
 pub mod build;
 pub mod census;
 mod repair;
 
-pub type NodeId = usize;
+/// A position in [`Graph::nodes`].
+pub type NodeId = u32;
 
 /// In the order in which unrelated objects are made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
@@ -115,16 +116,21 @@ impl NodeKind {
 pub struct Node {
     pub kind: NodeKind,
     pub id: Option<ObjectId>,
-    pub schema: Option<Arc<str>>,
-    pub name: String,
-    /// Breaks ties between nodes of one kind, schema and name: argument types, a column's number.
-    pub tie: String,
     /// Which one of its kind: an index into the list of the catalog that holds them.
-    pub about: usize,
+    pub about: u32,
     /// The table of a check, default or rule; the domain of a constraint; the type of a shell; the parent of an index.
     pub owner: Option<NodeId>,
     pub depends: Vec<NodeId>,
     pub repair: Repaired,
+}
+
+/// By what nodes of one kind are put in order.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    pub schema: Option<Text>,
+    pub name: Text,
+    /// Breaks ties between nodes of one kind, schema and name: argument types, the table of a part.
+    pub tie: Text,
 }
 
 /// What the repair of a loop asks of whoever writes the node's statements.
@@ -141,18 +147,16 @@ pub struct Repaired {
 }
 
 impl Node {
-    pub fn new(kind: NodeKind, id: Option<ObjectId>, schema: Option<&str>, name: &str) -> Self {
-        Node {
-            kind,
-            id,
-            schema: schema.map(Arc::from),
-            name: name.to_owned(),
-            tie: String::new(),
-            about: 0,
-            owner: None,
-            depends: Vec::new(),
-            repair: Repaired::default(),
-        }
+    /// `about`: which one of its kind.
+    pub fn new(kind: NodeKind, id: Option<ObjectId>, about: usize) -> Self {
+        // There are no more of a kind than a catalog has OIDs.
+        let about = u32::try_from(about).unwrap_or(u32::MAX);
+        Node { kind, id, about, owner: None, depends: Vec::new(), repair: Repaired::default() }
+    }
+
+    /// The one of its kind.
+    pub fn pick<'a, T>(&self, list: &'a [T]) -> Option<&'a T> {
+        list.get(self.about as usize)
     }
 
     /// Stands in CREATE of its owner unless a repair says otherwise.
@@ -160,28 +164,31 @@ impl Node {
         use NodeKind::*;
         matches!(self.kind, Check | Default | DomainConstraint | ReturnRule) && !self.repair.separate
     }
+}
 
-    fn order(&self, other: &Node) -> Ordering {
+impl Names {
+    pub fn new(schema: Option<&Text>, name: impl Into<Text>) -> Self {
+        Names { schema: schema.cloned(), name: name.into(), tie: Text::default() }
+    }
+
+    /// What is in no schema comes last.
+    fn order(&self, other: &Names) -> Ordering {
         let schema = match (&self.schema, &other.schema) {
             (Some(mine), Some(theirs)) => mine.cmp(theirs),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (None, None) => Ordering::Equal,
         };
-        let kind = self.kind.priority().cmp(&other.kind.priority());
-        kind.then(schema)
-            .then_with(|| self.name.cmp(&other.name))
-            .then_with(|| self.tie.cmp(&other.tie))
-            .then_with(|| self.id.cmp(&other.id))
+        schema.then_with(|| self.name.cmp(&other.name)).then_with(|| self.tie.cmp(&other.tie))
     }
 }
 
 #[derive(Debug)]
 pub struct Graph {
     pub nodes: Vec<Node>,
+    /// Those of the nodes, until their order is found.
+    names: Vec<Names>,
     by_id: HashMap<ObjectId, NodeId>,
-    /// Every schema's name once, however many nodes bear it.
-    schemas: HashSet<Arc<str>>,
     pre_data_end: NodeId,
     post_data_begin: NodeId,
 }
@@ -191,10 +198,23 @@ pub struct Graph {
 pub struct Ordered {
     pub nodes: Vec<Node>,
     pub order: Vec<NodeId>,
-    /// What belongs to a node: the checks and defaults of a table.
-    pub parts: HashMap<NodeId, Vec<NodeId>>,
+    /// Owners and what belongs to them, such as the checks and defaults of a table; sorted.
+    parts: Vec<(NodeId, NodeId)>,
     /// Loops that no rule knew, by the names of their nodes.
     pub broken: Vec<String>,
+}
+
+impl Ordered {
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id as usize)
+    }
+
+    /// What belongs to a node.
+    pub fn parts_of(&self, owner: NodeId) -> impl Iterator<Item = NodeId> {
+        let first = self.parts.partition_point(|(other, _)| *other < owner);
+        let parts = self.parts.get(first..).unwrap_or_default().iter();
+        parts.take_while(move |(other, _)| *other == owner).map(|(_, part)| *part)
+    }
 }
 
 impl Default for Graph {
@@ -205,35 +225,47 @@ impl Default for Graph {
 
 impl Graph {
     pub fn new() -> Self {
-        let nodes = vec![
-            Node::new(NodeKind::PreDataEnd, None, None, "pre-data"),
-            Node::new(NodeKind::PostDataBegin, None, None, "post-data"),
-        ];
-        Graph { nodes, by_id: HashMap::new(), schemas: HashSet::new(), pre_data_end: 0, post_data_begin: 1 }
+        let nodes = vec![Node::new(NodeKind::PreDataEnd, None, 0), Node::new(NodeKind::PostDataBegin, None, 0)];
+        let names = vec![Names::new(None, "pre-data"), Names::new(None, "post-data")];
+        Graph { nodes, names, by_id: HashMap::new(), pre_data_end: 0, post_data_begin: 1 }
     }
 
-    pub fn add(&mut self, mut node: Node) -> NodeId {
-        let id = self.nodes.len();
-        node.schema = node.schema.map(|name| self.shared(name));
+    /// Makes room for so many nodes.
+    pub fn reserve(&mut self, nodes: usize) {
+        self.nodes.reserve(nodes);
+        self.names.reserve(nodes);
+        self.by_id.reserve(nodes);
+    }
+
+    pub fn add(&mut self, node: Node, names: Names) -> NodeId {
+        let known = self.nodes.len();
+        let id = NodeId::try_from(known).unwrap_or(NodeId::MAX);
         if let Some(object) = node.id {
             self.by_id.insert(object, id);
         }
-        // A node is large, and of a large database there are a million: doubling would take half of them for nothing.
-        if id == self.nodes.capacity() {
-            self.nodes.reserve_exact(id.div_ceil(8).max(64));
-        }
         self.nodes.push(node);
+        self.names.push(names);
         id
     }
 
-    fn shared(&mut self, name: Arc<str>) -> Arc<str> {
-        match self.schemas.get(&name) {
-            Some(known) => Arc::clone(known),
-            None => {
-                self.schemas.insert(Arc::clone(&name));
-                name
-            }
-        }
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id as usize)
+    }
+
+    pub fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(id as usize)
+    }
+
+    fn needs(&self, id: NodeId) -> &[NodeId] {
+        self.node(id).map_or(&[], |node| &node.depends)
+    }
+
+    fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map_while(|id| NodeId::try_from(id).ok())
+    }
+
+    pub fn each(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.ids().zip(&self.nodes)
     }
 
     pub fn find(&self, object: ObjectId) -> Option<NodeId> {
@@ -242,7 +274,7 @@ impl Graph {
 
     /// `node` is made after `on`.
     pub fn depend(&mut self, node: NodeId, on: NodeId) {
-        if let Some(node) = self.nodes.get_mut(node)
+        if let Some(node) = self.node_mut(node)
             && !node.depends.contains(&on)
         {
             node.depends.push(on);
@@ -250,7 +282,7 @@ impl Graph {
     }
 
     fn forget(&mut self, node: NodeId, on: NodeId) {
-        if let Some(node) = self.nodes.get_mut(node) {
+        if let Some(node) = self.node_mut(node) {
             node.depends.retain(|other| *other != on);
         }
     }
@@ -259,8 +291,8 @@ impl Graph {
     fn add_boundaries(&mut self) {
         self.depend(self.post_data_begin, self.pre_data_end);
         let mut before = Vec::new();
-        for id in 0..self.nodes.len() {
-            let Some(node) = self.nodes.get(id) else { continue };
+        for id in self.ids() {
+            let Some(node) = self.node(id) else { continue };
             let place = if node.repair.separate && node.kind != NodeKind::Default {
                 Place::PostData
             } else {
@@ -272,7 +304,7 @@ impl Graph {
                 Place::Free => {}
             }
         }
-        if let Some(node) = self.nodes.get_mut(self.pre_data_end) {
+        if let Some(node) = self.node_mut(self.pre_data_end) {
             node.depends = before;
         }
     }
@@ -281,7 +313,7 @@ impl Graph {
     /// repaired, and a table of a thousand defaults has a thousand of them.
     fn settle_inline(&mut self) {
         let inline = |(id, node): (NodeId, &Node)| node.is_inline().then_some((id, node.owner?));
-        let pairs: Vec<(NodeId, NodeId)> = self.nodes.iter().enumerate().filter_map(inline).collect();
+        let pairs: Vec<(NodeId, NodeId)> = self.each().filter_map(inline).collect();
         for (part, owner) in pairs {
             self.forget(part, owner);
         }
@@ -290,11 +322,9 @@ impl Graph {
     pub fn order(mut self) -> Result<Ordered> {
         self.settle_inline();
         self.add_boundaries();
-        let mut sorted: Vec<NodeId> = (0..self.nodes.len()).collect();
-        sorted.sort_by(|a, b| match (self.nodes.get(*a), self.nodes.get(*b)) {
-            (Some(a), Some(b)) => a.order(b),
-            _ => Ordering::Equal,
-        });
+        let mut sorted: Vec<NodeId> = self.ids().collect();
+        sorted.sort_unstable_by(|a, b| self.compare(*a, *b));
+        self.by_id = HashMap::new();
         let mut broken = Vec::new();
         loop {
             match self.sort(&sorted) {
@@ -304,39 +334,46 @@ impl Graph {
         }
     }
 
+    fn compare(&self, one: NodeId, other: NodeId) -> Ordering {
+        let (Some(a), Some(b)) = (self.node(one), self.node(other)) else { return Ordering::Equal };
+        let kind = a.kind.priority().cmp(&b.kind.priority());
+        let names = || match (self.names.get(one as usize), self.names.get(other as usize)) {
+            (Some(a), Some(b)) => a.order(b),
+            _ => Ordering::Equal,
+        };
+        kind.then_with(names).then_with(|| a.id.cmp(&b.id)).then(one.cmp(&other))
+    }
+
     fn finish(self, order: Vec<NodeId>, broken: Vec<String>) -> Ordered {
-        let mut parts: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
-        for (id, node) in self.nodes.iter().enumerate() {
-            if let Some(owner) = node.owner {
-                parts.entry(owner).or_default().push(id);
-            }
-        }
+        let owned = |(id, node): (NodeId, &Node)| Some((node.owner?, id));
+        let mut parts: Vec<(NodeId, NodeId)> = self.each().filter_map(owned).collect();
+        parts.sort_unstable();
         Ordered { nodes: self.nodes, order, parts, broken }
     }
 
     /// The order, or the nodes that no order has room for.
     fn sort(&self, sorted: &[NodeId]) -> std::result::Result<Vec<NodeId>, Vec<NodeId>> {
-        let mut position = vec![0usize; self.nodes.len()];
-        for (index, id) in sorted.iter().enumerate() {
-            if let Some(slot) = position.get_mut(*id) {
+        let mut position = vec![0_u32; self.nodes.len()];
+        for (index, id) in (0..).zip(sorted) {
+            if let Some(slot) = position.get_mut(*id as usize) {
                 *slot = index;
             }
         }
-        let mut needed_by = vec![0usize; self.nodes.len()];
+        let mut needed_by = vec![0_u32; self.nodes.len()];
         for on in self.nodes.iter().flat_map(|node| &node.depends) {
-            if let Some(count) = needed_by.get_mut(*on) {
+            if let Some(count) = needed_by.get_mut(*on as usize) {
                 *count += 1;
             }
         }
-        let free = |needed_by: &[usize], id: NodeId| needed_by.get(id) == Some(&0);
-        let place = |id: NodeId| (position.get(id).copied().unwrap_or(0), id);
-        let mut heap: BinaryHeap<(usize, NodeId)> =
+        let free = |needed_by: &[u32], id: NodeId| needed_by.get(id as usize) == Some(&0);
+        let place = |id: NodeId| (position.get(id as usize).copied().unwrap_or(0), id);
+        let mut heap: BinaryHeap<(u32, NodeId)> =
             sorted.iter().filter(|id| free(&needed_by, **id)).map(|id| place(*id)).collect();
         let mut backwards = Vec::with_capacity(sorted.len());
         while let Some((_, id)) = heap.pop() {
             backwards.push(id);
-            for on in self.nodes.get(id).map_or(&[] as &[NodeId], |node| &node.depends) {
-                if let Some(count) = needed_by.get_mut(*on) {
+            for on in self.needs(id) {
+                if let Some(count) = needed_by.get_mut(*on as usize) {
                     *count -= 1;
                     if *count == 0 {
                         heap.push(place(*on));
@@ -351,13 +388,8 @@ impl Graph {
         // In the order in which they were added, boundaries last: which node of a loop is looked at first decides which
         // one is repaired, and one view low in a stack is better than every view above it.
         let boundaries = [self.pre_data_end, self.post_data_begin];
-        let others = (0..self.nodes.len()).filter(|id| !boundaries.contains(id));
+        let others = self.ids().filter(|id| !boundaries.contains(id));
         Err(others.chain(boundaries).filter(|id| !free(&needed_by, *id)).collect())
-    }
-
-    fn node(&self, id: NodeId) -> Result<&Node> {
-        let unknown = || Error::new(ErrorKind::Bug, format!("cannot find node {id} of the dependency graph"));
-        self.nodes.get(id).ok_or_else(unknown)
     }
 }
 

@@ -8,13 +8,15 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::Result;
-use crate::ident::{Ident, QualifiedName};
 use crate::pg::catalog::Catalog;
-use crate::pg::copy_out::Ranges;
+use crate::pg::catalog::column::Extras;
+use crate::pg::catalog::sequence::SequenceValue;
+use crate::pg::copy_out::Rows;
 use crate::pg::ddl::acl;
 use crate::pg::filter::Switch;
 use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
 use crate::pg::piece::Piece;
+use crate::pg::piece::collect::LargeObjectTexts;
 use crate::pg::selection::Wanted;
 use crate::text::Text;
 
@@ -23,9 +25,12 @@ pub mod data;
 mod drafter;
 pub mod preamble;
 mod relation;
+mod statements;
 pub mod tables;
 
 use drafter::Drafter;
+
+pub use statements::{Sql, Statements};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum Section {
@@ -41,14 +46,14 @@ pub struct Entry {
     pub kind: &'static str,
     pub schema: Text,
     /// The object's name there: `orders orders_pkey` for a constraint.
-    pub name: String,
+    pub name: Text,
     pub owner: Text,
-    /// Whole statements, each ending in `;` and a newline.
-    pub sql: String,
+    /// Whole statements, each ending in `;` and a newline: where they stand in `Script::statements`.
+    pub sql: Sql,
     /// The table whose rows it belongs to, as a position in `Script::tables`.
-    pub table: Option<usize>,
+    pub table: Option<u32>,
     /// Positions of the entries that must come before.
-    pub depends: Vec<u32>,
+    pub depends: Box<[u32]>,
     /// A failure is listed and does not stop the restore.
     pub may_fail: bool,
 }
@@ -57,32 +62,26 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct TableData {
     pub oid: u32,
-    pub name: QualifiedName,
-    /// Without generated columns.
-    pub columns: Vec<Ident>,
-    /// `COPY … TO STDOUT`, without a semicolon.
-    pub copy_to: String,
-    /// `COPY … FROM stdin;` and a newline. It names the root of the partition tree where rows may move to another part.
-    pub copy_from: String,
+    pub rows: Rows,
     /// On the server's disk, TOAST included.
     pub bytes_estimate: u64,
     /// `pg_class.relfilenode` as of the snapshot.
     pub filenode: u32,
     pub unlogged: bool,
-    /// For a heap whose rows are all wanted, where the server reads ranges of `ctid` without reading all.
-    pub ranges: Option<Ranges>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     pub preamble: String,
     pub entries: Vec<Entry>,
+    /// The text of the entries.
+    pub statements: Statements,
     pub tables: Vec<TableData>,
     /// Their bytes are read by `catalog::large_object::Reader` and stand before the entries of the data section.
     pub large_objects: Vec<u32>,
     /// Relations whose planner statistics are wanted, each with its table's position in `tables`. They are read by
-    /// `catalog::planner_statistics::Reader` and stand behind the last entry.
-    pub analysed: HashMap<u32, Option<usize>>,
+    /// `catalog::planner_statistics::Reader` and stand behind the last entry. Sorted.
+    pub analysed: Vec<(u32, Option<u32>)>,
     /// All roles that the entries name: the preamble asks for them.
     pub roles: BTreeSet<String>,
 }
@@ -95,6 +94,9 @@ pub struct Parts<'a> {
     pub catalog: &'a Catalog,
     pub pieces: &'a [Piece],
     pub tables: &'a [TableData],
+    /// Of sequences, by OID.
+    pub values: &'a [(u32, SequenceValue)],
+    pub large_objects: &'a [LargeObjectTexts],
 }
 
 /// So many nodes are drafted before the entries of the first of them are placed: a bound on memory.
@@ -104,23 +106,23 @@ const WINDOW: usize = 8192;
 struct Draft {
     kind: &'static str,
     schema: Text,
-    name: String,
+    name: Text,
     owner: Text,
     sql: String,
     table: Option<u32>,
 }
 
-/// The statements are written by `threads` threads; their order is the graph's. `data` are those of the data section
-/// besides rows: sequence values, large objects.
-pub fn entries(parts: &Parts, data: Vec<Entry>, ordered: &Ordered, threads: usize) -> Result<Vec<Entry>> {
-    let table_positions = parts.tables.iter().enumerate().map(|(position, table)| (table.oid, position)).collect();
+/// Written by `threads` threads; their order is the graph's.
+pub fn entries(parts: &Parts, ordered: &Ordered, threads: usize) -> Result<(Vec<Entry>, Statements)> {
+    let tables = parts.tables.iter().zip(0..);
     let mut emitter = Emitter {
         parts,
         drafter: Drafter { parts, ordered, threads },
-        data,
         ordered,
-        table_positions,
+        table_positions: tables.map(|(table, position)| (table.oid, position)).collect(),
+        // What is not used costs no memory; growing step by step would leave all the smaller ones behind.
         entries: Vec::with_capacity(ordered.nodes.len()),
+        statements: Statements::default(),
         made: vec![Made::default(); ordered.nodes.len()],
         section: Section::PreData,
     };
@@ -128,7 +130,7 @@ pub fn entries(parts: &Parts, data: Vec<Entry>, ordered: &Ordered, threads: usiz
     if parts.catalog.selection.has(Switch::NoOwner) {
         emitter.entries.iter_mut().for_each(|entry| entry.owner = Text::default());
     }
-    Ok(emitter.entries)
+    Ok((emitter.entries, emitter.statements))
 }
 
 /// Roles that the script names: owners, those of privileges and policies, and `others`.
@@ -144,7 +146,8 @@ pub fn roles(parts: &Parts, entries: &[Entry], others: &BTreeSet<String>) -> BTr
     for relation in catalog.relations.iter().filter(|relation| selection.grants(&relation.base)) {
         roles.extend(acl::named_of_object(&relation.base));
         for column in catalog.columns_of(relation.oid()) {
-            let (initial, acl) = (column.init_acl.as_deref(), column.acl.as_deref());
+            let Extras { acl, init_acl, .. } = column.extras();
+            let (initial, acl) = (init_acl.as_deref(), acl.as_deref());
             let owner = relation.base.owner.as_deref();
             roles.extend(acl::named(owner, initial.unwrap_or_default(), acl.unwrap_or_default()));
         }
@@ -177,10 +180,10 @@ impl Default for Made {
 struct Emitter<'a> {
     parts: &'a Parts<'a>,
     drafter: Drafter<'a>,
-    data: Vec<Entry>,
     ordered: &'a Ordered,
-    table_positions: HashMap<u32, usize>,
+    table_positions: HashMap<u32, u32>,
     entries: Vec<Entry>,
+    statements: Statements,
     made: Vec<Made>,
     section: Section,
 }
@@ -190,37 +193,41 @@ impl Emitter<'_> {
         for window in self.ordered.order.chunks(WINDOW) {
             let drafted = self.drafter.all(window, Drafter::definition)?;
             for (id, drafts) in window.iter().zip(drafted) {
-                self.emit_in_turn(*id, drafts);
+                self.emit_in_turn(*id, drafts)?;
             }
         }
         for window in self.ordered.order.chunks(WINDOW) {
             let drafted = self.drafter.all(window, Drafter::privileges)?;
             for (id, drafts) in window.iter().zip(drafted) {
-                self.emit_privileges(*id, drafts);
+                self.emit_privileges(*id, drafts)?;
             }
         }
         self.emit_server_privileges()?;
         for kind in [NodeKind::DefaultAcl, NodeKind::ForeignKey, NodeKind::EventTrigger, NodeKind::Refresh] {
             for id in &self.ordered.order {
-                let Some(node) = self.ordered.nodes.get(*id).filter(|node| node.kind == kind) else { continue };
+                let Some(node) = self.ordered.node(*id).filter(|node| node.kind == kind) else { continue };
                 if kind == NodeKind::DefaultAcl || self.is_last(node) {
                     let drafts = self.drafter.definition(*id)?;
-                    self.emit(*id, drafts, kind != NodeKind::DefaultAcl);
+                    self.emit(*id, drafts, kind != NodeKind::DefaultAcl)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn emit_in_turn(&mut self, id: NodeId, drafts: Vec<Draft>) {
-        let Some(node) = self.ordered.nodes.get(id) else { return };
+    fn emit_in_turn(&mut self, id: NodeId, drafts: Vec<Draft>) -> Result<()> {
+        let Some(node) = self.ordered.node(id) else { return Ok(()) };
         match node.kind {
             NodeKind::PostDataBegin => {
-                self.entries.append(&mut self.data);
+                self.section = Section::Data;
+                for draft in data::drafts(self.parts) {
+                    self.push(draft, Box::default(), false)?;
+                }
                 self.section = Section::PostData;
+                Ok(())
             }
-            NodeKind::PreDataEnd | NodeKind::DefaultAcl => {}
-            _ if self.is_last(node) => {}
+            NodeKind::PreDataEnd | NodeKind::DefaultAcl => Ok(()),
+            _ if self.is_last(node) => Ok(()),
             _ => self.emit(id, drafts, false),
         }
     }
@@ -236,55 +243,57 @@ impl Emitter<'_> {
     /// A foreign key to a table that the script leaves out: it holds only where that table stands already.
     fn refers_to_nothing(&self, foreign_key: &Node) -> bool {
         let catalog = self.parts.catalog;
-        let referenced = catalog.constraints.get(foreign_key.about).map(|constraint| constraint.referenced);
+        let referenced = foreign_key.pick(&catalog.constraints).map(|constraint| constraint.referenced);
         let referenced = referenced.and_then(|table| catalog.relation(table));
         referenced.is_some_and(|table| self.parts.catalog.selection.wanted(&table.base) == Wanted::Nothing)
     }
 
-    fn emit(&mut self, id: NodeId, drafts: Vec<Draft>, may_fail: bool) {
+    fn emit(&mut self, id: NodeId, drafts: Vec<Draft>, may_fail: bool) -> Result<()> {
         let needs = self.needs(id);
         let Some(first) = u32::try_from(self.entries.len()).ok().filter(|_| !drafts.is_empty()) else {
-            if let Some(made) = self.made.get_mut(id) {
-                *made = Made::Passes(needs.into());
+            if let Some(made) = self.made.get_mut(id as usize) {
+                *made = Made::Passes(needs);
             }
-            return;
+            return Ok(());
         };
         for (index, draft) in drafts.into_iter().enumerate() {
-            let depends = if index == 0 { needs.clone() } else { vec![first] };
-            self.push(draft, depends, may_fail);
+            let depends = if index == 0 { needs.clone() } else { Box::new([first]) };
+            self.push(draft, depends, may_fail)?;
         }
-        if let Some(made) = self.made.get_mut(id) {
+        if let Some(made) = self.made.get_mut(id as usize) {
             *made = Made::Entry(first);
         }
+        Ok(())
     }
 
-    fn push(&mut self, draft: Draft, depends: Vec<u32>, may_fail: bool) {
+    fn push(&mut self, draft: Draft, depends: Box<[u32]>, may_fail: bool) -> Result<()> {
         let table = draft.table.and_then(|oid| self.table_positions.get(&oid).copied());
-        let Draft { kind, schema, name, owner, mut sql, .. } = draft;
-        // It was written piece by piece, and is held until it is archived.
-        sql.shrink_to_fit();
+        let Draft { kind, schema, name, owner, sql, .. } = draft;
+        let sql = self.statements.add(&sql)?;
         self.entries.push(Entry { section: self.section, kind, schema, name, owner, sql, table, depends, may_fail });
+        Ok(())
     }
 
     /// Positions of the entries that a node waits for. The boundary of sections is not among them: it goes without saying.
-    fn needs(&self, id: NodeId) -> Vec<u32> {
-        let depends = self.ordered.nodes.get(id).map_or(&[] as &[NodeId], |node| &node.depends);
+    fn needs(&self, id: NodeId) -> Box<[u32]> {
+        let depends = self.ordered.node(id).map_or(&[] as &[NodeId], |node| &node.depends);
         let boundary = |on: &NodeId| {
-            let kind = self.ordered.nodes.get(*on).map(|node| node.kind);
+            let kind = self.ordered.node(*on).map(|node| node.kind);
             matches!(kind, Some(NodeKind::PreDataEnd | NodeKind::PostDataBegin))
         };
-        let made = |on: &NodeId| self.made.get(*on).map_or(&[] as &[u32], Made::entries);
+        let made = |on: &NodeId| self.made.get(*on as usize).map_or(&[] as &[u32], Made::entries);
         let mut needs: Vec<u32> = depends.iter().filter(|on| !boundary(on)).flat_map(made).copied().collect();
         needs.sort_unstable();
         needs.dedup();
-        needs
+        needs.into()
     }
 
-    fn emit_privileges(&mut self, id: NodeId, drafts: Vec<Draft>) {
-        let needs = self.made.get(id).map_or_else(Vec::new, |made| made.entries().to_vec());
+    fn emit_privileges(&mut self, id: NodeId, drafts: Vec<Draft>) -> Result<()> {
+        let needs: Box<[u32]> = self.made.get(id as usize).map_or(&[] as &[u32], Made::entries).into();
         for draft in drafts {
-            self.push(draft, needs.clone(), false);
+            self.push(draft, needs.clone(), false)?;
         }
+        Ok(())
     }
 
     /// Changed privileges of the server's own relations. Those of other kinds are pieces.
@@ -292,7 +301,7 @@ impl Emitter<'_> {
         for relation in &self.parts.catalog.relations {
             if relation.base.schema.as_deref() == Some("pg_catalog") {
                 for draft in relation::relation_privileges(self.parts.catalog, relation)? {
-                    self.push(draft, Vec::new(), false);
+                    self.push(draft, Box::default(), false)?;
                 }
             }
         }

@@ -154,10 +154,15 @@ impl Session {
     }
 
     /// The same, kept as what is read of each row.
-    pub async fn all<T>(&self, sql: &str, read: impl Fn(&Row) -> Result<T>) -> Result<Vec<T>> {
+    pub async fn all<T>(&self, sql: &str, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
+        self.some(sql, |row| read(row).map(Some)).await
+    }
+
+    /// The same, without the rows of which nothing is kept.
+    pub async fn some<T>(&self, sql: &str, mut read: impl FnMut(&Row) -> Result<Option<T>>) -> Result<Vec<T>> {
         let mut all = Vec::new();
         self.each(sql, |row| {
-            all.push(read(row)?);
+            all.extend(read(row)?);
             Ok(())
         })
         .await?;

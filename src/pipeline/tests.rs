@@ -23,7 +23,7 @@ pub(super) fn header() -> ArchiveHeader {
 }
 
 fn table(name: &str) -> StreamSpec {
-    StreamSpec { kind: StreamKind::Rows, schema: "s".to_owned(), name: name.to_owned(), columns: vec!["v".to_owned()] }
+    StreamSpec { kind: StreamKind::Rows, schema: "s".into(), name: name.into(), columns: ["v".into()].into() }
 }
 
 fn codecs(threads: usize) -> Vec<Box<dyn Codec>> {

@@ -137,7 +137,7 @@ pub async fn restore(loaded: Loaded, server: &Server, cancel: &Cancel) -> Result
     let (session, _) = session(server, true).await?;
     let (before, _) = globals::of_session(&session).await?;
     let stands =
-        |step: &Step| step.entry.kind == TABLESPACE && before.tablespaces.iter().any(|one| one.name == step.entry.name);
+        |step: &Step| step.entry.kind == TABLESPACE && before.tablespaces.iter().any(|one| step.entry.name == one.name);
     let mut conn = Conn::open(server, Purpose::Write).await?;
     let mut run = Run { failed: BTreeSet::new(), left: Vec::new() };
     for (at, step) in (0_u32..).zip(&loaded.steps) {

@@ -63,8 +63,8 @@ impl From<&SalvagedStream> for StreamOutcome {
         StreamOutcome {
             kind: stream.spec.kind.name(),
             label: stream.spec.label(),
-            schema: stream.spec.schema.clone(),
-            name: stream.spec.name.clone(),
+            schema: stream.spec.schema.to_string(),
+            name: stream.spec.name.to_string(),
             rows_kept: stream.rows_kept,
             rows_lost: stream.rows_lost,
             members_kept: stream.members_kept,

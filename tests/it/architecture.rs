@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const FLOORS: &[&[&str]] = &[
-    &["error"],
-    &["units", "ident", "clock", "cancel", "progress", "checksum", "read_at", "text"],
+    &["error", "text"],
+    &["units", "ident", "clock", "cancel", "progress", "checksum", "read_at"],
     &["archive", "manifest", "policy", "script"],
     &["pipeline", "store", "state", "seal"],
     &["pg", "sqlite", "listing"],

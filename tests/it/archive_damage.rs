@@ -174,7 +174,7 @@ fn without_index_the_names_come_from_the_rows() {
         let archive = Archive::open(out).unwrap();
         let orders = archive.streams().iter().find(|stream| stream.spec.name == "orders").unwrap();
         assert_eq!((orders.spec.schema.as_str(), orders.rows), ("public", 4));
-        assert_eq!(orders.spec.columns, ["id", "name"]);
+        assert_eq!(*orders.spec.columns, ["id", "name"]);
         assert!(report.streams.iter().all(|stream| !stream.exact && stream.members_lost == 0));
     }
 }

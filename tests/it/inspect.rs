@@ -52,7 +52,7 @@ fn a_sqlite_archive_tells_the_facts_of_its_file() {
     std::fs::write(&file, database(4096)).unwrap();
     let facts = miyabi_backup::sqlite::inspect::staged(&file).unwrap();
     sample.trailer.properties = json!({ "sqlite": facts });
-    sample.streams = vec![StreamSpec { name: "shop".to_owned(), ..sample.streams.remove(0) }];
+    sample.streams = vec![StreamSpec { name: "shop".into(), ..sample.streams.remove(0) }];
     let seen = look(&tree.put("x.db.gz", &sample.archive()));
     assert_eq!(seen.sqlite, Some(facts));
     assert_eq!(seen.streams[0].kind, StreamKind::Pages.name());

@@ -64,7 +64,7 @@ async fn base_columns_read_on_every_major() {
         let reload = bases.iter().find(|base| base.name == "pg_reload_conf").unwrap();
         assert_eq!(reload.acl.as_deref(), Some(["postgres=X/postgres".to_owned()].as_slice()));
         assert_eq!(reload.init_acl, reload.acl);
-        assert_eq!(reload.default_acl, ["=X/postgres", "postgres=X/postgres"]);
+        assert_eq!(*reload.default_acl, ["=X/postgres", "postgres=X/postgres"]);
         assert!(reload.in_system_schema && !reload.is_users());
     }
 }
@@ -122,21 +122,22 @@ async fn whole_script(capture: &Capture) -> String {
     let script = capture.script();
     let section = |section| script.entries.iter().filter(move |entry| entry.section == section);
     let mut text = script.preamble.clone();
-    text.extend(section(Section::PreData).map(|entry| entry.sql.as_str()));
+    let sql = |entry: &Entry| script.statements.get(entry.sql).unwrap();
+    text.extend(section(Section::PreData).map(sql));
     for table in &script.tables {
-        text.push_str(&table.copy_from);
-        let rows = capture.session().client().copy_out(table.copy_to.as_str()).await.unwrap();
+        text.push_str(&table.rows.copy_from());
+        let rows = capture.session().client().copy_out(table.rows.copy_to(None).as_str()).await.unwrap();
         for block in rows.map(|block| block.unwrap()).collect::<Vec<_>>().await {
             text.push_str(&capture.session().codec().decode(&block).unwrap());
         }
         text.push_str("\\.\n");
     }
-    text.extend(section(Section::Data).map(|entry| entry.sql.as_str()));
+    text.extend(section(Section::Data).map(sql));
     let post: Vec<&Entry> = section(Section::PostData).collect();
     let last = post.iter().position(|entry| entry.may_fail).unwrap_or(post.len());
-    text.extend(post[..last].iter().map(|entry| entry.sql.as_str()));
+    text.extend(post[..last].iter().map(|entry| sql(entry)));
     text.push_str(LENIENT);
-    text.extend(post[last..].iter().map(|entry| entry.sql.as_str()));
+    text.extend(post[last..].iter().map(|entry| sql(entry)));
     text
 }
 
@@ -255,8 +256,9 @@ async fn bytes_of_a_database_without_an_encoding_survive() {
     maker.execute("DO $$ BEGIN EXECUTE 'CREATE TABLE public.\"n' || chr(233) || '\" (a text DEFAULT ''' || chr(255) || ''')'; END $$").await.unwrap();
     let capture = capture(&source.url()).await;
     let table = &capture.script().tables[0];
-    assert_eq!(table.name.name.as_str(), "n\u{e9}");
-    let text: String = capture.script().entries.iter().map(|entry| entry.sql.as_str()).collect();
+    assert_eq!(table.rows.table.name.as_str(), "n\u{e9}");
+    let script = capture.script();
+    let text: String = script.entries.iter().map(|entry| script.statements.get(entry.sql).unwrap()).collect();
     let bytes = capture.session().codec().encode(&text).unwrap();
     capture.commit().await.unwrap();
     assert!(bytes.windows(4).any(|part| part == b"\"n\xe9\""), "one byte, as in the catalog");

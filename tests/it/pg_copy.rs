@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use miyabi_backup::cancel::Cancel;
 use miyabi_backup::error::{Error, Kind, Result};
-use miyabi_backup::ident::{QualifiedName, StreamId};
+use miyabi_backup::ident::{Ident, QualifiedName, StreamId};
 use miyabi_backup::pg::connect::{self, Control, Server};
 use miyabi_backup::pg::copy_in;
 use miyabi_backup::pg::copy_out::{self, Copied, CopyTask, Source};
@@ -39,21 +39,28 @@ impl Coordinator {
     }
 
     pub async fn task(&self, stream: u32, table: &str) -> CopyTask {
-        let sql = "SELECT c.oid, c.relfilenode, c.relkind FROM pg_catalog.pg_class c \
+        let sql = "SELECT c.oid, c.relfilenode, c.relkind, ARRAY(SELECT a.attname::pg_catalog.text \
+                     FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+                     ORDER BY a.attnum) \
+                   FROM pg_catalog.pg_class c \
                    WHERE c.relname = $1 AND c.relnamespace = 'public'::pg_catalog.regnamespace";
         let row = self.control.client.query_one(sql, &[&table]).await.unwrap();
         let (oid, file, kind): (u32, u32, i8) = (row.get(0), row.get(1), row.get(2));
-        let name = QualifiedName::new("public", table);
+        let columns: Vec<String> = row.get(3);
+        let rows = copy_out::Rows {
+            table: QualifiedName::new("public", table),
+            columns: columns.into_iter().map(Ident::new).collect(),
+            select: None,
+            into: None,
+            pages: None,
+        };
         CopyTask {
             stream: StreamId(stream),
-            select: format!("COPY {name} TO STDOUT"),
-            prefix: format!("COPY {name} FROM stdin;\n"),
-            name,
+            rows,
             oid,
             relkind: char::from(kind as u8),
             relfilenode: Some(file),
             bytes_estimate: 0,
-            ranges: None,
         }
     }
 
@@ -147,6 +154,7 @@ async fn copied_rows_equal_the_servers_own_copy() {
         for (stream, table) in tables.iter().enumerate() {
             tasks.push(coordinator.task(stream as u32, table).await);
         }
+        let prefixes: Vec<String> = tasks.iter().map(|task| task.rows.copy_from()).collect();
         let (copied, streams) = coordinator.run(tasks).await;
         let copied = copied.unwrap();
         assert_eq!(copied.rows, 3 + 60_000 + 2 + 3 + 1, "PostgreSQL {major}");
@@ -155,8 +163,7 @@ async fn copied_rows_equal_the_servers_own_copy() {
             assert!(got.rows == *expected, "PostgreSQL {major}: rows of {} differ", tables[stream]);
             assert_eq!(got.ended, Some(Some(got.count)), "PostgreSQL {major}: {}", tables[stream]);
             for block in &got.blocks {
-                let name = QualifiedName::new("public", tables[stream]);
-                assert!(block.starts_with(format!("COPY {name} FROM stdin;\n").as_bytes()));
+                assert!(block.starts_with(prefixes[stream].as_bytes()));
                 assert!(block.ends_with(b"\n\\.\n"));
                 assert!(
                     block.len() <= BLOCK_BYTES || got.count == got.blocks.len() as u64,
@@ -243,7 +250,7 @@ async fn a_killed_worker_names_its_table() {
     database.psql("CREATE TABLE slow AS SELECT 1 AS a");
     let coordinator = Coordinator::new(&database.url(), 2).await;
     let mut task = coordinator.task(0, "slow").await;
-    task.select = "COPY (SELECT pg_catalog.pg_sleep(60)) TO STDOUT".into();
+    task.rows.select = Some("SELECT pg_catalog.pg_sleep(60)".into());
     let url = database.url();
     let killer = tokio::task::spawn_blocking(move || {
         let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY (SELECT pg_catalog.pg_sleep%'";
@@ -265,7 +272,7 @@ async fn cancelling_is_prompt_and_reaches_the_server() {
     database.psql("CREATE TABLE slow AS SELECT 1 AS a");
     let coordinator = Coordinator::new(&database.url(), 1).await;
     let mut task = coordinator.task(0, "slow").await;
-    task.select = "COPY (SELECT pg_catalog.pg_sleep(60)) TO STDOUT".into();
+    task.rows.select = Some("SELECT pg_catalog.pg_sleep(60)".into());
     let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY (SELECT pg_catalog.pg_sleep%' AND state = 'active'";
     let cancel = Cancel::new();
     let (url, canceller) = (database.url(), cancel.clone());

@@ -58,8 +58,8 @@ pub fn meta_of(archive: &[u8]) -> Meta {
     let opened = Archive::open(archive).unwrap();
     let rows = opened.streams().iter().filter(|stream| stream.spec.kind == StreamKind::Rows);
     let tables = rows.map(|stream| TableFacts {
-        schema: stream.spec.schema.clone(),
-        name: stream.spec.name.clone(),
+        schema: stream.spec.schema.to_string(),
+        name: stream.spec.name.to_string(),
         rows: stream.rows,
         raw_bytes: stream.raw,
         digest: stream.digest,

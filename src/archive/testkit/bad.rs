@@ -182,7 +182,7 @@ fn tails(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("damaged-index-stream-kind", indexed(&|index| index.streams[0].spec.kind = StreamKind::PostData)),
         ("damaged-index-object-span", indexed(&|index| index.toc[0].len = u64::MAX)),
         ("damaged-index-object-stream", indexed(&|index| index.toc[0].stream.0 = 77)),
-        ("damaged-index-object-dependency", indexed(&|index| index.toc[0].depends.push(77))),
+        ("damaged-index-object-dependency", indexed(&|index| index.toc[0].depends = [77].into())),
         (
             "damaged-index-header-differs",
             indexed(&|index| {

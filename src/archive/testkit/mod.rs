@@ -15,6 +15,7 @@ use crate::archive::framing::Framing;
 use crate::archive::header::{ArchiveHeader, ArchiveId, SourceKind};
 use crate::archive::model::{Section, StreamKind, StreamSpec, TocEntry, Trailer};
 use crate::archive::writer::Writer;
+use crate::text::Text;
 
 pub use bad::{bad_archives, compatible_flag, splice};
 pub use fuzz::{fuzz_index, fuzz_member, fuzz_open, fuzz_roundtrip, fuzz_seeds};
@@ -80,13 +81,13 @@ pub struct Sample {
 
 /// A script's or pages' stream.
 pub fn plain_spec(kind: StreamKind) -> StreamSpec {
-    StreamSpec { kind, schema: String::new(), name: String::new(), columns: Vec::new() }
+    StreamSpec { kind, schema: Text::default(), name: Text::default(), columns: Box::default() }
 }
 
 /// The stream of a table's rows.
 pub fn rows_spec(schema: &str, name: &str, columns: &[&str]) -> StreamSpec {
-    let columns = columns.iter().map(|&column| column.to_owned()).collect();
-    StreamSpec { kind: StreamKind::Rows, schema: schema.to_owned(), name: name.to_owned(), columns }
+    let columns = columns.iter().map(|&column| column.into()).collect();
+    StreamSpec { kind: StreamKind::Rows, schema: schema.into(), name: name.into(), columns }
 }
 
 /// A block of rows: each of `rows` without its newline.
@@ -111,24 +112,25 @@ impl Sample {
         let create_notes = "CREATE TABLE \"public\".\"notes\" (\"text\" text);\n";
         let setval = "SELECT pg_catalog.setval('\"public\".\"orders_id_seq\"', 4, true);\n";
         let key = "ALTER TABLE ONLY \"public\".\"orders\" ADD CONSTRAINT \"orders_pkey\" PRIMARY KEY (\"id\");\n";
-        let entry = |section, kind: &str, name: &str, table, stream, offset: usize, len: usize, depends| TocEntry {
-            section,
-            kind: kind.into(),
-            schema: "public".into(),
-            name: name.to_owned(),
-            owner: "shop".into(),
-            table,
-            stream: StreamId(stream),
-            offset: offset as u64,
-            len: len as u64,
-            depends,
-        };
+        let entry =
+            |section, kind: &str, name: &str, table, stream, offset: usize, len: usize, depends: &[u32]| TocEntry {
+                section,
+                kind: kind.into(),
+                schema: "public".into(),
+                name: name.into(),
+                owner: "shop".into(),
+                table,
+                stream: StreamId(stream),
+                offset: offset as u64,
+                len: len as u64,
+                depends: depends.into(),
+            };
         let (one, two) = (Some(StreamId(1)), Some(StreamId(2)));
         let toc = vec![
-            entry(Section::PreData, "TABLE", "orders", one, 0, 0, create.len(), vec![]),
-            entry(Section::PreData, "TABLE", "notes", two, 0, create.len(), create_notes.len(), vec![]),
-            entry(Section::Data, "SEQUENCE SET", "orders_id_seq", None, 3, 0, setval.len(), vec![0]),
-            entry(Section::PostData, "CONSTRAINT", "orders orders_pkey", one, 4, 0, key.len(), vec![0]),
+            entry(Section::PreData, "TABLE", "orders", one, 0, 0, create.len(), &[]),
+            entry(Section::PreData, "TABLE", "notes", two, 0, create.len(), create_notes.len(), &[]),
+            entry(Section::Data, "SEQUENCE SET", "orders_id_seq", None, 3, 0, setval.len(), &[0]),
+            entry(Section::PostData, "CONSTRAINT", "orders orders_pkey", one, 4, 0, key.len(), &[0]),
         ];
         Sample {
             header: sample_header(),
@@ -169,7 +171,7 @@ impl Sample {
                 sections: vec!["data".to_owned()],
                 ..sample_header()
             },
-            streams: vec![StreamSpec { name: "shop".to_owned(), ..plain_spec(StreamKind::Pages) }],
+            streams: vec![StreamSpec { name: "shop".into(), ..plain_spec(StreamKind::Pages) }],
             blocks: vec![run(1), run(3), run(5)],
             trailer: Trailer { toc: Vec::new(), properties: json!({"user_version": 7}) },
         }

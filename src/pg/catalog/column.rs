@@ -8,7 +8,7 @@ use crate::pg::catalog::relation::options;
 use crate::pg::catalog::scope::Scope;
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
-use crate::text::Text;
+use crate::text::{List, Text};
 
 #[derive(Clone, Debug)]
 pub struct Column {
@@ -28,25 +28,39 @@ pub struct Column {
     pub type_storage: char,
     /// `p`, `l`, NUL for the default.
     pub compression: char,
+    pub default: Option<ColumnDefault>,
+    /// See [`Column::extras`].
+    pub extras: Option<Box<Extras>>,
+}
+
+/// What few columns have. Of a large schema the columns are most of what is held.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Extras {
     pub options: Vec<String>,
     pub foreign_options: Vec<(String, String)>,
     /// Set where it differs from the type's own.
     pub collation: Option<QualifiedName>,
-    pub acl: Option<Vec<String>>,
-    pub init_acl: Option<Vec<String>>,
-    pub default: Option<ColumnDefault>,
+    pub acl: Option<List>,
+    pub init_acl: Option<List>,
 }
+
+static NO_EXTRAS: Extras =
+    Extras { options: Vec::new(), foreign_options: Vec::new(), collation: None, acl: None, init_acl: None };
 
 /// A row of `pg_attrdef`: a default or a generation expression.
 #[derive(Clone, Debug)]
 pub struct ColumnDefault {
     pub oid: u32,
-    pub expression: String,
+    pub expression: Box<str>,
 }
 
 impl Column {
     pub fn is_generated(&self) -> bool {
         self.generated != '\0'
+    }
+
+    pub fn extras(&self) -> &Extras {
+        self.extras.as_deref().unwrap_or(&NO_EXTRAS)
     }
 }
 
@@ -100,8 +114,15 @@ fn read(row: &Row) -> Result<Column> {
         (Some(schema), Some(name)) => Some(QualifiedName::new(schema, name)),
         _ => None,
     };
+    let extras = Extras {
+        options: row.opt_text_array("attoptions")?.unwrap_or_default(),
+        foreign_options: options(row, "attfdwoptions")?,
+        collation,
+        acl: row.opt_shared_list("acl")?,
+        init_acl: row.opt_shared_list("init_acl")?,
+    };
     let default = match (row.opt_u32("default_oid")?, row.opt_sql("default_expression")?) {
-        (Some(oid), Some(expression)) => Some(ColumnDefault { oid, expression }),
+        (Some(oid), Some(expression)) => Some(ColumnDefault { oid, expression: expression.into() }),
         _ => None,
     };
     Ok(Column {
@@ -116,11 +137,7 @@ fn read(row: &Row) -> Result<Column> {
         storage: row.char("attstorage")?,
         type_storage: row.char("typstorage")?,
         compression: row.char("compression")?,
-        options: row.opt_text_array("attoptions")?.unwrap_or_default(),
-        foreign_options: options(row, "attfdwoptions")?,
-        collation,
-        acl: row.opt_text_array("acl")?,
-        init_acl: row.opt_text_array("init_acl")?,
         default,
+        extras: (extras != NO_EXTRAS).then(|| Box::new(extras)),
     })
 }

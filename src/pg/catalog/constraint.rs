@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::pg::catalog::scope::Scope;
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
+use crate::text::Text;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConstraintKind {
@@ -19,10 +20,10 @@ pub enum ConstraintKind {
 pub struct Constraint {
     pub oid: u32,
     pub kind: ConstraintKind,
-    pub name: String,
+    pub name: Text,
     pub relation: u32,
     /// `pg_get_constraintdef` for checks, exclusions and foreign keys; of keys we build our own.
-    pub definition: String,
+    pub definition: Box<str>,
     pub is_local: bool,
     pub validated: bool,
     pub no_inherit: bool,
@@ -35,7 +36,7 @@ pub struct Constraint {
     /// The referenced table of a foreign key, or 0.
     pub referenced: u32,
     /// The columns' numbers.
-    pub key: Vec<i16>,
+    pub key: Box<[i16]>,
 }
 
 /// Constraints of relations in user schemas; copies that a partition has of its parent's foreign key are left out.
@@ -54,7 +55,7 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Constraint>> {
          ORDER BY c.conrelid, c.conname, c.oid",
         scope.has("c.conrelid"),
     );
-    Ok(session.all(&sql, read).await?.into_iter().flatten().collect())
+    session.some(&sql, read).await
 }
 
 fn read(row: &Row) -> Result<Option<Constraint>> {
@@ -70,9 +71,9 @@ fn read(row: &Row) -> Result<Option<Constraint>> {
     Ok(Some(Constraint {
         oid: row.u32("oid")?,
         kind,
-        name: row.text("conname")?,
+        name: Text::from(row.text("conname")?),
         relation: row.u32("conrelid")?,
-        definition: row.sql("definition")?,
+        definition: row.sql("definition")?.into(),
         is_local: row.bool("conislocal")?,
         validated: row.bool("convalidated")?,
         no_inherit: row.bool("connoinherit")?,
@@ -82,8 +83,8 @@ fn read(row: &Row) -> Result<Option<Constraint>> {
         index: row.u32("conindid")?,
         referenced: row.u32("confrelid")?,
         key: match kind {
-            ConstraintKind::NotNull => row.i16_array("conkey")?,
-            _ => Vec::new(),
+            ConstraintKind::NotNull => row.i16_array("conkey")?.into(),
+            _ => Box::default(),
         },
     }))
 }

@@ -7,6 +7,7 @@ use crate::pg::catalog::object::{Base, BaseColumns, FIRST_NORMAL_OID, ObjectId, 
 use crate::pg::catalog::relation;
 use crate::pg::catalog::types::function;
 use crate::pg::session::{Row, Session};
+use crate::text::List;
 
 /// Options in stored order; never printed, since they may hold passwords.
 #[derive(Clone, Eq, PartialEq)]
@@ -119,11 +120,11 @@ pub async fn load_user_mappings(session: &Session) -> Result<Vec<UserMapping>> {
         let base = Base {
             id: ObjectId::new(class::PG_USER_MAPPING, oid),
             schema: None,
-            name: format!("USER MAPPING {} SERVER {server}", user.as_deref().unwrap_or("public")),
+            name: format!("USER MAPPING {} SERVER {server}", user.as_deref().unwrap_or("public")).into(),
             owner: row.opt_shared("owner")?,
             acl: None,
             init_acl: None,
-            default_acl: Vec::new(),
+            default_acl: List::default(),
             extension_member: row.bool("extension_member")?,
             in_system_schema: oid < FIRST_NORMAL_OID,
         };

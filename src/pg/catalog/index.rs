@@ -1,19 +1,20 @@
 //! Indexes, those behind constraints included: `pg_index`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::pg::catalog::scope::Scope;
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
-use crate::text::Text;
+use crate::text::{List, Text};
 
 #[derive(Clone, Debug)]
 pub struct Index {
     pub oid: u32,
     pub schema: Text,
-    pub name: String,
+    pub name: Text,
     pub table: u32,
     pub made: Made,
     /// The partitioned index that it is attached to, or 0.
@@ -21,16 +22,16 @@ pub struct Index {
     pub clustered: bool,
     pub replica_identity: bool,
     pub nulls_not_distinct: bool,
-    pub options: Vec<String>,
+    pub options: List,
     pub tablespace: Option<Text>,
     /// Numbers of its columns, key columns first; 0 stands for an expression.
-    pub columns: Vec<i16>,
+    pub columns: Box<[i16]>,
     pub key_columns: usize,
     /// Column number and target where one was set.
-    pub statistics: Vec<(i16, i16)>,
+    pub statistics: Box<[(i16, i16)]>,
     pub is_partitioned: bool,
     /// Names of extensions that it DEPENDS ON.
-    pub extensions: Vec<String>,
+    pub extensions: List,
 }
 
 /// What makes the index. Deparsing one costs the server more than everything else about it, so it is asked only for
@@ -39,11 +40,12 @@ pub struct Index {
 pub enum Made {
     ByConstraint,
     /// `pg_get_indexdef`: with expressions, a condition or options.
-    Deparsed(String),
-    Plain(PlainIndex),
+    Deparsed(Box<str>),
+    /// Few of them differ in anything but their columns.
+    Plain(Arc<PlainIndex>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct PlainIndex {
     pub unique: bool,
     pub method: Text,
@@ -77,7 +79,7 @@ impl Names {
 
 impl Index {
     pub fn qualified(&self) -> QualifiedName {
-        QualifiedName::new(self.schema.as_str(), self.name.as_str())
+        QualifiedName::new(&self.schema, &self.name)
     }
 }
 
@@ -118,7 +120,8 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Index>> {
         extensions = depends_on_extensions("pg_class", "i.indexrelid"),
         wanted = scope.has("i.indrelid"),
     );
-    let mut all = session.all(&sql, read).await?;
+    let mut known = Known::default();
+    let mut all = session.all(&sql, |row| read(row, &mut known)).await?;
     all.sort_unstable_by_key(|index| index.oid);
     Ok(all)
 }
@@ -134,43 +137,61 @@ pub fn depends_on_extensions(catalog: &str, oid: &str) -> String {
     )
 }
 
-fn read(row: &Row) -> Result<Index> {
+/// What was read of plain indexes before.
+#[derive(Default)]
+struct Known(HashSet<Arc<PlainIndex>>);
+
+impl Known {
+    fn share(&mut self, new: PlainIndex) -> Arc<PlainIndex> {
+        if let Some(known) = self.0.get(&new) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(new);
+        self.0.insert(Arc::clone(&new));
+        new
+    }
+}
+
+fn read(row: &Row, known: &mut Known) -> Result<Index> {
     let statistics = match row.opt_i16_array("statistics_columns")? {
         Some(columns) => columns.into_iter().zip(row.i16_array("statistics_targets")?).collect(),
-        None => Vec::new(),
+        None => Box::default(),
     };
     Ok(Index {
         oid: row.u32("indexrelid")?,
         schema: row.shared("nspname")?,
-        name: row.text("relname")?,
+        name: Text::from(row.text("relname")?),
         table: row.u32("indrelid")?,
-        made: made(row)?,
+        made: made(row, known)?,
         parent: row.opt_u32("parent")?.unwrap_or(0),
         clustered: row.bool("indisclustered")?,
         replica_identity: row.bool("indisreplident")?,
         nulls_not_distinct: row.bool("nulls_not_distinct")?,
-        options: row.opt_text_array("reloptions")?.unwrap_or_default(),
+        options: row.shared_list("reloptions")?,
         tablespace: row.opt_shared("tablespace")?,
-        columns: row.i16_array("indkey")?,
+        columns: row.i16_array("indkey")?.into(),
         key_columns: usize::try_from(row.i16("indnkeyatts")?).unwrap_or(0),
         statistics,
         is_partitioned: row.bool("is_partitioned")?,
-        extensions: row.text_array("extensions")?,
+        extensions: row.shared_list("extensions")?,
     })
 }
 
-fn made(row: &Row) -> Result<Made> {
+fn made(row: &Row, known: &mut Known) -> Result<Made> {
     if row.bool("by_constraint")? {
         return Ok(Made::ByConstraint);
     }
     match row.opt_statement("definition", &["CREATE INDEX", "CREATE UNIQUE INDEX"])? {
-        Some(definition) => Ok(Made::Deparsed(definition)),
-        None => Ok(Made::Plain(PlainIndex {
-            unique: row.bool("indisunique")?,
-            method: row.shared("amname")?,
-            classes: row.oid_array("indclass")?,
-            collations: row.oid_array("indcollation")?,
-            options: row.i16_array("indoption")?,
-        })),
+        Some(definition) => Ok(Made::Deparsed(definition.into())),
+        None => {
+            let new = PlainIndex {
+                unique: row.bool("indisunique")?,
+                method: row.shared("amname")?,
+                classes: row.oid_array("indclass")?,
+                collations: row.oid_array("indcollation")?,
+                options: row.i16_array("indoption")?,
+            };
+            Ok(Made::Plain(known.share(new)))
+        }
     }
 }

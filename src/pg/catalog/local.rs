@@ -3,12 +3,13 @@
 //! A column that a child only inherits must not be named in its CREATE TABLE, or it would become the child's own.
 //! Partitions are created as tables of their own and attached later, so they name everything.
 
-use std::collections::HashMap;
-
+use crate::pg::catalog::Catalog;
 use crate::pg::catalog::column::Column;
-use crate::pg::catalog::constraint::{Constraint, ConstraintKind};
-use crate::pg::catalog::inheritance::Inheritance;
+use crate::pg::catalog::constraint::Constraint;
+use crate::pg::catalog::object::{ObjectId, class};
 use crate::pg::catalog::relation::{Relation, RelationKind};
+use crate::pg::version::Capability;
+use crate::text::Text;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum DefaultPlan {
@@ -16,12 +17,12 @@ pub enum DefaultPlan {
     /// In CREATE TABLE. The row of `pg_attrdef`, or 0 when we add `DEFAULT NULL` against a parent's default.
     Inline {
         oid: u32,
-        expression: String,
+        expression: Box<str>,
     },
     /// By ALTER TABLE: the column is not in CREATE TABLE.
     Separate {
         oid: u32,
-        expression: String,
+        expression: Box<str>,
     },
 }
 
@@ -30,7 +31,7 @@ pub enum NotNullPlan {
     None,
     /// Behind the column, or as a table constraint when the column is not printed. No name: the server's choice.
     Inline {
-        name: Option<String>,
+        name: Option<Text>,
         no_inherit: bool,
     },
 }
@@ -40,24 +41,6 @@ pub struct ColumnPlan {
     pub print: bool,
     pub default: DefaultPlan,
     pub not_null: NotNullPlan,
-}
-
-pub struct Locals<'a> {
-    pub columns: &'a HashMap<u32, Vec<Column>>,
-    pub inheritance: &'a Inheritance,
-    /// NOT NULL constraints by table and column. None before the server had them.
-    pub not_nulls: Option<HashMap<(u32, i16), &'a Constraint>>,
-    /// Whether a constraint has a comment, which then needs its name.
-    pub commented: &'a dyn Fn(u32) -> bool,
-}
-
-/// NOT NULL constraints by table and column.
-pub fn not_nulls(constraints: &[Constraint]) -> HashMap<(u32, i16), &Constraint> {
-    constraints
-        .iter()
-        .filter(|constraint| constraint.kind == ConstraintKind::NotNull)
-        .filter_map(|constraint| Some(((constraint.relation, *constraint.key.first()?), constraint)))
-        .collect()
 }
 
 /// What `parents` say about a column of the same name.
@@ -71,14 +54,14 @@ struct FromParents {
     other_generated: bool,
 }
 
-impl Locals<'_> {
-    /// One plan a column of `relation`, in the columns' order.
-    pub fn plan(&self, relation: &Relation) -> Vec<ColumnPlan> {
-        let columns = self.columns.get(&relation.oid()).map_or(&[] as &[Column], Vec::as_slice);
-        columns.iter().map(|column| self.plan_column(relation, column)).collect()
+impl Catalog {
+    /// One plan a column of `relation`, in the columns' order. Made when they are asked for: the plans of a large schema
+    /// would take as much memory as its columns.
+    pub fn plan_columns(&self, relation: &Relation) -> Vec<ColumnPlan> {
+        self.columns_of(relation.oid()).iter().map(|column| self.plan_column(relation, column)).collect()
     }
 
-    fn plan_column(&self, relation: &Relation, column: &Column) -> ColumnPlan {
+    pub fn plan_column(&self, relation: &Relation, column: &Column) -> ColumnPlan {
         if !relation.kind.is_table() {
             // Columns of views have no place for a default in CREATE VIEW.
             let default = match &column.default {
@@ -102,16 +85,16 @@ impl Locals<'_> {
         let mut found = FromParents::default();
         let (mut valid, mut invalid) = (false, false);
         for parent in self.inheritance.parents_of(relation.oid()) {
-            let theirs = self.columns.get(parent).into_iter().flatten().find(|theirs| theirs.name == column.name);
+            let theirs = self.columns_of(*parent).iter().find(|theirs| theirs.name == column.name);
             let Some(theirs) = theirs else { continue };
             found.not_null |= theirs.not_null;
-            if let Some(constraint) = self.not_nulls.as_ref().and_then(|all| all.get(&(*parent, theirs.number))) {
+            if let Some(constraint) = self.not_null_of(*parent, theirs.number) {
                 valid |= constraint.validated;
                 invalid |= !constraint.validated;
             }
-            let expression = theirs.default.as_ref().map(|default| default.expression.as_str());
+            let expression = theirs.default.as_ref().map(|default| &*default.expression);
             if theirs.is_generated() {
-                let same = expression.is_some() && expression == column.default.as_ref().map(|d| d.expression.as_str());
+                let same = expression.is_some() && expression == column.default.as_ref().map(|d| &*d.expression);
                 found.same_generated |= same;
                 found.other_generated |= !same;
             } else {
@@ -124,11 +107,11 @@ impl Locals<'_> {
 
     fn plan_not_null(&self, relation: &Relation, column: &Column, parents: &FromParents) -> NotNullPlan {
         let unnamed = NotNullPlan::Inline { name: None, no_inherit: false };
-        let Some(not_nulls) = &self.not_nulls else {
+        if !self.version.has(Capability::NotNullConstraints) {
             let own = column.not_null && (!parents.not_null || relation.is_partition);
             return if own { unnamed } else { NotNullPlan::None };
-        };
-        let Some(constraint) = not_nulls.get(&(relation.oid(), column.number)) else { return NotNullPlan::None };
+        }
+        let Some(constraint) = self.not_null_of(relation.oid(), column.number) else { return NotNullPlan::None };
         if !constraint.validated {
             return NotNullPlan::None;
         }
@@ -136,8 +119,13 @@ impl Locals<'_> {
             return NotNullPlan::None;
         }
         let chosen_by_server = format!("{}_{}_not_null", relation.base.name, column.name);
-        let needs_name = constraint.name != chosen_by_server || (self.commented)(constraint.oid);
+        let needs_name = constraint.name != *chosen_by_server
+            || self.notes.comment(ObjectId::new(class::PG_CONSTRAINT, constraint.oid), 0).is_some();
         NotNullPlan::Inline { name: needs_name.then(|| constraint.name.clone()), no_inherit: constraint.no_inherit }
+    }
+
+    fn not_null_of(&self, table: u32, column: i16) -> Option<&Constraint> {
+        self.not_nulls_of(table).find(|constraint| constraint.key.first() == Some(&column))
     }
 }
 
@@ -146,7 +134,7 @@ fn plan_default(relation: &Relation, column: &Column, parents: &FromParents, pri
     let (oid, expression) = match &column.default {
         Some(_) if inherits_generation => return DefaultPlan::None,
         Some(default) => (default.oid, default.expression.clone()),
-        None if parents.default => (0, "NULL".to_owned()),
+        None if parents.default => (0, "NULL".into()),
         None => return DefaultPlan::None,
     };
     if print {

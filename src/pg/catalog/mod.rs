@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::pg::filter::Switch;
 use crate::pg::selection::Selection;
 use crate::pg::session::Session;
-use crate::pg::version::{Capability, ServerVersion};
+use crate::pg::version::ServerVersion;
 
 pub mod access_method;
 pub mod aggregate;
@@ -57,7 +57,6 @@ pub struct Catalog {
     pub relations: Vec<relation::Relation>,
     by_oid: HashMap<u32, usize>,
     pub columns: HashMap<u32, Vec<column::Column>>,
-    pub plans: HashMap<u32, Vec<local::ColumnPlan>>,
     pub constraints: Vec<constraint::Constraint>,
     constraint_indexes: HashSet<u32>,
     not_nulls: HashMap<u32, Vec<usize>>,
@@ -105,7 +104,6 @@ impl Catalog {
             by_oid: relations.iter().enumerate().map(|(index, relation)| (relation.oid(), index)).collect(),
             relations,
             columns: first.columns,
-            plans: HashMap::new(),
             constraints: second.constraints,
             constraint_indexes: HashSet::new(),
             not_nulls: HashMap::new(),
@@ -129,16 +127,15 @@ impl Catalog {
         catalog.index_by_oid = catalog.indexes.iter().enumerate().map(|(position, one)| (one.oid, position)).collect();
         for (position, one) in catalog.constraints.iter().enumerate() {
             match one.kind {
-                constraint::ConstraintKind::NotNull if one.validated => {
+                constraint::ConstraintKind::NotNull => {
                     catalog.not_nulls.entry(one.relation).or_default().push(position);
                 }
-                constraint::ConstraintKind::Check | constraint::ConstraintKind::NotNull => {}
+                constraint::ConstraintKind::Check => {}
                 // A foreign key names the index that it refers to, which is not its own.
                 constraint::ConstraintKind::ForeignKey => {}
                 _ => _ = catalog.constraint_indexes.insert(one.index),
             }
         }
-        catalog.plans = catalog.plan_columns();
         catalog
     }
 
@@ -177,33 +174,14 @@ impl Catalog {
         self.constraint_indexes.contains(&index)
     }
 
-    /// NOT NULL constraints of a table, as positions in `constraints`.
-    pub fn not_nulls_of(&self, relation: u32) -> &[usize] {
-        self.not_nulls.get(&relation).map_or(&[], Vec::as_slice)
+    /// NOT NULL constraints of a table.
+    pub fn not_nulls_of(&self, relation: u32) -> impl Iterator<Item = &constraint::Constraint> {
+        let positions = self.not_nulls.get(&relation).into_iter().flatten();
+        positions.filter_map(|position| self.constraints.get(*position))
     }
 
     pub fn columns_of(&self, relation: u32) -> &[column::Column] {
         self.columns.get(&relation).map_or(&[], Vec::as_slice)
-    }
-
-    pub fn plans_of(&self, relation: u32) -> &[local::ColumnPlan] {
-        self.plans.get(&relation).map_or(&[], Vec::as_slice)
-    }
-
-    fn plan_columns(&self) -> HashMap<u32, Vec<local::ColumnPlan>> {
-        let commented = |oid| {
-            let id = object::ObjectId::new(object::class::PG_CONSTRAINT, oid);
-            self.notes.comment(id, 0).is_some()
-        };
-        let named = self.version.has(Capability::NotNullConstraints);
-        let locals = local::Locals {
-            columns: &self.columns,
-            inheritance: &self.inheritance,
-            not_nulls: named.then(|| local::not_nulls(&self.constraints)),
-            commented: &commented,
-        };
-        let made = self.relations.iter().filter(|relation| self.selection.defines(&relation.base));
-        made.map(|relation| (relation.oid(), locals.plan(relation))).collect()
     }
 }
 

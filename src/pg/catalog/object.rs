@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::pg::session::Row;
-use crate::text::Text;
+use crate::text::{List, Text};
 
 /// OIDs of the catalogs: fixed in every version.
 pub mod class {
@@ -67,15 +67,15 @@ impl ObjectId {
 pub struct Base {
     pub id: ObjectId,
     pub schema: Option<Text>,
-    pub name: String,
+    pub name: Text,
     /// None for kinds without an owner.
     pub owner: Option<Text>,
     /// None where the catalog has NULL: the defaults apply.
-    pub acl: Option<Vec<String>>,
+    pub acl: Option<List>,
     /// What `initdb` or `CREATE EXTENSION` left, where `pg_init_privs` says.
-    pub init_acl: Option<Vec<String>>,
+    pub init_acl: Option<List>,
     /// `acldefault()`: what NULL stands for. Empty for kinds without privileges.
-    pub default_acl: Vec<String>,
+    pub default_acl: List,
     pub extension_member: bool,
     /// In `pg_*` or `information_schema`; for kinds outside schemas: made by initdb.
     pub in_system_schema: bool,
@@ -92,11 +92,11 @@ impl Base {
         Ok(Base {
             id: ObjectId::new(class, row.u32("oid")?),
             schema: row.opt_shared("schema")?,
-            name: row.text("name")?,
+            name: Text::from(row.text("name")?),
             owner: row.opt_shared("owner")?,
-            acl: row.opt_text_array("acl")?,
-            init_acl: row.opt_text_array("init_acl")?,
-            default_acl: row.opt_text_array("default_acl")?.unwrap_or_default(),
+            acl: row.opt_shared_list("acl")?,
+            init_acl: row.opt_shared_list("init_acl")?,
+            default_acl: row.shared_list("default_acl")?,
             extension_member: row.bool("extension_member")?,
             in_system_schema: row.bool("in_system_schema")?,
         })

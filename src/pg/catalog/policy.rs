@@ -3,12 +3,13 @@
 use crate::error::Result;
 use crate::pg::catalog::scope::Scope;
 use crate::pg::session::Session;
+use crate::text::Text;
 
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub oid: u32,
     pub table: u32,
-    pub name: String,
+    pub name: Text,
     /// `*` all, `r` select, `a` insert, `w` update, `d` delete.
     pub command: char,
     pub permissive: bool,
@@ -39,7 +40,7 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Policy>> {
         policies.push(Policy {
             oid: row.u32("oid")?,
             table: row.u32("polrelid")?,
-            name: row.text("polname")?,
+            name: Text::from(row.text("polname")?),
             command: row.char("polcmd")?,
             permissive: row.bool("polpermissive")?,
             roles: row.opt_text_array("roles")?,

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::pg::catalog::object::{Base, BaseColumns, class};
 use crate::pg::session::{Row, Session};
-use crate::text::Text;
+use crate::text::{List, Text};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RelationKind {
@@ -51,9 +51,9 @@ pub struct Relation {
     /// The row type, or 0.
     pub row_type: u32,
     /// `format_type` of the type that a typed table is OF.
-    pub of_type: Option<String>,
-    pub options: Vec<String>,
-    pub toast_options: Vec<String>,
+    pub of_type: Option<Text>,
+    pub options: List,
+    pub toast_options: List,
     pub tablespace: Option<Text>,
     pub access_method: Option<Text>,
     pub replica_identity: char,
@@ -74,7 +74,7 @@ pub struct ForeignTable {
 
 impl Relation {
     pub fn qualified(&self) -> QualifiedName {
-        QualifiedName::new(self.base.schema.as_deref().unwrap_or_default(), self.base.name.as_str())
+        QualifiedName::new(self.base.schema.clone().unwrap_or_default(), &self.base.name)
     }
 
     pub fn oid(&self) -> u32 {
@@ -108,7 +108,7 @@ pub async fn load(session: &Session) -> Result<Vec<Relation>> {
          WHERE o.relkind = ANY ('{{r,p,v,m,f,S,c}}'::\"char\"[])",
         base = BASE.sql()
     );
-    let mut all: Vec<Relation> = session.all(&sql, read).await?.into_iter().flatten().collect();
+    let mut all: Vec<Relation> = session.some(&sql, read).await?;
     all.sort_unstable_by_key(Relation::oid);
     Ok(all)
 }
@@ -124,9 +124,9 @@ fn read(row: &Row) -> Result<Option<Relation>> {
         kind,
         unlogged: row.char("relpersistence")? == 'u',
         row_type: row.u32("reltype")?,
-        of_type: row.opt_sql("of_type")?,
-        options: row.opt_text_array("reloptions")?.unwrap_or_default(),
-        toast_options: row.opt_text_array("toast_options")?.unwrap_or_default(),
+        of_type: row.opt_shared_sql("of_type")?,
+        options: row.shared_list("reloptions")?,
+        toast_options: row.shared_list("toast_options")?,
         tablespace: row.opt_shared("tablespace")?,
         access_method: row.opt_shared("access_method")?,
         replica_identity: row.char("relreplident")?,

@@ -3,12 +3,13 @@
 use crate::error::Result;
 use crate::pg::catalog::scope::Scope;
 use crate::pg::session::Session;
+use crate::text::Text;
 
 #[derive(Clone, Debug)]
 pub struct Rule {
     pub oid: u32,
     pub relation: u32,
-    pub name: String,
+    pub name: Text,
     /// `pg_get_ruledef`; None for the rule that makes a relation a view, and for those that nobody wants.
     pub definition: Option<String>,
     /// `O` on origin, `D` disabled, `R` on replica, `A` always.
@@ -32,7 +33,7 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Rule>> {
         rules.push(Rule {
             oid: row.u32("oid")?,
             relation: row.u32("ev_class")?,
-            name: row.text("rulename")?,
+            name: Text::from(row.text("rulename")?),
             definition: row.opt_statement("definition", &["CREATE RULE"])?,
             enabled: row.char("ev_enabled")?,
         });

@@ -56,9 +56,9 @@ fn settle_public(base: &mut Base, owned_by_database_owner: bool) {
     if let Some(own) = base.default_acl.first().cloned() {
         // `role=UC/role`: the same name twice.
         let grantor = own.get(own.len() / 2 + 2..).unwrap_or_default();
-        base.default_acl = vec![own.clone(), format!("=U/{grantor}")];
+        base.default_acl = [own.clone(), format!("=U/{grantor}")].into();
         // NULL means the owner alone, which is less than the start.
-        base.acl.get_or_insert_with(|| vec![own]);
+        base.acl.get_or_insert_with(|| [own].into());
     }
 }
 
@@ -70,11 +70,11 @@ mod tests {
     #[test]
     fn public_starts_with_what_new_databases_have() {
         let mut base = base(class::PG_NAMESPACE, None, "public");
-        base.init_acl = Some(vec!["x".into()]);
-        base.default_acl = vec!["\"o/w\"=UC/\"o/w\"".into()];
+        base.init_acl = Some(["x".into()].into());
+        base.default_acl = ["\"o/w\"=UC/\"o/w\"".into()].into();
         settle_public(&mut base, true);
-        assert_eq!(base.default_acl, ["\"o/w\"=UC/\"o/w\"", "=U/\"o/w\""]);
-        assert_eq!(base.acl.unwrap(), ["\"o/w\"=UC/\"o/w\""]);
+        assert_eq!(*base.default_acl, ["\"o/w\"=UC/\"o/w\"", "=U/\"o/w\""]);
+        assert_eq!(*base.acl.unwrap(), ["\"o/w\"=UC/\"o/w\""]);
         assert_eq!(base.init_acl, None);
     }
 }

@@ -6,11 +6,12 @@ use crate::error::{Error, Kind, Result};
 use crate::ident::{Literal, QualifiedName};
 use crate::pg::session::{Row, Session};
 use crate::pg::version::Capability;
+use crate::text::Text;
 
 #[derive(Clone, Debug)]
 pub struct Sequence {
     pub oid: u32,
-    pub type_name: String,
+    pub type_name: Text,
     pub start: i64,
     pub increment: i64,
     pub min: i64,
@@ -23,7 +24,7 @@ pub struct Sequence {
 #[derive(Clone, Debug)]
 pub struct OwningColumn {
     pub table: u32,
-    pub column: String,
+    pub column: Text,
     /// `a` always, `d` by default: the sequence is part of an identity column. NUL: OWNED BY.
     pub identity: char,
 }
@@ -55,13 +56,13 @@ pub async fn load(session: &Session) -> Result<HashMap<u32, Sequence>> {
 }
 
 fn read(row: &Row) -> Result<Sequence> {
-    let owned_by = match (row.opt_u32("table")?, row.opt_text("column")?) {
+    let owned_by = match (row.opt_u32("table")?, row.opt_shared("column")?) {
         (Some(table), Some(column)) => Some(OwningColumn { table, column, identity: row.char("identity")? }),
         _ => None,
     };
     Ok(Sequence {
         oid: row.u32("seqrelid")?,
-        type_name: row.sql("type_name")?,
+        type_name: row.shared_sql("type_name")?,
         start: row.i64("seqstart")?,
         increment: row.i64("seqincrement")?,
         min: row.i64("seqmin")?,

@@ -5,12 +5,13 @@ use crate::pg::catalog::index::depends_on_extensions;
 use crate::pg::catalog::scope::Scope;
 use crate::pg::session::Session;
 use crate::pg::version::Capability;
+use crate::text::Text;
 
 #[derive(Clone, Debug)]
 pub struct Trigger {
     pub oid: u32,
     pub table: u32,
-    pub name: String,
+    pub name: Text,
     /// `pg_get_triggerdef`; None for a partition's copy that only differs from its parent's in being enabled.
     pub definition: Option<String>,
     /// `O` on origin, `D` disabled, `R` on replica, `A` always.
@@ -44,7 +45,7 @@ pub async fn load(session: &Session, scope: &Scope) -> Result<Vec<Trigger>> {
         triggers.push(Trigger {
             oid: row.u32("oid")?,
             table: row.u32("tgrelid")?,
-            name: row.text("tgname")?,
+            name: Text::from(row.text("tgname")?),
             definition: row.opt_statement("definition", &["CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER"])?,
             enabled: row.char("tgenabled")?,
             extensions: row.text_array("extensions")?,

@@ -39,10 +39,7 @@ pub struct Piece {
 impl Piece {
     /// `COPY … TO STDOUT`.
     pub fn select(&self) -> String {
-        match (&self.task.ranges, self.range) {
-            (Some(ranges), Some(range)) => format!("COPY ({} WHERE {range}) TO STDOUT", ranges.select),
-            _ => self.task.select.clone(),
-        }
+        self.task.rows.copy_to(self.range)
     }
 }
 
@@ -108,7 +105,7 @@ impl Queue {
         }
         let bytes_waiting = tasks.iter().fold(0, |sum: u64, task| sum.saturating_add(task.bytes_estimate));
         let waiting = tasks.into_iter().enumerate().map(|(position, task)| {
-            let pages = task.ranges.as_ref().map_or(0, |ranges| ranges.pages);
+            let pages = task.rows.pages.unwrap_or(0);
             let rest = Rest::whole(pages, task.bytes_estimate);
             Waiting { task: Arc::new(task), rest, position }
         });
@@ -118,7 +115,7 @@ impl Queue {
 
     /// Connections that can be kept busy.
     pub fn connections(&self) -> usize {
-        let parts = |waiting: &Waiting| match waiting.task.ranges {
+        let parts = |waiting: &Waiting| match waiting.task.rows.pages {
             Some(_) => (waiting.rest.bytes / RANGE_BYTES_MIN).max(1),
             None => 1,
         };
@@ -164,7 +161,7 @@ impl Queue {
     fn cut(&self, task: &CopyTask, rest: Rest, to_do: u64) -> Option<(Range, u64, Rest)> {
         let share = to_do / self.connections;
         let wait = if rest.is_begun() || self.connections == 1 { 0 } else { share / WAIT_OF_SHARE / self.connections };
-        if task.ranges.is_none() || rest.bytes <= share.saturating_add(wait) {
+        if task.rows.pages.is_none() || rest.bytes <= share.saturating_add(wait) {
             return None;
         }
         let cut = rest.cut((share / PARTS_OF_SHARE).max(RANGE_BYTES_MIN));
@@ -192,27 +189,31 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::ident::QualifiedName;
-    use crate::pg::copy_out::range::Ranges;
+    use crate::pg::copy_out::Rows;
 
     const MIB: u64 = 1 << 20;
 
     fn task(stream: u32, bytes_estimate: u64) -> CopyTask {
         CopyTask {
             stream: StreamId(stream),
-            name: QualifiedName::new("s", format!("t{stream}")),
+            rows: Rows {
+                table: QualifiedName::new("s", format!("t{stream}")),
+                columns: Box::default(),
+                select: None,
+                into: None,
+                pages: None,
+            },
             oid: 1,
             relkind: 'r',
             relfilenode: None,
-            select: String::new(),
-            prefix: String::new(),
             bytes_estimate,
-            ranges: None,
         }
     }
 
     fn heap(stream: u32, mib: u64) -> CopyTask {
-        let ranges = Some(Ranges { select: String::new(), pages: mib * 128 });
-        CopyTask { ranges, ..task(stream, mib * MIB) }
+        let mut task = task(stream, mib * MIB);
+        task.rows.pages = Some(mib * 128);
+        task
     }
 
     fn queue(tasks: Vec<CopyTask>, connections: usize) -> Queue {

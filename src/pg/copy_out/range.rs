@@ -5,15 +5,6 @@
 
 use std::fmt;
 
-/// What is read of a table in parts.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ranges {
-    /// `SELECT … FROM ONLY …`, to which a condition on `ctid` is added.
-    pub select: String,
-    /// Pages of the heap when its size was asked for.
-    pub pages: u64,
-}
-
 /// Line pointers of a page that are told apart. A row with a value in TOAST takes 52 bytes of a page of 8 KiB, so no
 /// page has more of them; rows of smaller ones are never cut within a page.
 const PLACES_OF_PAGE: u64 = 157;

@@ -60,13 +60,13 @@ impl Secured {
 }
 
 fn about(task: &CopyTask, failure: Failure) -> Error {
-    failure.while_doing(Kind::Source, doing(&task.name))
+    failure.while_doing(Kind::Source, doing(&task.rows.table))
 }
 
 fn judge(task: &CopyTask, row: Option<&Row>) -> Result<()> {
     match row.map_or(Some("the snapshot does not know it"), |row| difference(task, row)) {
         None => Ok(()),
-        Some(what) => Err(Error::new(Kind::Source, format!("{}: {what}", doing(&task.name))).hint(TORN)),
+        Some(what) => Err(Error::new(Kind::Source, format!("{}: {what}", doing(&task.rows.table))).hint(TORN)),
     }
 }
 
@@ -77,7 +77,7 @@ async fn look(conn: &mut Conn, tasks: &[&CopyTask]) -> Result<Vec<Row>, Failure>
     }
     let (mut locked, mut wanted) = (String::new(), String::new());
     for (at, task) in tasks.iter().enumerate() {
-        let (quoted, comma) = (task.name.to_string(), if at == 0 { "" } else { ", " });
+        let (quoted, comma) = (task.rows.table.to_string(), if at == 0 { "" } else { ", " });
         let _ = write!(locked, "{comma}ONLY {quoted}");
         let _ = write!(wanted, "{comma}({at}, {}::pg_catalog.oid, {})", task.oid, Literal(&quoted));
     }

@@ -66,9 +66,10 @@ async fn work(shared: &Shared, conn: &mut Conn) -> Result<Copied> {
 async fn copy(shared: &Shared, conn: &mut Conn, piece: &Piece) -> Result<Copied> {
     let task = &*piece.task;
     let codec = conn.codec();
-    let failed = |failure: Failure| failure.while_doing(Kind::Source, doing(&task.name));
+    let failed = |failure: Failure| failure.while_doing(Kind::Source, doing(&task.rows.table));
     conn.copy_out(&codec.encode(&piece.select())?).await.map_err(failed)?;
-    let mut assembler = Assembler::new(codec.encode(&task.prefix)?, first_buffer(shared, piece.bytes_estimate));
+    let mut assembler =
+        Assembler::new(codec.encode(&task.rows.copy_from())?, first_buffer(shared, piece.bytes_estimate));
     let mut sent = Sent { copied: Copied::default(), bytes_expected: piece.bytes_estimate };
     loop {
         let step = conn.copy_read(&mut assembler).await.map_err(failed)?;
@@ -111,7 +112,7 @@ async fn send(
     step: CopyStep,
 ) -> Result<()> {
     let next = if step == CopyStep::Full { shared.feed.buffer() } else { Vec::new() };
-    let taken = assembler.take(next).map_err(|failure| failure.while_doing(Kind::Source, doing(&task.name)))?;
+    let taken = assembler.take(next).map_err(|failure| failure.while_doing(Kind::Source, doing(&task.rows.table)))?;
     let Some((bytes, span)) = taken else { return Ok(()) };
     let (size, rows) = (bytes.len() as u64, span.count);
     let reading = shared.reading.load(Ordering::SeqCst);
@@ -131,7 +132,7 @@ fn finish(shared: &Shared, task: &CopyTask, assembler: &Assembler, server_rows: 
         return Ok(sent.copied);
     }
     let why = format!("the server counted {server_rows} rows, {ours} arrived");
-    Err(Error::new(Kind::Source, format!("{}: {why}", doing(&task.name))))
+    Err(Error::new(Kind::Source, format!("{}: {why}", doing(&task.rows.table))))
 }
 
 pub(super) fn doing(name: &QualifiedName) -> String {

@@ -123,8 +123,8 @@ mod tests {
         );
         assert_eq!(identity(&aggregate), "AGGREGATE \"s\".\"all\"(*)");
         assert_eq!(tag(&aggregate), "all(*)");
-        aggregate.base.default_acl = vec!["=X/own".into()];
-        aggregate.base.acl = Some(Vec::new());
+        aggregate.base.default_acl = ["=X/own".into()].into();
+        aggregate.base.acl = Some(Default::default());
         assert_eq!(acl(&aggregate).unwrap(), "REVOKE ALL ON FUNCTION \"s\".\"all\"() FROM PUBLIC;\n");
     }
 }

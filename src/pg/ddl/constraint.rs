@@ -13,7 +13,7 @@ use crate::pg::ddl::table::alter;
 pub fn add_key(relation: &Relation, constraint: &Constraint, index: &Index, columns: &[Column]) -> Option<String> {
     let head = format!("{} ONLY {}", alter(relation), relation.qualified());
     let body = match constraint.kind {
-        ConstraintKind::Exclusion => constraint.definition.clone(),
+        ConstraintKind::Exclusion => constraint.definition.to_string(),
         _ => key(constraint, index, &column_names(index, columns)?),
     };
     Some(format!("{head}\n    ADD CONSTRAINT {} {body};\n", Ident::new(constraint.name.as_str())))

@@ -81,7 +81,7 @@ pub fn settings(index: &Index, table: &Relation) -> String {
     if index.replica_identity {
         let _ = writeln!(sql, "ALTER TABLE ONLY {of} REPLICA IDENTITY USING INDEX {name};");
     }
-    for extension in &index.extensions {
+    for extension in index.extensions.iter() {
         let _ = writeln!(sql, "ALTER INDEX {own} DEPENDS ON EXTENSION {};", Ident::new(extension.as_str()));
     }
     sql

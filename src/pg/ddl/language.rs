@@ -50,7 +50,7 @@ mod tests {
             validator: Some("s.v".into()),
         };
         assert_eq!(create(&language), "CREATE TRUSTED LANGUAGE \"plx\" HANDLER s.h VALIDATOR s.v;\n");
-        language.base.acl = Some(vec!["app=U/own".into()]);
+        language.base.acl = Some(["app=U/own".into()].into());
         assert_eq!(acl(&language).unwrap(), "GRANT ALL ON LANGUAGE \"plx\" TO \"app\";\n");
         language.trusted = false;
         assert_eq!(acl(&language).unwrap(), "");

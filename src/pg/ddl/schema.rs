@@ -64,7 +64,7 @@ mod tests {
     fn schema(name: &str, owner: &str) -> Schema {
         let mut base = base(class::PG_NAMESPACE, None, name);
         base.owner = Some(owner.into());
-        base.default_acl = vec![format!("{owner}=UC/{owner}")];
+        base.default_acl = [format!("{owner}=UC/{owner}")].into();
         Schema { base }
     }
 
@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn public_is_only_changed_where_it_differs() {
         let mut public = schema("public", PUBLIC_OWNER);
-        public.base.default_acl.push("=U/pg_database_owner".into());
+        let everybody = "=U/pg_database_owner".to_owned();
+        public.base.default_acl = public.base.default_acl.iter().cloned().chain([everybody]).collect();
         public.base.acl = Some(public.base.default_acl.clone());
         assert_eq!(create(&public) + &alter_owner(&public) + &acl(&public).unwrap(), "");
         assert_eq!(comment(&public, Some(PUBLIC_COMMENT)), "");
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn an_old_public_says_what_everybody_may() {
         let mut public = schema("public", "postgres");
-        public.base.acl = Some(vec!["postgres=UC/postgres".into(), "=UC/postgres".into()]);
+        public.base.acl = Some(["postgres=UC/postgres".into(), "=UC/postgres".into()].into());
         assert_eq!(
             acl(&public).unwrap(),
             "REVOKE ALL ON SCHEMA \"public\" FROM PUBLIC;\nGRANT ALL ON SCHEMA \"public\" TO PUBLIC;\n"

@@ -97,7 +97,7 @@ fn column_definition(table: &Table, column: &Column, plan: &ColumnPlan) -> Optio
     if let Some(not_null) = not_null {
         let _ = write!(text, " {not_null}");
     }
-    if let (Some(collation), None) = (&column.collation, &table.relation.of_type) {
+    if let (Some(collation), None) = (&column.extras().collation, &table.relation.of_type) {
         let _ = write!(text, " COLLATE {collation}");
     }
     Some(text)
@@ -166,11 +166,12 @@ fn column_settings(column: &Column) -> Vec<String> {
         'l' => changes.push("SET COMPRESSION lz4".to_owned()),
         _ => {}
     }
-    if !column.options.is_empty() {
-        changes.push(format!("SET ({})", options::list(&column.options)));
+    let extras = column.extras();
+    if !extras.options.is_empty() {
+        changes.push(format!("SET ({})", options::list(&extras.options)));
     }
-    if !column.foreign_options.is_empty() {
-        changes.push(format!("OPTIONS ({})", options::foreign_list(&column.foreign_options)));
+    if !extras.foreign_options.is_empty() {
+        changes.push(format!("OPTIONS ({})", options::foreign_list(&extras.foreign_options)));
     }
     changes
 }

@@ -7,11 +7,11 @@ pub fn base(class: u32, schema: Option<&str>, name: &str) -> Base {
     Base {
         id: ObjectId::new(class, 20_000),
         schema: schema.map(Into::into),
-        name: name.to_owned(),
+        name: name.into(),
         owner: Some("own".into()),
         acl: None,
         init_acl: None,
-        default_acl: Vec::new(),
+        default_acl: Default::default(),
         extension_member: false,
         in_system_schema: false,
     }

@@ -23,7 +23,7 @@ pub fn create(relation: &Relation, definition: &str, replace: bool) -> String {
 /// A view with the right columns over nothing. Options come with the later CREATE OR REPLACE.
 pub fn stand_in(relation: &Relation, columns: &[Column]) -> String {
     let column = |column: &Column| {
-        let collation = column.collation.as_ref().map_or(String::new(), |name| format!(" COLLATE {name}"));
+        let collation = column.extras().collation.as_ref().map_or(String::new(), |name| format!(" COLLATE {name}"));
         format!("NULL::{}{collation} AS {}", column.type_name, Ident::new(column.name.as_str()))
     };
     let columns: Vec<String> = columns.iter().map(column).collect();

@@ -12,8 +12,7 @@ use crate::pg::catalog::comment::Label;
 use crate::pg::ddl::comment::{comment, label};
 use crate::pg::ddl::text::setting;
 use crate::pg::encoding::Codec;
-use crate::pg::script::{Entry, Section, preamble};
-use crate::text::Text;
+use crate::pg::script::preamble;
 
 pub const ROLE: &str = "ROLE";
 pub const ROLE_PASSWORD: &str = "ROLE PASSWORD";
@@ -27,6 +26,16 @@ pub const TABLESPACE_OPTIONS: &str = "TABLESPACE OPTIONS";
 pub const TABLESPACE_ACL: &str = "TABLESPACE ACL";
 pub const COMMENT: &str = "COMMENT";
 pub const SECURITY_LABEL: &str = "SECURITY LABEL";
+
+/// Of the table of contents.
+pub struct Entry {
+    pub kind: &'static str,
+    pub name: String,
+    /// Whole statements, each ending in `;` and a newline.
+    pub sql: String,
+    /// Positions of the entries that must come before.
+    pub depends: Vec<u32>,
+}
 
 pub enum Part {
     /// For psql; no entry of the table of contents.
@@ -79,17 +88,7 @@ pub fn membership_name(member: &str, role: &str) -> String {
 impl<'a> Writer<'a> {
     fn entry(&mut self, kind: &'static str, name: String, sql: String, depends: Vec<u32>) -> Part {
         self.count += 1;
-        Part::Entry(Entry {
-            section: Section::PreData,
-            kind,
-            schema: Text::default(),
-            name,
-            owner: Text::default(),
-            sql,
-            table: None,
-            depends,
-            may_fail: true,
-        })
+        Part::Entry(Entry { kind, name, sql, depends })
     }
 
     fn alone(&mut self, kind: &'static str, name: String, sql: String, depends: Vec<u32>) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Graph, Node, NodeId, NodeKind};
+use super::{Graph, Names, Node, NodeId, NodeKind};
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::constraint::{Constraint, ConstraintKind};
 use crate::pg::catalog::depend::Dependency;
@@ -10,12 +10,15 @@ use crate::pg::catalog::local::DefaultPlan;
 use crate::pg::catalog::object::{ObjectId, class};
 use crate::pg::catalog::relation::{Relation, RelationKind};
 use crate::pg::piece::Piece;
+use crate::text::Text;
 
 pub fn build(catalog: &Catalog, pieces: &[Piece]) -> Graph {
     let mut builder = Builder { graph: Graph::new(), catalog };
     let known =
         [catalog.relations.len(), catalog.constraints.len(), catalog.indexes.len(), catalog.defaults(), pieces.len()];
-    builder.graph.nodes.reserve(known.iter().sum());
+    let known: usize = known.iter().sum();
+    // And some that only dependencies name.
+    builder.graph.reserve(known + known / 4);
     builder.add_relations();
     builder.add_pieces(pieces);
     builder.add_defaults();
@@ -30,6 +33,12 @@ pub fn build(catalog: &Catalog, pieces: &[Piece]) -> Graph {
     builder.graph
 }
 
+/// A node of something that belongs to a relation.
+struct Part {
+    node: Node,
+    names: Names,
+}
+
 struct Builder<'a> {
     graph: Graph,
     catalog: &'a Catalog,
@@ -42,20 +51,18 @@ fn relation_id(oid: u32) -> ObjectId {
 impl Builder<'_> {
     fn add_pieces(&mut self, pieces: &[Piece]) {
         for (about, piece) in pieces.iter().enumerate() {
-            let mut node = Node::new(piece.node, Some(piece.base.id), piece.base.schema.as_deref(), &piece.base.name);
-            node.tie.clone_from(&piece.tie);
-            node.about = about;
-            let id = self.graph.add(node);
+            let names = Names::new(piece.base.schema.as_ref(), &piece.base.name);
+            let tied = Names { tie: piece.tie.as_str().into(), ..names.clone() };
+            let id = self.graph.add(Node::new(piece.node, Some(piece.base.id), about), tied);
             if piece.node == NodeKind::Type && self.catalog.selection.defines(&piece.base) {
-                let mut shell = Node::new(NodeKind::ShellType, None, piece.base.schema.as_deref(), &piece.base.name);
-                (shell.about, shell.owner) = (about, Some(id));
-                self.graph.add(shell);
+                let shell = Node { owner: Some(id), ..Node::new(NodeKind::ShellType, None, about) };
+                self.graph.add(shell, names);
             }
         }
         for piece in pieces {
             let Some(owner) = piece.parent.and_then(|parent| self.graph.find(parent)) else { continue };
             let Some(id) = self.graph.find(piece.base.id) else { continue };
-            if let Some(node) = self.graph.nodes.get_mut(id) {
+            if let Some(node) = self.graph.node_mut(id) {
                 node.owner = Some(owner);
                 node.repair.separate = piece.apart;
             }
@@ -78,26 +85,24 @@ impl Builder<'_> {
                 RelationKind::MaterializedView => NodeKind::MaterializedView,
                 RelationKind::Sequence | RelationKind::Composite => NodeKind::OtherRelation,
             };
-            let mut node =
-                Node::new(kind, Some(relation.base.id), relation.base.schema.as_deref(), &relation.base.name);
-            node.about = about;
-            self.graph.add(node);
+            let names = Names::new(relation.base.schema.as_ref(), &relation.base.name);
+            self.graph.add(Node::new(kind, Some(relation.base.id), about), names);
         }
     }
 
     /// A node that belongs to a relation: it carries the relation's schema, and the tie is its own name.
-    fn part(&self, kind: NodeKind, id: Option<ObjectId>, relation: &Relation, name: &str, about: usize) -> Node {
-        let mut node = Node::new(kind, id, relation.base.schema.as_deref(), name);
-        node.tie.clone_from(&relation.base.name);
-        node.about = about;
-        node.owner = self.graph.find(relation.base.id);
-        node
+    fn part(&self, kind: NodeKind, id: Option<ObjectId>, relation: &Relation, name: &Text, about: usize) -> Part {
+        let names = Names::new(relation.base.schema.as_ref(), name);
+        Part {
+            node: Node { owner: self.graph.find(relation.base.id), ..Node::new(kind, id, about) },
+            names: Names { tie: relation.base.name.clone(), ..names },
+        }
     }
 
     /// Adds a part that is made after its relation.
-    fn add_after(&mut self, node: Node) -> NodeId {
-        let owner = node.owner;
-        let id = self.graph.add(node);
+    fn add_after(&mut self, part: Part) -> NodeId {
+        let owner = part.node.owner;
+        let id = self.graph.add(part.node, part.names);
         if let Some(owner) = owner {
             self.graph.depend(id, owner);
         }
@@ -105,9 +110,9 @@ impl Builder<'_> {
     }
 
     /// Adds a part that stands inside its relation's CREATE statement, which waits for all that the part needs.
-    fn add_inside(&mut self, node: Node) {
-        let owner = node.owner;
-        let id = self.graph.add(node);
+    fn add_inside(&mut self, part: Part) {
+        let owner = part.node.owner;
+        let id = self.graph.add(part.node, part.names);
         if let Some(owner) = owner {
             self.graph.depend(owner, id);
         }
@@ -119,27 +124,26 @@ impl Builder<'_> {
     }
 
     fn add_defaults(&mut self) {
-        let mut nodes = Vec::new();
+        let mut parts = Vec::new();
         for (about, relation) in self.defined_relations() {
             let columns = self.catalog.columns_of(relation.oid()).iter();
-            for (column, plan) in columns.zip(self.catalog.plans_of(relation.oid())) {
+            for (column, plan) in columns.zip(self.catalog.plan_columns(relation)) {
                 let (oid, separate) = match &plan.default {
                     DefaultPlan::None | DefaultPlan::Inline { oid: 0, .. } => continue,
                     DefaultPlan::Inline { oid, .. } => (*oid, false),
                     DefaultPlan::Separate { oid, .. } => (*oid, true),
                 };
                 let id = (oid != 0).then_some(ObjectId::new(class::PG_ATTRDEF, oid));
-                // The emitter finds the column by its name.
-                let mut node = self.part(NodeKind::Default, id, relation, &column.name, about);
-                node.repair.separate = separate;
-                nodes.push(node);
+                let mut part = self.part(NodeKind::Default, id, relation, &column.name, about);
+                part.node.repair.separate = separate;
+                parts.push(part);
             }
         }
-        for node in nodes {
-            if node.repair.separate {
-                self.add_after(node);
+        for part in parts {
+            if part.node.repair.separate {
+                self.add_after(part);
             } else {
-                self.add_inside(node);
+                self.add_inside(part);
             }
         }
     }
@@ -153,9 +157,9 @@ impl Builder<'_> {
                     self.add_inside(self.part(NodeKind::Check, id, relation, &constraint.name, about));
                 }
                 ConstraintKind::Check if !constraint.validated && constraint.is_local => {
-                    let mut node = self.part(NodeKind::Check, id, relation, &constraint.name, about);
-                    node.repair.separate = true;
-                    self.add_after(node);
+                    let mut part = self.part(NodeKind::Check, id, relation, &constraint.name, about);
+                    part.node.repair.separate = true;
+                    self.add_after(part);
                 }
                 ConstraintKind::NotNull if !constraint.validated && constraint.is_local => {
                     self.add_after(self.part(NodeKind::Constraint, id, relation, &constraint.name, about));
@@ -174,9 +178,9 @@ impl Builder<'_> {
     fn add_indexes(&mut self) {
         for (about, index) in self.catalog.indexes.iter().enumerate() {
             let Some(relation) = self.catalog.defined_relation(index.table) else { continue };
-            let mut node = self.part(NodeKind::Index, Some(relation_id(index.oid)), relation, &index.name, about);
-            let table = node.owner.take();
-            let id = self.graph.add(node);
+            let mut part = self.part(NodeKind::Index, Some(relation_id(index.oid)), relation, &index.name, about);
+            let table = part.node.owner.take();
+            let id = self.graph.add(part.node, part.names);
             if let Some(table) = table {
                 self.graph.depend(id, table);
             }
@@ -187,12 +191,11 @@ impl Builder<'_> {
             else {
                 continue;
             };
-            if let Some(node) = self.graph.nodes.get_mut(child) {
+            if let Some(node) = self.graph.node_mut(child) {
                 node.owner = Some(parent);
             }
-            let mut node = Node::new(NodeKind::AttachIndex, None, Some(&index.schema), &index.name);
-            node.about = about;
-            let attach = self.graph.add(node);
+            let names = Names::new(Some(&index.schema), &index.name);
+            let attach = self.graph.add(Node::new(NodeKind::AttachIndex, None, about), names);
             self.graph.depend(attach, child);
             self.graph.depend(attach, parent);
         }
@@ -237,22 +240,21 @@ impl Builder<'_> {
             self.add_after(self.part(NodeKind::Policy, id, relation, &policy.name, about));
         }
         // ENABLE ROW LEVEL SECURITY is a policy without an identity.
-        let secured: Vec<Node> = self
+        let secured: Vec<Part> = self
             .defined_relations()
             .filter(|(_, relation)| relation.row_security)
-            .map(|(about, relation)| self.part(NodeKind::Policy, None, relation, "", about))
+            .map(|(about, relation)| self.part(NodeKind::Policy, None, relation, &Text::default(), about))
             .collect();
-        for node in secured {
-            self.add_after(node);
+        for part in secured {
+            self.add_after(part);
         }
         for (about, statistics) in self.catalog.statistics.iter().enumerate() {
             let base = &statistics.base;
             if !self.catalog.selection.defines(base) || self.catalog.defined_relation(statistics.table).is_none() {
                 continue;
             }
-            let mut node = Node::new(NodeKind::Statistics, Some(base.id), base.schema.as_deref(), &base.name);
-            node.about = about;
-            self.graph.add(node);
+            let names = Names::new(base.schema.as_ref(), &base.name);
+            self.graph.add(Node::new(NodeKind::Statistics, Some(base.id), about), names);
         }
     }
 
@@ -260,7 +262,7 @@ impl Builder<'_> {
     fn find_or_pass(&mut self, object: ObjectId) -> NodeId {
         match self.graph.find(object) {
             Some(node) => node,
-            None => self.graph.add(Node::new(NodeKind::Passive, Some(object), None, "")),
+            None => self.graph.add(Node::new(NodeKind::Passive, Some(object), 0), Names::default()),
         }
     }
 
@@ -280,15 +282,12 @@ impl Builder<'_> {
         }
         let shells: Vec<(NodeId, NodeId)> = self
             .graph
-            .nodes
-            .iter()
-            .enumerate()
+            .each()
             .filter_map(|(id, node)| (node.kind == NodeKind::ShellType).then_some((id, node.owner?)))
             .collect();
         for (shell, of) in shells {
-            let schema = self.graph.nodes.get(of).into_iter().flat_map(|node| &node.depends).copied();
-            let schema =
-                schema.filter(|on| self.graph.nodes.get(*on).is_some_and(|node| node.kind == NodeKind::Schema));
+            let schema = self.graph.node(of).into_iter().flat_map(|node| &node.depends).copied();
+            let schema = schema.filter(|on| self.graph.node(*on).is_some_and(|node| node.kind == NodeKind::Schema));
             for schema in schema.collect::<Vec<_>>() {
                 self.graph.depend(shell, schema);
             }
@@ -298,9 +297,9 @@ impl Builder<'_> {
     /// A foreign key that refers to a partitioned table needs its index complete: all parts attached.
     fn add_foreign_key_attachments(&mut self) {
         let mut attachments: HashMap<u32, Vec<(u32, NodeId)>> = HashMap::new();
-        for (id, node) in self.graph.nodes.iter().enumerate() {
+        for (id, node) in self.graph.each() {
             if node.kind == NodeKind::AttachIndex
-                && let Some(index) = self.catalog.indexes.get(node.about)
+                && let Some(index) = node.pick(&self.catalog.indexes)
             {
                 attachments.entry(index.parent).or_default().push((index.oid, id));
             }

@@ -27,7 +27,7 @@ pub fn unread(graph: &Graph, dependencies: &[Dependency], known: &HashSet<Object
     let covered = dependencies.iter().filter(|one| matches!(one.kind, 'e' | 'i')).map(|one| one.object);
     // Objects of temporary schemas, which are no part of a backup: their schema was not read.
     let is_unread_schema = |id: ObjectId| {
-        let node = graph.find(id).and_then(|node| graph.nodes.get(node));
+        let node = graph.find(id).and_then(|node| graph.node(node));
         id.class == class::PG_NAMESPACE && node.is_none_or(|node| node.kind == NodeKind::Passive)
     };
     let temporary = dependencies.iter().filter(|one| is_unread_schema(one.on)).map(|one| one.object);

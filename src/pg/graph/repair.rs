@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Graph, Node, NodeId, NodeKind};
+use super::{Graph, Names, Node, NodeId, NodeKind};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 /// Finds and repairs loops among `stuck`; every call repairs at least one.
@@ -11,7 +11,7 @@ pub fn loops(graph: &mut Graph, stuck: &[NodeId], broken: &mut Vec<String>) -> R
     let mut failed: HashMap<NodeId, NodeId> = HashMap::new();
     let mut repaired = false;
     for start in stuck {
-        if done.get(*start).copied().unwrap_or(true) {
+        if done.get(*start as usize).copied().unwrap_or(true) {
             continue;
         }
         let found = find(graph, *start, &done, &mut failed);
@@ -29,7 +29,7 @@ pub fn loops(graph: &mut Graph, stuck: &[NodeId], broken: &mut Vec<String>) -> R
 }
 
 fn mark(done: &mut [bool], node: NodeId) {
-    if let Some(slot) = done.get_mut(node) {
+    if let Some(slot) = done.get_mut(node as usize) {
         *slot = true;
     }
 }
@@ -42,24 +42,24 @@ struct Frame {
 
 /// A path from `start` back to itself, or nothing. `failed` remembers from which start a node led nowhere.
 fn find(graph: &Graph, start: NodeId, done: &[bool], failed: &mut HashMap<NodeId, NodeId>) -> Vec<NodeId> {
-    let depends = |node: NodeId| graph.nodes.get(node).map_or(&[] as &[NodeId], |node| &node.depends);
     let mut on_path = HashSet::from([start]);
     let mut path = vec![Frame { node: start, next: 0 }];
     while let Some(frame) = path.last_mut() {
         let node = frame.node;
         // The short way home is taken before any longer one.
-        if frame.next == 0 && depends(node).contains(&start) {
+        if frame.next == 0 && graph.needs(node).contains(&start) {
             return path.iter().map(|frame| frame.node).collect();
         }
-        let Some(next) = depends(node).get(frame.next).copied() else {
+        let Some(next) = graph.needs(node).get(frame.next).copied() else {
             failed.insert(node, start);
             on_path.remove(&node);
             path.pop();
             continue;
         };
         frame.next += 1;
-        let skip =
-            done.get(next).copied().unwrap_or(true) || on_path.contains(&next) || failed.get(&next) == Some(&start);
+        let skip = done.get(next as usize).copied().unwrap_or(true)
+            || on_path.contains(&next)
+            || failed.get(&next) == Some(&start);
         if !skip {
             on_path.insert(next);
             path.push(Frame { node: next, next: 0 });
@@ -102,7 +102,8 @@ impl Loop<'_> {
 }
 
 fn repair(graph: &mut Graph, ids: &[NodeId], broken: &mut Vec<String>) -> Result<()> {
-    let nodes = ids.iter().map(|id| graph.node(*id).cloned()).collect::<Result<Vec<_>>>()?;
+    let nodes =
+        ids.iter().map(|id| graph.node(*id).cloned().ok_or_else(|| unknown(*id))).collect::<Result<Vec<_>>>()?;
     let found = Loop { ids, nodes };
     let known = type_and_function(graph, &found)
         || view_and_rule(graph, &found)
@@ -117,7 +118,7 @@ fn repair(graph: &mut Graph, ids: &[NodeId], broken: &mut Vec<String>) -> Result
     let (Some(first), Some(second)) = (ids.first(), ids.get(1).or(ids.first())) else { return Ok(()) };
     // An object that only depends on itself is no problem and no news; nor are those that nobody makes.
     if first != second && found.nodes.iter().any(|node| node.kind != NodeKind::Passive) {
-        let names: Vec<String> = found.nodes.iter().map(describe).collect();
+        let names: Vec<String> = found.each().map(|(id, node)| describe(graph, id, node)).collect();
         broken.push(names.join(" → "));
     }
     graph.forget(*first, *second);
@@ -126,9 +127,14 @@ fn repair(graph: &mut Graph, ids: &[NodeId], broken: &mut Vec<String>) -> Result
 
 const TABLES: [NodeKind; 2] = [NodeKind::Table, NodeKind::View];
 
-fn describe(node: &Node) -> String {
-    let schema = node.schema.as_ref().map_or(String::new(), |schema| format!("{schema}."));
-    format!("{:?} {schema}{}", node.kind, node.name)
+fn unknown(node: NodeId) -> Error {
+    Error::new(ErrorKind::Bug, format!("cannot find node {node} of the dependency graph"))
+}
+
+fn describe(graph: &Graph, id: NodeId, node: &Node) -> String {
+    let Names { schema, name, .. } = graph.names.get(id as usize).cloned().unwrap_or_default();
+    let schema = schema.map_or(String::new(), |schema| format!("{schema}."));
+    format!("{:?} {schema}{name}", node.kind)
 }
 
 /// A type and its input, output or canonical function: the function only needs the shell.
@@ -141,11 +147,11 @@ fn type_and_function(graph: &mut Graph, found: &Loop) -> bool {
     else {
         return false;
     };
-    let is_shell = |node: &Node| node.kind == NodeKind::ShellType && node.owner == Some(of);
-    let Some(shell) = graph.nodes.iter().position(is_shell) else { return false };
+    let is_shell = |(_, node): &(NodeId, &Node)| node.kind == NodeKind::ShellType && node.owner == Some(of);
+    let Some((shell, _)) = graph.each().find(is_shell) else { return false };
     graph.forget(function, of);
     graph.depend(function, shell);
-    if let Some(node) = graph.nodes.get_mut(shell) {
+    if let Some(node) = graph.node_mut(shell) {
         node.repair.shell = true;
     }
     true
@@ -162,7 +168,7 @@ fn view_and_rule(graph: &mut Graph, found: &Loop) -> bool {
     }
     let Some((view, rule)) = found.owned(&[NodeKind::View], NodeKind::ReturnRule) else { return false };
     graph.forget(view, rule);
-    if let Some(node) = graph.nodes.get_mut(view) {
+    if let Some(node) = graph.node_mut(view) {
         node.repair.stand_in = true;
     }
     separate(graph, rule, view);
@@ -174,7 +180,7 @@ fn before_boundary(graph: &mut Graph, found: &Loop) -> bool {
     for kind in [NodeKind::MaterializedView, NodeKind::Function] {
         if let Some((boundary, object)) = found.before_boundary(kind) {
             graph.forget(boundary, object);
-            if let Some(node) = graph.nodes.get_mut(object) {
+            if let Some(node) = graph.node_mut(object) {
                 node.repair.postponed = true;
             }
             return true;
@@ -197,7 +203,7 @@ fn part_of_table(graph: &mut Graph, found: &Loop, part: NodeKind, owners: &[Node
 
 fn separate(graph: &mut Graph, part: NodeId, owner: NodeId) {
     graph.depend(part, owner);
-    let Some(node) = graph.nodes.get_mut(part) else { return };
+    let Some(node) = graph.node_mut(part) else { return };
     node.repair.separate = true;
     // A default stays in pre-data: rows may not need it, but COPY of a partition's rows through its root does.
     if node.kind != NodeKind::Default {

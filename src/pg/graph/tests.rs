@@ -1,6 +1,10 @@
 use super::*;
 use crate::pg::catalog::object::class;
 
+fn named(name: &str) -> Names {
+    Names::new(Some(&"s".into()), name)
+}
+
 /// A graph whose nodes are found by name.
 struct Built {
     graph: Graph,
@@ -12,13 +16,13 @@ impl Built {
         let (mut graph, mut names) = (Graph::new(), HashMap::new());
         for (number, (name, kind)) in nodes.iter().enumerate() {
             let id = ObjectId::new(class::PG_CLASS, u32::try_from(number).unwrap());
-            names.insert(*name, graph.add(Node::new(*kind, Some(id), Some("s"), name)));
+            names.insert(*name, graph.add(Node::new(*kind, Some(id), 0), named(name)));
         }
         Built { graph, names }
     }
 
     fn owned(mut self, part: &str, owner: &str) -> Self {
-        self.graph.nodes[self.names[part]].owner = Some(self.names[owner]);
+        self.graph.node_mut(self.names[part]).unwrap().owner = Some(self.names[owner]);
         self
     }
 
@@ -59,7 +63,7 @@ fn a_type_and_its_input_function_meet_over_a_shell() {
     use NodeKind::*;
     let built = Built::new(&[("type", Type), ("in", Function), ("shell", ShellType)]);
     let (ordered, names) = built.owned("shell", "type").needs("type", "in").needs("in", "type").order();
-    assert!(ordered.nodes[names["shell"]].repair.shell);
+    assert!(ordered.node(names["shell"]).unwrap().repair.shell);
     assert!(place(&ordered, names["shell"]) < place(&ordered, names["in"]));
     assert!(place(&ordered, names["in"]) < place(&ordered, names["type"]));
 }
@@ -69,8 +73,8 @@ fn a_view_alone_with_its_rule_is_one_statement() {
     use NodeKind::*;
     let built = Built::new(&[("v", View), ("rule", ReturnRule)]).owned("rule", "v");
     let (ordered, names) = built.needs("v", "rule").needs("rule", "v").order();
-    assert_eq!(ordered.nodes[names["v"]].repair, Repaired::default());
-    assert!(ordered.nodes[names["rule"]].is_inline());
+    assert_eq!(ordered.node(names["v"]).unwrap().repair, Repaired::default());
+    assert!(ordered.node(names["rule"]).unwrap().is_inline());
 }
 
 #[test]
@@ -81,9 +85,9 @@ fn views_that_need_each_other_get_one_stand_in() {
     let built = built.owned("rule_a", "a").owned("rule_b", "b");
     let built = built.needs("a", "rule_a").needs("rule_a", "a").needs("b", "rule_b").needs("rule_b", "b");
     let (ordered, names) = built.needs("rule_a", "f").needs("f", "b").needs("rule_b", "a").order();
-    let stand_ins = ["a", "b"].map(|name| ordered.nodes[names[name]].repair.stand_in);
+    let stand_ins = ["a", "b"].map(|name| ordered.node(names[name]).unwrap().repair.stand_in);
     assert_eq!(stand_ins, [true, false]);
-    assert!(ordered.nodes[names["rule_a"]].repair.separate);
+    assert!(ordered.node(names["rule_a"]).unwrap().repair.separate);
     assert!(place(&ordered, names["rule_a"]) > place(&ordered, 1), "the real view is post-data");
     assert!(place(&ordered, names["a"]) < place(&ordered, names["b"]));
 }
@@ -94,14 +98,14 @@ fn a_view_over_a_primary_key_becomes_a_stand_in_and_those_above_it_stay() {
     let built = Built::new(&[("t", Table), ("low", View), ("high", View), ("rule_low", ReturnRule)]);
     let mut built = built.owned("rule_low", "low").needs("low", "rule_low").needs("rule_low", "low");
     for (name, kind) in [("rule_high", ReturnRule), ("pkey", Constraint)] {
-        let id = built.graph.add(Node::new(kind, None, Some("s"), name));
+        let id = built.graph.add(Node::new(kind, None, 0), named(name));
         built.names.insert(name, id);
     }
     let built = built.owned("rule_high", "high").needs("high", "rule_high").needs("rule_high", "high");
     let built = built.needs("rule_high", "low").needs("rule_low", "pkey").needs("pkey", "t");
     let (ordered, names) = built.order();
-    assert!(ordered.nodes[names["low"]].repair.stand_in);
-    assert_eq!(ordered.nodes[names["high"]].repair, Repaired::default());
+    assert!(ordered.node(names["low"]).unwrap().repair.stand_in);
+    assert_eq!(ordered.node(names["high"]).unwrap().repair, Repaired::default());
     assert!(place(&ordered, names["rule_low"]) > place(&ordered, names["pkey"]));
 }
 
@@ -111,7 +115,7 @@ fn what_needs_post_data_and_has_no_stand_in_is_postponed() {
     for kind in [MaterializedView, Function] {
         let built = Built::new(&[("t", Table), ("pkey", Constraint), ("x", kind)]);
         let (ordered, names) = built.needs("pkey", "t").needs("x", "pkey").order();
-        assert!(ordered.nodes[names["x"]].repair.postponed, "{kind:?}");
+        assert!(ordered.node(names["x"]).unwrap().repair.postponed, "{kind:?}");
         assert!(place(&ordered, names["x"]) > place(&ordered, names["pkey"]));
     }
 }
@@ -122,12 +126,12 @@ fn a_check_is_inside_its_table_unless_it_leads_back_there() {
     for (kind, owner, is_post_data) in [(Check, Table, true), (Default, Table, false), (DomainConstraint, Type, true)] {
         let alone = Built::new(&[("t", owner), ("part", kind)]).owned("part", "t");
         let (ordered, names) = alone.needs("t", "part").needs("part", "t").order();
-        assert!(ordered.nodes[names["part"]].is_inline(), "{kind:?}");
+        assert!(ordered.node(names["part"]).unwrap().is_inline(), "{kind:?}");
 
         let looped = Built::new(&[("t", owner), ("part", kind), ("f", Function)]).owned("part", "t");
         let looped = looped.needs("t", "part").needs("part", "t").needs("part", "f").needs("f", "t");
         let (ordered, names) = looped.order();
-        assert!(ordered.nodes[names["part"]].repair.separate, "{kind:?}");
+        assert!(ordered.node(names["part"]).unwrap().repair.separate, "{kind:?}");
         assert!(place(&ordered, names["f"]) < place(&ordered, names["part"]));
         assert_eq!(place(&ordered, names["part"]) > place(&ordered, 1), is_post_data, "{kind:?}");
         assert!(ordered.broken.is_empty());
@@ -157,10 +161,10 @@ fn an_unknown_loop_is_broken_and_named() {
 #[test]
 fn a_long_chain_needs_no_deep_stack() {
     let mut graph = Graph::new();
-    let first = graph.add(Node::new(NodeKind::Cast, None, None, "0"));
+    let first = graph.add(Node::new(NodeKind::Cast, None, 0), Names::new(None, "0"));
     let mut last = first;
     for number in 1..200_000 {
-        let next = graph.add(Node::new(NodeKind::Cast, None, None, &number.to_string()));
+        let next = graph.add(Node::new(NodeKind::Cast, None, 0), Names::new(None, number.to_string()));
         graph.depend(next, last);
         last = next;
     }

@@ -15,7 +15,7 @@ use crate::pg::filter::Switch;
 use crate::pg::graph::NodeKind;
 use crate::pg::selection::{Selection, Wanted};
 use crate::pg::session::Session;
-use crate::text::Text;
+use crate::text::{List, Text};
 
 mod rest;
 
@@ -68,7 +68,7 @@ struct New {
 
 impl New {
     fn named(base: &Base, node: NodeKind, kind: &'static str, identity: String, create: String) -> Self {
-        New { base: base.clone(), node, kind, tag: base.name.clone(), tie: String::new(), identity, create }
+        New { base: base.clone(), node, kind, tag: base.name.to_string(), tie: String::new(), identity, create }
     }
 
     fn with(self, owner: String, notes: String, acl: String) -> Piece {
@@ -145,7 +145,7 @@ impl Found {
         let text = ddl::comment::notes(notes, one.id, 0, &identity);
         let mut base = domain.base.clone();
         base.id = one.id;
-        base.name.clone_from(&one.name);
+        base.name = one.name.as_str().into();
         let kind = if one.is_not_null { "CONSTRAINT" } else { "CHECK CONSTRAINT" };
         let create = ddl::types::add_constraint(domain, one);
         let mut new = New::named(&base, NodeKind::DomainConstraint, kind, identity, create);
@@ -235,11 +235,11 @@ impl Found {
             let base = Base {
                 id: one.id,
                 schema: one.schema.as_deref().map(Text::from),
-                name: tag.clone(),
+                name: tag.as_str().into(),
                 owner: Some(Text::from(one.role.as_str())),
                 acl: None,
                 init_acl: None,
-                default_acl: Vec::new(),
+                default_acl: List::default(),
                 extension_member: false,
                 in_system_schema: false,
             };

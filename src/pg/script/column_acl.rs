@@ -1,7 +1,7 @@
 //! Privileges on single columns, those of the server's own tables included where somebody changed them.
 
 use crate::error::Result;
-use crate::pg::catalog::column::Column;
+use crate::pg::catalog::column::{Column, Extras};
 use crate::pg::catalog::relation::Relation;
 use crate::pg::ddl::acl;
 use crate::text::Text;
@@ -11,7 +11,8 @@ pub fn statements(relation: &Relation, columns: &[Column]) -> Result<Vec<(Text, 
     let table = relation.qualified().to_string();
     let mut changed = Vec::new();
     for column in columns {
-        let (initial, acl) = (column.init_acl.as_deref(), column.acl.as_deref());
+        let Extras { acl, init_acl, .. } = column.extras();
+        let (initial, acl) = (init_acl.as_deref(), acl.as_deref());
         let owner = relation.base.owner.as_deref();
         let sql = acl::of_column(&table, &column.name, owner, initial.unwrap_or_default(), acl.unwrap_or_default())?;
         if !sql.is_empty() {

@@ -3,76 +3,80 @@
 
 use std::collections::HashMap;
 
-use super::{Entry, Section, TableData};
+use super::{Draft, Parts};
 use crate::error::Result;
 use crate::ident::QualifiedName;
+use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
-use crate::pg::catalog::{Catalog, sequence};
+use crate::pg::catalog::sequence::{self, SequenceValue};
 use crate::pg::filter::Switch;
-use crate::pg::piece::collect::{Found, LargeObjectTexts};
+use crate::pg::piece::collect::LargeObjectTexts;
 use crate::pg::selection::Selection;
 use crate::pg::session::Session;
 use crate::text::Text;
 
-pub async fn entries(
+/// The values of the sequences that are wanted, by OID, in the order of the script. `conditions` has sequences of extensions
+/// that hold the user's values.
+pub async fn values(
     session: &Session,
     catalog: &Catalog,
-    found: &Found,
-    tables: &[TableData],
+    conditions: &HashMap<u32, String>,
     warnings: &mut Vec<String>,
-) -> Result<Vec<Entry>> {
+) -> Result<Vec<(u32, SequenceValue)>> {
     let is_wanted = |relation: &&Relation| {
-        let config = found.conditions.contains_key(&relation.oid());
+        let config = conditions.contains_key(&relation.oid());
         relation.kind == RelationKind::Sequence && (catalog.selection.fills(relation) || config)
     };
     let mut wanted: Vec<&Relation> = catalog.relations.iter().filter(is_wanted).collect();
     wanted.sort_by(|a, b| (&a.base.schema, &a.base.name).cmp(&(&b.base.schema, &b.base.name)));
     let names: Vec<(u32, QualifiedName)> = wanted.iter().map(|one| (one.oid(), one.qualified())).collect();
     let values = sequence::values(session, &names).await?;
-    let mut entries = large_objects(found, &catalog.selection);
-    let positions: HashMap<u32, usize> = tables.iter().enumerate().map(|(at, table)| (table.oid, at)).collect();
-    for (relation, (_, value)) in wanted.into_iter().zip(values) {
-        let name = relation.qualified();
-        let Some(value) = value else {
-            warnings.push(format!("the value of sequence {} cannot be read; it is not in the backup", name.plain()));
-            continue;
-        };
-        let owner = catalog.sequences.get(&relation.oid()).and_then(|sequence| sequence.owned_by.as_ref());
-        entries.push(Entry {
-            section: Section::Data,
-            kind: "SEQUENCE SET",
-            schema: relation.base.schema.clone().unwrap_or_default(),
-            name: relation.base.name.clone(),
-            owner: relation.base.owner.clone().unwrap_or_default(),
-            sql: sequence::set(&name, value),
-            table: owner.and_then(|owner| positions.get(&owner.table).copied()),
-            depends: Vec::new(),
-            may_fail: false,
-        });
+    let mut known = Vec::with_capacity(values.len());
+    for ((oid, name), (_, value)) in names.into_iter().zip(values) {
+        match value {
+            Some(value) => known.push((oid, value)),
+            None => {
+                warnings.push(format!("the value of sequence {} cannot be read; it is not in the backup", name.plain()))
+            }
+        }
     }
-    Ok(entries)
+    Ok(known)
 }
 
-fn large_objects(found: &Found, selection: &Selection) -> Vec<Entry> {
+pub(super) fn drafts(parts: &Parts) -> impl Iterator<Item = Draft> {
+    let selection = &parts.catalog.selection;
+    let large_objects = parts.large_objects.iter().flat_map(move |one| of_large_object(one, selection));
+    let values = parts.values.iter();
+    large_objects.chain(values.filter_map(|(sequence, value)| of_sequence(parts.catalog, *sequence, *value)))
+}
+
+fn of_sequence(catalog: &Catalog, sequence: u32, value: SequenceValue) -> Option<Draft> {
+    let relation = catalog.relation(sequence)?;
+    let owner = catalog.sequences.get(&sequence).and_then(|sequence| sequence.owned_by.as_ref());
+    Some(Draft {
+        kind: "SEQUENCE SET",
+        schema: relation.base.schema.clone().unwrap_or_default(),
+        name: relation.base.name.clone(),
+        owner: relation.base.owner.clone().unwrap_or_default(),
+        sql: sequence::set(&relation.qualified(), value),
+        table: owner.map(|owner| owner.table),
+    })
+}
+
+fn of_large_object(one: &LargeObjectTexts, selection: &Selection) -> impl Iterator<Item = Draft> {
     let is_in = |kind: &str| match kind {
         "OWNER" => !selection.has(Switch::NoOwner),
         "ACL" => !selection.has(Switch::NoPrivileges),
         _ => true,
     };
-    let texts = |one: &LargeObjectTexts| {
-        let made = [("OWNER", one.owner.clone()), ("COMMENT", one.notes.clone()), ("ACL", one.acl.clone())];
-        let base = one.base.clone();
-        made.into_iter().filter(|(kind, sql)| !sql.is_empty() && is_in(kind)).map(move |(kind, sql)| Entry {
-            section: Section::Data,
-            kind,
-            schema: Text::default(),
-            name: format!("LARGE OBJECT {}", base.name),
-            owner: base.owner.clone().unwrap_or_default(),
-            sql,
-            table: None,
-            depends: Vec::new(),
-            may_fail: false,
-        })
-    };
-    found.large_objects.iter().flat_map(texts).collect()
+    let made = [("OWNER", &one.owner), ("COMMENT", &one.notes), ("ACL", &one.acl)];
+    let made = made.into_iter().filter(move |(kind, sql)| !sql.is_empty() && is_in(kind));
+    made.map(|(kind, sql)| Draft {
+        kind,
+        schema: Text::default(),
+        name: format!("LARGE OBJECT {}", one.base.name).into(),
+        owner: one.base.owner.clone().unwrap_or_default(),
+        sql: sql.clone(),
+        table: None,
+    })
 }

@@ -55,9 +55,7 @@ impl Drafter<'_> {
 
     pub fn privileges(&self, id: NodeId) -> Result<Vec<Draft>> {
         match self.piece(id) {
-            Some(_) if self.ordered.nodes.get(id).is_some_and(|node| node.kind == NodeKind::ShellType) => {
-                Ok(Vec::new())
-            }
+            Some(_) if self.ordered.node(id).is_some_and(|node| node.kind == NodeKind::ShellType) => Ok(Vec::new()),
             Some(piece) if self.selection().grants(&piece.base) => Ok(piece_privileges(piece)),
             Some(_) => Ok(Vec::new()),
             None => relation::privileges(self.parts.catalog, self.ordered, id),
@@ -69,14 +67,14 @@ impl Drafter<'_> {
     }
 
     fn piece(&self, id: NodeId) -> Option<&Piece> {
-        let node = self.ordered.nodes.get(id)?;
-        let piece = self.parts.pieces.get(node.about)?;
+        let node = self.ordered.node(id)?;
+        let piece = node.pick(self.parts.pieces)?;
         let is_shell = node.kind == NodeKind::ShellType;
         (is_shell || node.id == Some(piece.base.id)).then_some(piece)
     }
 
     fn piece_drafts(&self, id: NodeId, piece: &Piece) -> Vec<Draft> {
-        let Some(node) = self.ordered.nodes.get(id) else { return Vec::new() };
+        let Some(node) = self.ordered.node(id) else { return Vec::new() };
         let is_shell = node.kind == NodeKind::ShellType;
         let is_in = self.selection().defines(&piece.base)
             && !(node.kind == NodeKind::DefaultAcl && self.selection().has(Switch::NoPrivileges));
@@ -106,12 +104,11 @@ impl Drafter<'_> {
 
     /// The constraints of a domain.
     fn constraints_of(&self, id: NodeId) -> Vec<(&Node, &Piece)> {
-        let parts = self.ordered.parts.get(&id).map_or(&[] as &[NodeId], Vec::as_slice);
-        let of = |part: &NodeId| {
-            let node = self.ordered.nodes.get(*part)?;
-            (node.kind == NodeKind::DomainConstraint).then_some((node, self.piece(*part)?))
+        let of = |part: NodeId| {
+            let node = self.ordered.node(part)?;
+            (node.kind == NodeKind::DomainConstraint).then_some((node, self.piece(part)?))
         };
-        parts.iter().filter_map(of).collect()
+        self.ordered.parts_of(id).filter_map(of).collect()
     }
 }
 
@@ -120,7 +117,7 @@ fn piece_privileges(piece: &Piece) -> Vec<Draft> {
         return Vec::new();
     }
     let mut draft = piece.draft("ACL", &piece.acl);
-    draft.name = format!("{} {}", piece.kind, piece.tag);
+    draft.name = format!("{} {}", piece.kind, piece.tag).into();
     vec![draft]
 }
 
@@ -129,7 +126,7 @@ impl Piece {
         Draft {
             kind,
             schema: self.base.schema.clone().unwrap_or_default(),
-            name: self.tag.clone(),
+            name: self.tag.as_str().into(),
             owner: self.base.owner.clone().unwrap_or_default(),
             sql: sql.to_owned(),
             table: None,

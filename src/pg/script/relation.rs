@@ -14,10 +14,11 @@ use crate::pg::ddl::acl::{self, AclKind};
 use crate::pg::ddl::{comment, constraint, index, policy, rule, sequence, statistics, table, text, trigger, view};
 use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
 use crate::pg::version::Capability;
+use crate::text::Text;
 
 /// The entries of a node: none for what stands inside another's statement, or is not the user's.
 pub fn drafts(catalog: &Catalog, ordered: &Ordered, id: NodeId) -> Result<Vec<Draft>> {
-    let Some(node) = ordered.nodes.get(id) else { return Ok(Vec::new()) };
+    let Some(node) = ordered.node(id) else { return Ok(Vec::new()) };
     if node.is_inline() {
         return Ok(Vec::new());
     }
@@ -62,11 +63,11 @@ fn word(relation: &Relation) -> &'static str {
     }
 }
 
-fn draft(kind: &'static str, relation: &Relation, name: String, sql: String) -> Draft {
+fn draft(kind: &'static str, relation: &Relation, name: impl Into<Text>, sql: String) -> Draft {
     Draft {
         kind,
         schema: relation.base.schema.clone().unwrap_or_default(),
-        name,
+        name: name.into(),
         owner: relation.base.owner.clone().unwrap_or_default(),
         sql,
         table: Some(relation.oid()),
@@ -75,7 +76,7 @@ fn draft(kind: &'static str, relation: &Relation, name: String, sql: String) -> 
 
 impl<'a> Maker<'a> {
     fn about<T>(&self, list: &'a [T]) -> Result<&'a T> {
-        list.get(self.node.about).ok_or_else(|| lost(&self.node.name))
+        self.node.pick(list).ok_or_else(|| lost(&format!("{:?} {}", self.node.kind, self.node.about)))
     }
 
     fn find(&self, relation: u32) -> Result<&'a Relation> {
@@ -89,7 +90,7 @@ impl<'a> Maker<'a> {
 
     fn notes(&self, id: ObjectId, relation: &Relation, on: &str, name: &str) -> Option<Draft> {
         let sql = comment::notes(&self.catalog.notes, id, 0, on);
-        (!sql.is_empty()).then(|| draft("COMMENT", relation, name.to_owned(), sql))
+        (!sql.is_empty()).then(|| draft("COMMENT", relation, name, sql))
     }
 
     /// An entry for a part whose comment is `ON <word> "part" ON "relation"`.
@@ -150,7 +151,7 @@ impl<'a> Maker<'a> {
         let checks: Vec<&Constraint> = inline
             .iter()
             .filter(|node| node.kind == NodeKind::Check)
-            .filter_map(|node| self.catalog.constraints.get(node.about))
+            .filter_map(|node| node.pick(&self.catalog.constraints))
             .collect();
         let defaults = self.parts_of_owner().filter(|node| node.kind == NodeKind::Default && node.repair.separate);
         let separate_defaults: Vec<u32> = defaults.filter_map(|node| node.id.map(|id| id.oid)).collect();
@@ -166,7 +167,7 @@ impl<'a> Maker<'a> {
         table::create(&table::Table {
             relation,
             columns: self.catalog.columns_of(oid),
-            plans: self.catalog.plans_of(oid),
+            plans: &self.catalog.plan_columns(relation),
             checks: &checks,
             parents: &parents,
             partition_key: self.catalog.inheritance.keys.get(&oid).map(String::as_str),
@@ -176,8 +177,7 @@ impl<'a> Maker<'a> {
     }
 
     fn parts_of_owner(&self) -> impl Iterator<Item = &'a Node> {
-        let parts = self.ordered.parts.get(&self.id).map_or(&[] as &[NodeId], Vec::as_slice);
-        parts.iter().filter_map(|part| self.ordered.nodes.get(*part))
+        self.ordered.parts_of(self.id).filter_map(|part| self.ordered.node(part))
     }
 
     fn inline_parts(&self) -> impl Iterator<Item = &'a Node> {
@@ -186,11 +186,11 @@ impl<'a> Maker<'a> {
 
     /// Comments of constraints that have no entry of their own.
     fn inline_notes(&self, relation: &Relation) -> String {
-        let inline = self.inline_parts().filter(|node| node.kind == NodeKind::Check).map(|node| node.about);
-        let of_columns = self.catalog.not_nulls_of(relation.oid()).iter().copied();
-        let constraints = inline.chain(of_columns).filter_map(|about| self.catalog.constraints.get(about));
+        let inline = self.inline_parts().filter(|node| node.kind == NodeKind::Check);
+        let inline = inline.filter_map(|node| node.pick(&self.catalog.constraints));
+        let of_columns = self.catalog.not_nulls_of(relation.oid()).filter(|constraint| constraint.validated);
         let mut sql = String::new();
-        for constraint in constraints {
+        for constraint in inline.chain(of_columns) {
             let on = format!("CONSTRAINT {} ON {}", Ident::new(constraint.name.as_str()), relation.qualified());
             let id = ObjectId::new(class::PG_CONSTRAINT, constraint.oid);
             sql.push_str(&comment::notes(&self.catalog.notes, id, 0, &on));
@@ -225,14 +225,16 @@ impl<'a> Maker<'a> {
 
     fn default(&self) -> Result<Vec<Draft>> {
         let relation = self.about(&self.catalog.relations)?;
-        let columns = self.catalog.columns_of(relation.oid()).iter();
-        let mut planned = columns.zip(self.catalog.plans_of(relation.oid()));
-        let found = planned.find(|(column, _)| column.name == self.node.name.as_str());
-        let Some((column, plan)) = found else { return Err(lost(&self.node.name)) };
-        let (DefaultPlan::Inline { expression, .. } | DefaultPlan::Separate { expression, .. }) = &plan.default else {
+        let is_own = |column: &&Column| {
+            let default = column.default.as_ref().map(|default| default.oid);
+            default.is_some() && default == self.node.id.map(|id| id.oid)
+        };
+        let column = self.catalog.columns_of(relation.oid()).iter().find(is_own).ok_or_else(|| lost("a default"))?;
+        let plan = self.catalog.plan_column(relation, column).default;
+        let (DefaultPlan::Inline { expression, .. } | DefaultPlan::Separate { expression, .. }) = plan else {
             return Ok(Vec::new());
         };
-        let sql = table::set_default(relation, &column.name, expression);
+        let sql = table::set_default(relation, &column.name, &expression);
         Ok(vec![self.part("DEFAULT", relation, &column.name, sql)])
     }
 
@@ -382,10 +384,10 @@ fn within_tablespace(tablespace: Option<&str>, sql: String) -> String {
 }
 
 pub fn privileges(catalog: &Catalog, ordered: &Ordered, id: NodeId) -> Result<Vec<Draft>> {
-    let Some(node) = ordered.nodes.get(id) else { return Ok(Vec::new()) };
+    let Some(node) = ordered.node(id) else { return Ok(Vec::new()) };
     match node.kind {
         NodeKind::Table | NodeKind::View | NodeKind::MaterializedView | NodeKind::OtherRelation => {
-            let relation = catalog.relations.get(node.about).ok_or_else(|| lost(&node.name))?;
+            let relation = node.pick(&catalog.relations).ok_or_else(|| lost("a relation"))?;
             relation_privileges(catalog, relation)
         }
         _ => Ok(Vec::new()),

@@ -6,7 +6,7 @@ use super::TableData;
 use crate::ident::Ident;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
-use crate::pg::copy_out::Ranges;
+use crate::pg::copy_out::Rows;
 use crate::pg::encoding::Codec;
 use crate::pg::filter::Switch;
 use crate::pg::version::Capability;
@@ -87,53 +87,48 @@ fn table(
     let oid = relation.oid();
     let name = relation.qualified();
     let copied = catalog.columns_of(oid).iter().filter(|column| column.number > 0 && !column.is_generated());
-    let columns: Vec<Ident> = copied.map(|column| Ident::new(column.name.as_str())).collect();
-    let names: Vec<String> = columns.iter().map(ToString::to_string).collect();
-    let list = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    let columns: Box<[Ident]> = copied.map(|column| Ident::new(&column.name)).collect();
     let condition = conditions.get(&oid).filter(|condition| !condition.is_empty());
-    let copy_to = if condition.is_some() || !escapes.is_empty() {
+    let select = (condition.is_some() || !escapes.is_empty()).then(|| {
         let value = |column: &Ident| match escapes.contains(column.as_str()) {
             true => escaped(column),
             false => column.to_string(),
         };
         let values: Vec<String> = columns.iter().map(value).collect();
         let condition = condition.map_or("", String::as_str);
-        format!("COPY (SELECT {} FROM ONLY {name} {condition}) TO STDOUT", values.join(", "))
-    } else {
-        format!("COPY {name}{list} TO STDOUT")
-    };
+        format!("SELECT {} FROM ONLY {name} {condition}", values.join(", ")).into()
+    });
     let made = |table| catalog.defined_relation(table).is_some();
     let root = catalog.inheritance.load_through(oid, made).and_then(|root| catalog.relation(root));
-    let into = root.map_or(name.clone(), Relation::qualified);
     let size = sizes.get(&oid).copied().unwrap_or_default();
     let is_heap = relation.access_method.as_deref() == Some("heap");
-    let is_plain = condition.is_none() && escapes.is_empty() && !columns.is_empty();
-    let can_split = is_heap && is_plain && catalog.version.has(Capability::TidRangeScans);
-    let select = || format!("SELECT {} FROM ONLY {name}", names.join(", "));
-    TableData {
-        oid,
-        copy_from: format!("COPY {into}{list} FROM stdin;\n"),
-        copy_to,
-        bytes_estimate: size.bytes,
-        filenode: relation.filenode,
-        unlogged: relation.unlogged,
-        ranges: can_split.then(|| Ranges { select: select(), pages: size.pages }),
+    let can_split =
+        is_heap && select.is_none() && !columns.is_empty() && catalog.version.has(Capability::TidRangeScans);
+    let rows = Rows {
+        table: name,
         columns,
-        name,
-    }
+        select,
+        into: root.map(|root| Box::new(root.qualified())),
+        pages: can_split.then_some(size.pages),
+    };
+    TableData { oid, rows, bytes_estimate: size.bytes, filenode: relation.filenode, unlogged: relation.unlogged }
 }
 
 /// Relations whose planner statistics are wanted: tables whose definition is, and their indexes. Each with its table's
-/// position in `tables`, where that has rows.
-pub fn analysed(catalog: &Catalog, tables: &[TableData]) -> HashMap<u32, Option<usize>> {
+/// position in `tables`, where that has rows; sorted.
+pub fn analysed(catalog: &Catalog, tables: &[TableData]) -> Vec<(u32, Option<u32>)> {
     if catalog.selection.has(Switch::NoStatistics) {
-        return HashMap::new();
+        return Vec::new();
     }
-    let positions: HashMap<u32, usize> = tables.iter().enumerate().map(|(at, table)| (table.oid, at)).collect();
+    let positions: HashMap<u32, u32> = tables.iter().zip(0..).map(|(table, at)| (table.oid, at)).collect();
     let of_table = |table: u32| positions.get(&table).copied();
     let fills = |relation: &&Relation| catalog.selection.fills(relation);
     let relations = catalog.relations.iter().filter(fills).map(|one| (one.oid(), of_table(one.oid())));
     let filled = |table: u32| catalog.relation(table).is_some_and(|relation| catalog.selection.fills(relation));
     let indexes = catalog.indexes.iter().filter(|index| filled(index.table));
-    relations.chain(indexes.map(|index| (index.oid, of_table(index.table)))).collect()
+    let mut all: Vec<(u32, Option<u32>)> =
+        relations.chain(indexes.map(|index| (index.oid, of_table(index.table)))).collect();
+    all.sort_unstable();
+    all.shrink_to_fit();
+    all
 }

@@ -6,11 +6,11 @@ fn base(class: u32, oid: u32, schema: Option<&str>, name: &str) -> Base {
     Base {
         id: ObjectId::new(class, oid),
         schema: schema.map(Into::into),
-        name: name.to_owned(),
+        name: name.into(),
         owner: None,
         acl: None,
         init_acl: None,
-        default_acl: Vec::new(),
+        default_acl: Default::default(),
         extension_member: false,
         in_system_schema: schema.is_some_and(|schema| schema.starts_with("pg_")),
     }
@@ -116,8 +116,8 @@ fn members_of_an_extension_come_with_it() {
 fn sequences_follow_the_tables_that_own_them() {
     use crate::pg::catalog::sequence::OwningColumn;
     let sequence = |oid, table, identity| {
-        let owned_by = Some(OwningColumn { table, column: "c".to_owned(), identity });
-        let type_name = "bigint".to_owned();
+        let owned_by = Some(OwningColumn { table, column: "c".into(), identity });
+        let type_name = "bigint".into();
         let numbers = (1, 1, 1, 9, 1);
         let (start, increment, min, max, cache) = numbers;
         (oid, Sequence { oid, type_name, start, increment, min, max, cache, cycle: false, owned_by })

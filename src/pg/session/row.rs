@@ -3,14 +3,14 @@
 
 use std::cell::Cell;
 use std::error::Error as StdError;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_postgres::types::{FromSql, Type};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::pg::encoding::Codec;
 use crate::script::{check_fragment, check_single_statement, without_variables};
-use crate::text::{Text, Texts};
+use crate::text::{List, Text, Texts};
 
 pub struct Row {
     row: tokio_postgres::Row,
@@ -101,7 +101,21 @@ impl Row {
     }
 
     fn share(&self, text: &str) -> Text {
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner).share(text)
+        self.texts().share(text)
+    }
+
+    fn texts(&self) -> MutexGuard<'_, Texts> {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A `text[]` that other rows have as well.
+    pub fn opt_shared_list(&self, column: &str) -> Result<Option<List>> {
+        Ok(self.opt_text_array(column)?.map(|list| self.texts().share_list(list)))
+    }
+
+    /// The same, empty for NULL.
+    pub fn shared_list(&self, column: &str) -> Result<List> {
+        Ok(self.opt_shared_list(column)?.unwrap_or_default())
     }
 
     /// Whether a value is text in the session's encoding. `"char"` values beyond ASCII are not on servers before 15.
@@ -123,7 +137,11 @@ impl Row {
 
     /// The same, of which other rows have as well.
     pub fn shared_sql(&self, column: &str) -> Result<Text> {
-        self.sql(column).map(|text| self.share(&text))
+        Row::present(column, self.opt_shared_sql(column)?)
+    }
+
+    pub fn opt_shared_sql(&self, column: &str) -> Result<Option<Text>> {
+        Ok(self.opt_sql(column)?.map(|text| self.share(&text)))
     }
 
     /// A `text[]` of such parts.

@@ -12,9 +12,9 @@ fn archive(tables: &[(usize, usize)]) -> (Archive<Vec<u8>>, Vec<MemberEntry>) {
     let mut writer = Writer::begin(Vec::new(), &header(), Framing::Gzip).unwrap();
     let mut codec = Libdeflate::new(1);
     for (number, (members, rows)) in tables.iter().enumerate() {
-        let columns = vec!["v".to_owned()];
-        let (kind, schema) = (StreamKind::Rows, "s".to_owned());
-        let stream = writer.open_stream(StreamSpec { kind, schema, name: format!("t{number}"), columns });
+        let columns = ["v".into()].into();
+        let (kind, schema) = (StreamKind::Rows, "s".into());
+        let stream = writer.open_stream(StreamSpec { kind, schema, name: format!("t{number}").into(), columns });
         let mut total = 0;
         for member in 0..*members {
             let prefix = format!("COPY \"s\".\"t{number}\" (\"v\") FROM stdin;\n");

@@ -121,6 +121,11 @@ impl LeftBehind {
         self.is_beyond_rights |= other.is_beyond_rights;
     }
 
+    /// Whether there is something for [`tell`](LeftBehind::tell).
+    pub fn tells(&self) -> bool {
+        !self.lines.is_empty() || !self.beyond_rights.is_empty() || self.missing_tables > 0
+    }
+
     /// Takes over what is to be told of a step that ran elsewhere.
     pub fn tell(&mut self, other: LeftBehind) {
         self.lines.extend(other.lines);

@@ -261,7 +261,7 @@ impl<R: ReadAt> Work<'_, R> {
 impl<R: ReadAt> Work<'_, R> {
     /// Schema and name of the table that the stream's COPY names: of a partition it may be the root of its tree.
     fn loaded_through(&self, stream: &Stream, is_partition: bool) -> Result<(String, String)> {
-        let own = || (stream.spec.schema.clone(), stream.spec.name.clone());
+        let own = || (stream.spec.schema.to_string(), stream.spec.name.to_string());
         let Some(first) = self.archive.members_of(stream.id).next().filter(|_| is_partition) else { return Ok(own()) };
         let mut bytes = Vec::new();
         self.archive.read_member(&first, &mut bytes)?;

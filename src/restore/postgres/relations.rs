@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::archive::{Stream, StreamKind, TocEntry};
 use crate::ident::StreamId;
+use crate::text::Text;
 
 use super::locks::{Locks, Mode, TableId};
 
@@ -25,14 +26,27 @@ struct Table {
     is_lost: bool,
 }
 
-type Name = (String, String);
+/// Tables by schema and name.
+#[derive(Debug, Default)]
+struct Names(HashMap<Text, HashMap<Text, TableId>>);
+
+impl Names {
+    fn find(&self, schema: &str, name: &str) -> Option<TableId> {
+        self.0.get(schema)?.get(name).copied()
+    }
+
+    /// What stands under this name, which is `new` if nothing did.
+    fn find_or_add(&mut self, schema: &Text, name: &Text, new: TableId) -> TableId {
+        *self.0.entry(schema.clone()).or_default().entry(name.clone()).or_insert(new)
+    }
+}
 
 #[derive(Debug, Default)]
 pub struct Relations {
     tables: Vec<Table>,
-    names: HashMap<Name, TableId>,
+    names: Names,
     streams: HashMap<StreamId, TableId>,
-    indexes: HashMap<Name, TableId>,
+    indexes: Names,
 }
 
 impl Relations {
@@ -55,9 +69,9 @@ impl Relations {
         relations
     }
 
-    fn named(&mut self, schema: &str, name: &str) -> TableId {
+    fn named(&mut self, schema: &Text, name: &Text) -> TableId {
         let next = self.tables.len();
-        let id = *self.names.entry((schema.to_owned(), name.to_owned())).or_insert(next);
+        let id = self.names.find_or_add(schema, name, next);
         if id == next {
             self.tables.push(Table { group: id, ..Table::default() });
         }
@@ -107,7 +121,7 @@ impl Relations {
     }
 
     pub fn table(&self, schema: &str, name: &str) -> Option<TableId> {
-        self.names.get(&(schema.to_owned(), name.to_owned())).copied()
+        self.names.find(schema, name)
     }
 
     pub fn of_stream(&self, stream: StreamId) -> Option<TableId> {
@@ -115,12 +129,14 @@ impl Relations {
     }
 
     pub fn of_index(&self, schema: &str, name: &str) -> Option<TableId> {
-        self.indexes.get(&(schema.to_owned(), name.to_owned())).copied()
+        self.indexes.find(schema, name)
     }
 
-    /// An index lies in its table's schema.
+    /// An index lies in its table's schema. Only one of a partitioned table or of a partition is ever attached.
     pub fn add_index(&mut self, schema: &str, name: &str, table: TableId) {
-        self.indexes.insert((schema.to_owned(), name.to_owned()), table);
+        if self.tables.get(table).is_some_and(|table| !table.parents.is_empty() || !table.children.is_empty()) {
+            self.indexes.find_or_add(&schema.into(), &name.into(), table);
+        }
     }
 
     pub fn bytes(&self, table: TableId) -> u64 {

@@ -22,7 +22,7 @@ const LOOKED_AT: usize = 4096;
 pub struct Planned<T> {
     /// Its position in the table of contents, and those of the entries that it needs.
     pub at: u32,
-    pub depends: Vec<u32>,
+    pub depends: Box<[u32]>,
     /// Tables whose rows must be there. Empty for a step that runs alone: it waits for all of them.
     pub tables: Vec<TableId>,
     pub parts: VecDeque<Part<T>>,

@@ -15,7 +15,7 @@ use crate::text::Text;
 pub struct Step {
     /// Its position in the table of contents, and those of the entries that it needs.
     pub at: u32,
-    pub depends: Vec<u32>,
+    pub depends: Box<[u32]>,
     pub what: String,
     pub kind: Text,
     pub sql: Vec<u8>,
@@ -34,7 +34,7 @@ impl Step {
             _ => first_words(sql),
         };
         let optional = is_statistics(sql) || OPTIONAL_VERBS.iter().any(|verb| what.starts_with(verb));
-        Step { at, depends: Vec::new(), what, kind: Text::default(), sql: sql.to_vec(), optional, rows: None }
+        Step { at, depends: Box::default(), what, kind: Text::default(), sql: sql.to_vec(), optional, rows: None }
     }
 
     /// Whether it says something of an object that another step makes: its statements stand for themselves.

@@ -47,7 +47,7 @@ pub fn of<R: ReadAt>(archive: &Archive<R>, chosen: &Chosen, fitting: &Fitting) -
     needs.misfits.extend(lines);
     let extensions =
         (0_u32..).zip(archive.toc()).filter(|(at, entry)| entry.kind == "EXTENSION" && chosen.wants(*at, entry));
-    needs.extensions.extend(extensions.map(|(_, entry)| entry.name.clone()));
+    needs.extensions.extend(extensions.map(|(_, entry)| entry.name.to_string()));
     Ok(needs)
 }
 

@@ -153,7 +153,9 @@ impl Site {
     fn done(&self, part: Finished, at: u32, left: LeftBehind) {
         let mut state = self.state();
         state.left.keep_lost(&left);
-        state.told.push((at, left));
+        if left.tells() {
+            state.told.push((at, left));
+        }
         state.busy = state.busy.saturating_sub(1);
         state.schedule.done(part);
         drop(state);

@@ -1,7 +1,9 @@
 use super::*;
+use crate::pg::catalog::column::Extras;
 use crate::pg::catalog::constraint::ConstraintKind;
 use crate::pg::catalog::object::class;
 use crate::pg::ddl::testing::base;
+use crate::text::List;
 
 fn relation(kind: RelationKind) -> Relation {
     Relation {
@@ -10,8 +12,8 @@ fn relation(kind: RelationKind) -> Relation {
         unlogged: false,
         row_type: 0,
         of_type: None,
-        options: Vec::new(),
-        toast_options: Vec::new(),
+        options: List::default(),
+        toast_options: List::default(),
         tablespace: None,
         access_method: None,
         replica_identity: 'd',
@@ -37,11 +39,7 @@ fn column(name: &str) -> Column {
         storage: 'p',
         type_storage: 'p',
         compression: '\0',
-        options: Vec::new(),
-        foreign_options: Vec::new(),
-        collation: None,
-        acl: None,
-        init_acl: None,
+        extras: None,
         default: None,
     }
 }
@@ -51,7 +49,7 @@ fn plan(default: DefaultPlan, not_null: NotNullPlan) -> ColumnPlan {
 }
 
 fn inline(oid: u32, expression: &str) -> DefaultPlan {
-    DefaultPlan::Inline { oid, expression: expression.to_owned() }
+    DefaultPlan::Inline { oid, expression: expression.into() }
 }
 
 fn table<'a>(relation: &'a Relation, columns: &'a [Column], plans: &'a [ColumnPlan]) -> Table<'a> {
@@ -71,10 +69,11 @@ fn table<'a>(relation: &'a Relation, columns: &'a [Column], plans: &'a [ColumnPl
 fn columns_say_default_not_null_and_collation() {
     let relation = relation(RelationKind::Table);
     let mut columns = [column("a"), column("b\"c"), column("d"), column("e")];
-    columns[1].collation = Some(QualifiedName::new("pg_catalog", "C"));
+    let collation = Some(QualifiedName::new("pg_catalog", "C"));
+    columns[1].extras = Some(Box::new(Extras { collation, ..Extras::default() }));
     columns[2].generated = 's';
     columns[3].generated = 'v';
-    let named = NotNullPlan::Inline { name: Some("nn".to_owned()), no_inherit: true };
+    let named = NotNullPlan::Inline { name: Some("nn".into()), no_inherit: true };
     let plans = [
         plan(inline(7, "1"), NotNullPlan::Inline { name: None, no_inherit: false }),
         plan(DefaultPlan::None, named),
@@ -96,15 +95,15 @@ fn columns_say_default_not_null_and_collation() {
 fn a_child_names_only_what_is_its_own() {
     let relation = relation(RelationKind::Table);
     let columns = [column("inherited"), column("own")];
-    let not_null = NotNullPlan::Inline { name: Some("nn".to_owned()), no_inherit: false };
+    let not_null = NotNullPlan::Inline { name: Some("nn".into()), no_inherit: false };
     let plans =
         [ColumnPlan { print: false, default: DefaultPlan::None, not_null }, plan(DefaultPlan::None, NotNullPlan::None)];
     let check = Constraint {
         oid: 1,
         kind: ConstraintKind::Check,
-        name: "pos".to_owned(),
+        name: "pos".into(),
         relation: 1,
-        definition: "CHECK ((own > 0))".to_owned(),
+        definition: "CHECK ((own > 0))".into(),
         is_local: true,
         validated: true,
         no_inherit: false,
@@ -113,7 +112,7 @@ fn a_child_names_only_what_is_its_own() {
         period: false,
         index: 0,
         referenced: 0,
-        key: Vec::new(),
+        key: Box::default(),
     };
     let parents = [QualifiedName::new("s", "p1"), QualifiedName::new("s", "p2")];
     let table = Table { checks: &[&check], parents: &parents, ..table(&relation, &columns, &plans) };
@@ -133,7 +132,7 @@ fn tables_without_columns_and_typed_tables() {
     empty.unlogged_allowed = false;
     assert_eq!(create(&empty), "CREATE TABLE \"s\".\"t\" (\n)\nPARTITION BY LIST (a);\n");
     let mut typed = relation.clone();
-    (typed.of_type, typed.kind) = (Some("s.row".to_owned()), RelationKind::Table);
+    (typed.of_type, typed.kind) = (Some("s.row".into()), RelationKind::Table);
     let columns = [column("a"), column("b")];
     let plans = [plan(DefaultPlan::None, NotNullPlan::None), plan(inline(3, "5"), NotNullPlan::None)];
     let made = create(&table(&typed, &columns, &plans));
@@ -147,7 +146,7 @@ fn settings_are_only_those_that_differ() {
     (relation.replica_identity, relation.force_row_security) = ('f', true);
     let mut set = column("a");
     (set.statistics, set.storage, set.compression) = (Some(0), 'e', 'l');
-    set.options = vec!["n_distinct=-1".to_owned()];
+    set.extras = Some(Box::new(Extras { options: vec!["n_distinct=-1".to_owned()], ..Extras::default() }));
     assert_eq!(
         settings(&relation, &[set]),
         "ALTER TABLE ONLY \"s\".\"t\" ALTER COLUMN \"a\" SET STATISTICS 0;\n\

@@ -17,12 +17,12 @@ fn entry(kind: &str, name: &str, table: Option<u32>, depends: &[u32]) -> TocEntr
         stream: StreamId(0),
         offset: 0,
         len: 1,
-        depends: depends.to_vec(),
+        depends: depends.into(),
     }
 }
 
 fn stream(id: u32, name: &str, raw: u64) -> Stream {
-    let spec = StreamSpec { kind: StreamKind::Rows, schema: "s".into(), name: name.into(), columns: Vec::new() };
+    let spec = StreamSpec { kind: StreamKind::Rows, schema: "s".into(), name: name.into(), columns: Box::default() };
     let (raw, stored, digest) = (RawBytes(raw), StoredBytes(1), RowDigest::default());
     Stream { id: StreamId(id), spec, members: 1, rows: 1, raw, stored, digest }
 }

@@ -17,7 +17,7 @@ fn on(tables: &[(TableId, Mode)]) -> Locks {
 }
 
 fn planned(at: u32, depends: &[u32], tables: &[TableId], parts: Vec<Part<u32>>) -> Planned<u32> {
-    Planned { at, depends: depends.to_vec(), tables: tables.to_vec(), parts: parts.into() }
+    Planned { at, depends: depends.into(), tables: tables.to_vec(), parts: parts.into() }
 }
 
 #[test]
