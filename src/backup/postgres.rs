@@ -27,7 +27,7 @@ use crate::text::Text;
 use super::outcome::BackedUp;
 use super::publish::{Described, Shelf, tables};
 use super::recorder::{Packing, Recorder};
-use super::sections::{Contents, write_large_objects, write_post_data, write_section};
+use super::sections::{Contents, Statistics, write_large_objects, write_post_data, write_section};
 use super::{TOOL_VERSION, new_id};
 
 pub async fn back_up(source: &PostgresSource, job: &BackupJob, context: &Context) -> Result<BackedUp> {
@@ -135,18 +135,25 @@ async fn record(
     let (schema, data) = (job.content != Content::DataOnly, job.content != Content::SchemaOnly);
 
     cancel.guard(write_section(&mut contents, StreamKind::PreData, streams.pre_data, schema, feed)).await?;
-    match data {
-        true => {
-            let source = source(&capture, job, limit.clone());
-            copy_rows(&capture, contents.take_tables(), source, recorder, cancel).await?;
+    let tasks = contents.take_tables().map(|(table, stream)| task(table, stream)).collect();
+    let statistics = async {
+        match schema && contents.has_statistics() {
+            true => Statistics::begin(capture.session()).await.map(Some),
+            false => Ok(None),
         }
-        false => end_tables(streams.tables, recorder).await?,
-    }
+    };
+    let rows = async {
+        match data {
+            true => copy_rows(&capture, tasks, source(&capture, job, limit.clone()), recorder, cancel).await,
+            false => end_tables(streams.tables, recorder).await,
+        }
+    };
+    let ((), statistics) = tokio::try_join!(rows, cancel.guard(statistics))?;
     let large_objects =
         write_large_objects(&mut contents, capture.session(), streams.large_objects, data, limit.as_deref(), feed);
     let large_objects = cancel.guard(large_objects).await?;
     cancel.guard(write_section(&mut contents, StreamKind::Sequences, streams.sequences, data, feed)).await?;
-    cancel.guard(write_post_data(&mut contents, capture.session(), streams.post_data, schema, feed)).await?;
+    cancel.guard(write_post_data(&mut contents, statistics, streams.post_data, schema, feed)).await?;
 
     let toc = contents.into_toc();
     let properties = capture.facts().properties.to_json()?;
@@ -203,12 +210,11 @@ fn source(capture: &Capture, job: &BackupJob, limit: Option<Arc<Limit>>) -> copy
 /// Rows by data connections, for as long as the coordinator stands: if it dies, nobody vouches for the snapshot.
 async fn copy_rows(
     capture: &Capture,
-    tables: impl Iterator<Item = (TableData, StreamId)>,
+    tasks: Vec<CopyTask>,
     source: copy_out::Source,
     recorder: &Recorder,
     cancel: &Cancel,
 ) -> Result<()> {
-    let tasks = tables.map(|(table, stream)| task(table, stream)).collect();
     let copying = copy_out::run(&source, tasks, recorder.feed(), cancel);
     tokio::select! {
         copied = copying => copied.map(drop),

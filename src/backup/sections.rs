@@ -74,6 +74,11 @@ impl<'a> Contents<'a> {
         }
     }
 
+    /// Whether the script ends with planner statistics.
+    pub fn has_statistics(&self) -> bool {
+        !self.script.analysed.is_empty()
+    }
+
     /// The tables with rows, and the stream of each: what is left of the script is about the other sections.
     pub fn take_tables(&mut self) -> impl Iterator<Item = (TableData, StreamId)> {
         mem::take(&mut self.script.tables).into_iter().zip(self.tables.iter().copied())
@@ -106,20 +111,34 @@ pub async fn write_section(
     writer.finish().await
 }
 
+/// Planner statistics, of which some are read already: the session has nothing to do while rows are copied.
+pub struct Statistics<'a> {
+    reader: StatisticsReader<'a>,
+    first: Vec<RelationStatistics>,
+}
+
+impl<'a> Statistics<'a> {
+    pub async fn begin(session: &'a Session) -> Result<Self> {
+        let mut reader = StatisticsReader::open(session).await?;
+        let first = reader.batch().await?;
+        Ok(Statistics { reader, first })
+    }
+}
+
 /// Writes what is made after the rows and, last of all, planner statistics: building an index or filling a materialized
 /// view would overwrite them.
 pub async fn write_post_data(
     contents: &mut Contents<'_>,
-    session: &Session,
+    statistics: Option<Statistics<'_>>,
     stream: StreamId,
     wanted: bool,
     feed: &FeedSender,
 ) -> Result<()> {
     let mut writer = SectionWriter::new(feed, stream);
     write_entries(contents, &mut writer, StreamKind::PostData, wanted).await?;
-    if wanted && !contents.script.analysed.is_empty() {
+    if let Some(statistics) = statistics {
         writer.add(LENIENT.as_bytes()).await?;
-        write_statistics(contents, &mut writer, session).await?;
+        write_statistics(contents, &mut writer, statistics).await?;
     }
     writer.finish().await
 }
@@ -127,24 +146,22 @@ pub async fn write_post_data(
 async fn write_statistics(
     contents: &mut Contents<'_>,
     writer: &mut SectionWriter<'_>,
-    session: &Session,
+    statistics: Statistics<'_>,
 ) -> Result<()> {
-    let mut reader = StatisticsReader::open(session).await?;
-    loop {
-        let batch = reader.batch().await?;
-        if batch.is_empty() {
-            return Ok(());
-        }
-        for one in batch {
+    let Statistics { mut reader, first: mut batch } = statistics;
+    while !batch.is_empty() {
+        for one in mem::take(&mut batch) {
             let analysed = &contents.script.analysed;
             let found = analysed.binary_search_by_key(&one.oid, |(oid, _)| *oid).ok().and_then(|at| analysed.get(at));
             let Some((_, table)) = found.copied() else { continue };
-            let sql = restore_statistics(&one, session.version());
+            let sql = restore_statistics(&one, reader.version());
             let span = writer.add(&contents.codec.encode(&sql)?).await?;
             let table = table.and_then(|at| contents.tables.get(at as usize)).copied();
             contents.statistics.push(statistics_entry(one, table, span, &mut contents.texts));
         }
+        batch = reader.batch().await?;
     }
+    Ok(())
 }
 
 async fn write_entries(

@@ -54,8 +54,7 @@ fn sorted(rows: &[u8]) -> Vec<&[u8]> {
     rows
 }
 
-/// How many sessions read a part of a table right now.
-/// The server may be done with a part that the sockets hold.
+/// How many sessions read a part of a table. The server may be done with it already, and the rest stand in the sockets.
 const READERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                        AND query LIKE 'COPY (SELECT % WHERE ctid %'";
 

@@ -85,6 +85,10 @@ impl<'a> Reader<'a> {
         Ok(Reader { session, arguments, open: None, ended: false })
     }
 
+    pub fn version(&self) -> ServerVersion {
+        self.session.version()
+    }
+
     /// The next relations; empty when all are read.
     pub async fn batch(&mut self) -> Result<Vec<RelationStatistics>> {
         let mut done = Vec::new();

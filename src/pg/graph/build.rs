@@ -48,7 +48,7 @@ fn relation_id(oid: u32) -> ObjectId {
     ObjectId::new(class::PG_CLASS, oid)
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn add_pieces(&mut self, pieces: &[Piece]) {
         for (about, piece) in pieces.iter().enumerate() {
             let names = Names::new(piece.base.schema.as_ref(), &piece.base.name);
@@ -118,13 +118,13 @@ impl Builder<'_> {
         }
     }
 
-    fn defined_relations(&self) -> impl Iterator<Item = (usize, &Relation)> {
-        let all = self.catalog.relations.iter().enumerate();
-        all.filter(|(_, relation)| self.catalog.selection.defines(&relation.base))
+    fn defined_relations(&self) -> impl Iterator<Item = (usize, &'a Relation)> + use<'a> {
+        let catalog = self.catalog;
+        let all = catalog.relations.iter().enumerate();
+        all.filter(|(_, relation)| catalog.selection.defines(&relation.base))
     }
 
     fn add_defaults(&mut self) {
-        let mut parts = Vec::new();
         for (about, relation) in self.defined_relations() {
             let columns = self.catalog.columns_of(relation.oid()).iter();
             for (column, plan) in columns.zip(self.catalog.plan_columns(relation)) {
@@ -136,14 +136,11 @@ impl Builder<'_> {
                 let id = (oid != 0).then_some(ObjectId::new(class::PG_ATTRDEF, oid));
                 let mut part = self.part(NodeKind::Default, id, relation, &column.name, about);
                 part.node.repair.separate = separate;
-                parts.push(part);
-            }
-        }
-        for part in parts {
-            if part.node.repair.separate {
-                self.add_after(part);
-            } else {
-                self.add_inside(part);
+                if separate {
+                    self.add_after(part);
+                } else {
+                    self.add_inside(part);
+                }
             }
         }
     }
@@ -240,13 +237,8 @@ impl Builder<'_> {
             self.add_after(self.part(NodeKind::Policy, id, relation, &policy.name, about));
         }
         // ENABLE ROW LEVEL SECURITY is a policy without an identity.
-        let secured: Vec<Part> = self
-            .defined_relations()
-            .filter(|(_, relation)| relation.row_security)
-            .map(|(about, relation)| self.part(NodeKind::Policy, None, relation, &Text::default(), about))
-            .collect();
-        for part in secured {
-            self.add_after(part);
+        for (about, relation) in self.defined_relations().filter(|(_, relation)| relation.row_security) {
+            self.add_after(self.part(NodeKind::Policy, None, relation, &Text::default(), about));
         }
         for (about, statistics) in self.catalog.statistics.iter().enumerate() {
             let base = &statistics.base;
