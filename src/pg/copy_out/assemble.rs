@@ -75,6 +75,14 @@ impl Assembler {
 }
 
 impl Assembler {
+    /// One row more is in the block.
+    fn count(&mut self) -> Result<(), Failure> {
+        self.rows = self.rows.saturating_add(1);
+        self.rows_total = self.rows_total.saturating_add(1);
+        self.unchecked = self.unchecked.saturating_add(1);
+        if self.bytes.len().saturating_sub(self.checked) >= CHECK_BYTES { self.check_lines() } else { Ok(()) }
+    }
+
     /// Counts the line breaks of the rows that came since the last time.
     fn check_lines(&mut self) -> Result<(), Failure> {
         let rows = self.bytes.get(self.checked..).unwrap_or_default();
@@ -110,10 +118,24 @@ impl CopySink for Assembler {
     fn end(&mut self) -> Result<(), Failure> {
         let row = self.bytes.get(self.row_start..).unwrap_or_default();
         check_row(row).map_err(Failure::protocol)?;
-        self.rows = self.rows.saturating_add(1);
-        self.rows_total = self.rows_total.saturating_add(1);
-        self.unchecked = self.unchecked.saturating_add(1);
-        if self.bytes.len().saturating_sub(self.checked) >= CHECK_BYTES { self.check_lines() } else { Ok(()) }
+        self.count()
+    }
+
+    fn whole(&mut self, row: &[u8]) -> Result<bool, Failure> {
+        let len = self.bytes.len().saturating_add(row.len()).saturating_add(END_OF_DATA.len());
+        if self.rows == 0 || len > BLOCK_BYTES {
+            let goes_in = self.begin(row.len());
+            if goes_in {
+                self.part(row);
+                self.end()?;
+            }
+            return Ok(goes_in);
+        }
+        check_row(row).map_err(Failure::protocol)?;
+        self.bytes.extend_from_slice(row);
+        self.oversize_next = false;
+        self.count()?;
+        Ok(true)
     }
 }
 

@@ -52,6 +52,15 @@ pub trait CopySink {
     fn part(&mut self, bytes: &[u8]);
     /// All parts of the message were given.
     fn end(&mut self) -> Result<(), Failure>;
+    /// A message that is at hand as a whole, as nearly all are; `false` stops the walk before it.
+    fn whole(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+        let goes_in = self.begin(bytes.len());
+        if goes_in {
+            self.part(bytes);
+            self.end()?;
+        }
+        Ok(goes_in)
+    }
 }
 
 /// Why the walk over CopyData stopped.
@@ -159,6 +168,26 @@ impl Input {
         Ok(())
     }
 
+    /// Gives `sink` the CopyData messages that are here as a whole; whether it is full. There are millions of them: what
+    /// is unusual about the next one is left to [`Input::copy`].
+    fn copy_whole(&mut self, sink: &mut impl CopySink) -> Result<bool, Failure> {
+        let mut rest = self.buf.get(self.start..self.end).unwrap_or_default();
+        let mut is_full = false;
+        while let Some((&[b'd', a, b, c, d], after)) = rest.split_first_chunk::<HEAD_BYTES>()
+            && let Some(len) = u32::from_be_bytes([a, b, c, d]).checked_sub(4)
+            && let Some((row, after)) = after.split_at_checked(len as usize)
+        {
+            if !sink.whole(row)? {
+                is_full = true;
+                break;
+            }
+            rest = after;
+        }
+        let left = rest.len();
+        self.consume(self.end.saturating_sub(self.start).saturating_sub(left));
+        Ok(is_full)
+    }
+
     /// Gives CopyData payloads to `sink` until it is full or another message is next.
     pub async fn copy<S: AsyncRead + Unpin>(
         &mut self,
@@ -167,7 +196,10 @@ impl Input {
         reading: &mut Reading,
     ) -> Result<Walk, Failure> {
         loop {
-            while let Some(head) = Head::parse(self.ready())? {
+            if self.copy_whole(sink)? {
+                return Ok(Walk::Full);
+            }
+            if let Some(head) = Head::parse(self.ready())? {
                 if head.tag != b'd' {
                     return Ok(Walk::Other);
                 }
@@ -189,6 +221,7 @@ impl Input {
                     self.fill_rows(stream, reading).await?;
                 }
                 sink.end()?;
+                continue;
             }
             self.fill_rows(stream, reading).await?;
         }
