@@ -197,7 +197,7 @@ pub async fn write_large_objects(
 ) -> Result<LargeObjectFacts> {
     let mut facts = LargeObjectFacts::default();
     let mut writer = SectionWriter::new(feed, stream);
-    let oids = if wanted { contents.script.large_objects.clone() } else { Vec::new() };
+    let oids = if wanted { mem::take(&mut contents.script.large_objects) } else { Vec::new() };
     let mut reader = Reader::new(oids);
     loop {
         let batch = reader.batch(session).await?;

@@ -24,6 +24,7 @@ pub mod selection;
 pub mod server;
 pub mod session;
 pub mod settings;
+pub mod statements;
 pub mod stream;
 mod tls;
 pub mod translate;

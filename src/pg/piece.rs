@@ -5,6 +5,7 @@ use crate::pg::catalog::types::Type;
 use crate::pg::graph::NodeKind;
 
 pub mod collect;
+pub mod large_objects;
 
 #[derive(Clone, Debug)]
 pub struct Piece {

@@ -16,8 +16,9 @@ use crate::pg::ddl::acl;
 use crate::pg::filter::Switch;
 use crate::pg::graph::{Node, NodeId, NodeKind, Ordered};
 use crate::pg::piece::Piece;
-use crate::pg::piece::collect::LargeObjectTexts;
+use crate::pg::piece::large_objects::Said;
 use crate::pg::selection::Wanted;
+use crate::pg::statements::{Sql, Statements};
 use crate::text::Text;
 
 mod column_acl;
@@ -25,12 +26,9 @@ pub mod data;
 mod drafter;
 pub mod preamble;
 mod relation;
-mod statements;
 pub mod tables;
 
 use drafter::Drafter;
-
-pub use statements::{Sql, Statements};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum Section {
@@ -96,7 +94,8 @@ pub struct Parts<'a> {
     pub tables: &'a [TableData],
     /// Of sequences, by OID.
     pub values: &'a [(u32, SequenceValue)],
-    pub large_objects: &'a [LargeObjectTexts],
+    /// Of large objects; their text is among `entries`' statements already.
+    pub said: &'a [Said],
 }
 
 /// So many nodes are drafted before the entries of the first of them are placed: a bound on memory.
@@ -112,8 +111,13 @@ struct Draft {
     table: Option<u32>,
 }
 
-/// Written by `threads` threads; their order is the graph's.
-pub fn entries(parts: &Parts, ordered: &Ordered, threads: usize) -> Result<(Vec<Entry>, Statements)> {
+/// Written by `threads` threads; their order is the graph's. `statements` are those of [`Parts::said`].
+pub fn entries(
+    parts: &Parts,
+    ordered: &Ordered,
+    statements: Statements,
+    threads: usize,
+) -> Result<(Vec<Entry>, Statements)> {
     let tables = parts.tables.iter().zip(0..);
     let mut emitter = Emitter {
         parts,
@@ -122,7 +126,7 @@ pub fn entries(parts: &Parts, ordered: &Ordered, threads: usize) -> Result<(Vec<
         table_positions: tables.map(|(table, position)| (table.oid, position)).collect(),
         // What is not used costs no memory; growing step by step would leave all the smaller ones behind.
         entries: Vec::with_capacity(ordered.nodes.len()),
-        statements: Statements::default(),
+        statements,
         made: vec![Made::default(); ordered.nodes.len()],
         section: Section::PreData,
     };
@@ -220,7 +224,8 @@ impl Emitter<'_> {
         match node.kind {
             NodeKind::PostDataBegin => {
                 self.section = Section::Data;
-                for draft in data::drafts(self.parts) {
+                self.entries.extend(self.parts.said.iter().map(data::of_large_objects));
+                for draft in data::of_sequences(self.parts) {
                     self.push(draft, Box::default(), false)?;
                 }
                 self.section = Section::PostData;

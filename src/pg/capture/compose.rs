@@ -33,22 +33,23 @@ pub struct Composed {
 }
 
 pub fn compose(gathered: Gathered) -> Result<Composed> {
-    let Gathered { mut catalog, found, tables, values, analysed, codec, threads } = gathered;
+    let Gathered { mut catalog, mut found, tables, values, analysed, codec, threads } = gathered;
     let graph = build(&catalog, &found.pieces);
     let unread = unread(&graph, &catalog.dependencies, &catalog.known_parts());
     // Of a large schema they are a tenth of what is held; from here on the graph knows better.
     catalog.dependencies = Vec::new();
     let ordered = graph.order()?;
+    let statements = std::mem::take(&mut found.large_objects.statements);
     let parts = script::Parts {
         catalog: &catalog,
         pieces: &found.pieces,
         tables: &tables,
         values: &values,
-        large_objects: &found.large_objects,
+        said: &found.large_objects.said,
     };
-    let (entries, statements) = script::entries(&parts, &ordered, threads)?;
+    let (entries, statements) = script::entries(&parts, &ordered, statements, threads)?;
     let roles = script::roles(&parts, &entries, &found.roles);
-    let large_objects = found.large_objects.iter().map(|one| one.base.id.oid).collect();
+    let large_objects = std::mem::take(&mut found.large_objects.oids);
     let preamble = preamble::preamble(codec, &roles);
     let script = Script { preamble, entries, statements, tables, large_objects, analysed, roles };
     Ok(Composed { script, unread, broken: ordered.broken })

@@ -33,17 +33,17 @@ const BASE: BaseColumns = BaseColumns {
     acl: Some(("lomacl", "'L'")),
 };
 
-/// All of them, by OID, without their bytes.
-pub async fn load(session: &Session) -> Result<Vec<LargeObject>> {
+/// Gives all of them to `take`, by OID, without their bytes.
+pub async fn each(session: &Session, mut take: impl FnMut(LargeObject) -> Result<()>) -> Result<()> {
     let sql = format!("SELECT {} FROM pg_catalog.pg_largeobject_metadata o ORDER BY o.oid", BASE.sql());
-    let mut objects = Vec::new();
-    for row in session.rows(&sql).await? {
-        let mut base = Base::read(&row, class::PG_LARGEOBJECT)?;
-        // The server makes none itself, and users may choose any OID.
-        base.in_system_schema = false;
-        objects.push(LargeObject { base });
-    }
-    Ok(objects)
+    session
+        .each(&sql, |row| {
+            let mut base = Base::read(row, class::PG_LARGEOBJECT)?;
+            // The server makes none itself, and users may choose any OID.
+            base.in_system_schema = false;
+            take(LargeObject { base })
+        })
+        .await
 }
 
 /// Reads the bytes of a list of objects, in order and in pieces.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::Piece;
+use super::large_objects::LargeObjects;
 use crate::error::Result;
 use crate::pg::catalog::comment::Notes;
 use crate::pg::catalog::object::Base;
@@ -19,8 +20,6 @@ use crate::text::{List, Text};
 
 mod rest;
 
-pub use rest::LargeObjectTexts;
-
 #[derive(Debug, Default)]
 pub struct Found {
     pub pieces: Vec<Piece>,
@@ -28,8 +27,8 @@ pub struct Found {
     pub conditions: HashMap<u32, String>,
     /// Roles that statements name besides owners and those of privileges.
     pub roles: BTreeSet<String>,
-    /// What follows the bytes of large objects, by OID.
-    pub large_objects: Vec<LargeObjectTexts>,
+    /// And what follows their bytes.
+    pub large_objects: LargeObjects,
     pub warnings: Vec<String>,
 }
 
@@ -85,7 +84,8 @@ impl Found {
         self.pieces.extend(pieces);
         self.conditions.extend(conditions);
         self.roles.extend(roles);
-        self.large_objects.extend(large_objects);
+        // Only the rare kinds have them.
+        self.large_objects = large_objects;
         self.warnings.extend(warnings);
     }
 

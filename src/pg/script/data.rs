@@ -3,15 +3,13 @@
 
 use std::collections::HashMap;
 
-use super::{Draft, Parts};
+use super::{Draft, Entry, Parts, Section};
 use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::relation::{Relation, RelationKind};
 use crate::pg::catalog::sequence::{self, SequenceValue};
-use crate::pg::filter::Switch;
-use crate::pg::piece::collect::LargeObjectTexts;
-use crate::pg::selection::Selection;
+use crate::pg::piece::large_objects::Said;
 use crate::pg::session::Session;
 use crate::text::Text;
 
@@ -43,11 +41,8 @@ pub async fn values(
     Ok(known)
 }
 
-pub(super) fn drafts(parts: &Parts) -> impl Iterator<Item = Draft> {
-    let selection = &parts.catalog.selection;
-    let large_objects = parts.large_objects.iter().flat_map(move |one| of_large_object(one, selection));
-    let values = parts.values.iter();
-    large_objects.chain(values.filter_map(|(sequence, value)| of_sequence(parts.catalog, *sequence, *value)))
+pub(super) fn of_sequences(parts: &Parts) -> impl Iterator<Item = Draft> {
+    parts.values.iter().filter_map(|(sequence, value)| of_sequence(parts.catalog, *sequence, *value))
 }
 
 fn of_sequence(catalog: &Catalog, sequence: u32, value: SequenceValue) -> Option<Draft> {
@@ -63,20 +58,16 @@ fn of_sequence(catalog: &Catalog, sequence: u32, value: SequenceValue) -> Option
     })
 }
 
-fn of_large_object(one: &LargeObjectTexts, selection: &Selection) -> impl Iterator<Item = Draft> {
-    let is_in = |kind: &str| match kind {
-        "OWNER" => !selection.has(Switch::NoOwner),
-        "ACL" => !selection.has(Switch::NoPrivileges),
-        _ => true,
-    };
-    let made = [("OWNER", &one.owner), ("COMMENT", &one.notes), ("ACL", &one.acl)];
-    let made = made.into_iter().filter(move |(kind, sql)| !sql.is_empty() && is_in(kind));
-    made.map(|(kind, sql)| Draft {
-        kind,
+pub(super) fn of_large_objects(said: &Said) -> Entry {
+    Entry {
+        section: Section::Data,
+        kind: said.kind,
         schema: Text::default(),
-        name: format!("LARGE OBJECT {}", one.base.name).into(),
-        owner: one.base.owner.clone().unwrap_or_default(),
-        sql: sql.clone(),
+        name: said.name.clone(),
+        owner: said.owner.clone(),
+        sql: said.sql,
         table: None,
-    })
+        depends: Box::default(),
+        may_fail: false,
+    }
 }

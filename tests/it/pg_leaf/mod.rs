@@ -257,7 +257,12 @@ async fn add_the_rest(out: &mut Rendered, session: &Session, notes: &Notes) {
         let text = about(&one.base, &ddl::subscription::identity(&one));
         out.add(&one.base, &ddl::subscription::create(&one), &ddl::subscription::alter_owner(&one), &text, "");
     }
-    let objects = large_object::load(session).await.unwrap();
+    let mut objects = Vec::new();
+    let take = |one| {
+        objects.push(one);
+        Ok(())
+    };
+    large_object::each(session, take).await.unwrap();
     let mut reader = large_object::Reader::new(objects.iter().map(|one| one.base.id.oid).collect());
     loop {
         let pieces = reader.batch(session).await.unwrap();

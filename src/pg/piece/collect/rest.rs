@@ -39,16 +39,16 @@ pub(super) async fn load(session: &Session, catalog: &Catalog) -> Result<Found> 
 
 impl Found {
     async fn add_large_objects(&mut self, session: &Session, catalog: &Catalog) -> Result<()> {
-        for one in large_object::load(session).await? {
-            let (identity, owner) = (ddl::large_object::identity(&one), ddl::large_object::alter_owner(&one));
-            let acl = ddl::large_object::acl(&one)?;
-            if !catalog.selection.has(Switch::NoPrivileges) {
-                self.roles.extend(ddl::acl::named_of_object(&one.base));
+        let Found { roles, large_objects, .. } = self;
+        let grants = !catalog.selection.has(Switch::NoPrivileges);
+        large_object::each(session, |one| {
+            if grants {
+                roles.extend(ddl::acl::named_of_object(&one.base));
             }
-            let text = ddl::comment::notes(&catalog.notes, one.base.id, 0, &identity);
-            self.large_objects.push(LargeObjectTexts { base: one.base, owner, notes: text, acl });
-        }
-        Ok(())
+            large_objects.add(&one, &catalog.notes, &catalog.selection)
+        })
+        .await?;
+        large_objects.close()
     }
 
     fn add(&mut self, base: &Base, node: NodeKind, kind: &'static str, notes: &Notes, text: Statements) {
@@ -203,13 +203,4 @@ impl Found {
         }
         Ok(())
     }
-}
-
-/// What follows the bytes of a large object.
-#[derive(Clone, Debug)]
-pub struct LargeObjectTexts {
-    pub base: Base,
-    pub owner: String,
-    pub notes: String,
-    pub acl: String,
 }
