@@ -21,12 +21,6 @@ pub struct Sql {
     len: u32,
 }
 
-impl Sql {
-    pub fn is_empty(self) -> bool {
-        self.len == 0
-    }
-}
-
 #[derive(Clone, Debug, Default)]
 pub struct Statements {
     chunks: Vec<Chunk>,
@@ -125,7 +119,6 @@ mod tests {
         let forth = texts.iter().zip(&places);
         for (text, place) in forth.clone().chain(forth.rev()) {
             assert_eq!(reader.get(*place).unwrap(), text);
-            assert_eq!(place.is_empty(), text.is_empty());
         }
         assert_eq!(statements.get(places[7]).unwrap(), long);
     }

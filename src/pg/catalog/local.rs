@@ -5,7 +5,6 @@
 
 use crate::pg::catalog::Catalog;
 use crate::pg::catalog::column::Column;
-use crate::pg::catalog::constraint::Constraint;
 use crate::pg::catalog::object::{ObjectId, class};
 use crate::pg::catalog::relation::{Relation, RelationKind};
 use crate::pg::version::Capability;
@@ -122,10 +121,6 @@ impl Catalog {
         let needs_name = constraint.name != *chosen_by_server
             || self.notes.comment(ObjectId::new(class::PG_CONSTRAINT, constraint.oid), 0).is_some();
         NotNullPlan::Inline { name: needs_name.then(|| constraint.name.clone()), no_inherit: constraint.no_inherit }
-    }
-
-    fn not_null_of(&self, table: u32, column: i16) -> Option<&Constraint> {
-        self.not_nulls_of(table).find(|constraint| constraint.key.first() == Some(&column))
     }
 }
 

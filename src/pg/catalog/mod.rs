@@ -3,7 +3,7 @@
 //! Each kind has a file with its struct and `load(&Session) -> Result<Vec<…>>`; `pg::ddl` has the file of the same
 //! name that turns it into statements. Queries name everything with `pg_catalog.` and rely on nothing in the path.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::error::Result;
 use crate::pg::filter::Switch;
@@ -59,7 +59,8 @@ pub struct Catalog {
     pub columns: HashMap<u32, Vec<column::Column>>,
     pub constraints: Vec<constraint::Constraint>,
     constraint_indexes: HashSet<u32>,
-    not_nulls: HashMap<u32, Vec<usize>>,
+    /// NOT NULL constraints by table and column, as positions in `constraints`.
+    not_nulls: BTreeMap<(u32, i16), usize>,
     pub indexes: Vec<index::Index>,
     pub index_names: index::Names,
     index_by_oid: HashMap<u32, usize>,
@@ -106,7 +107,7 @@ impl Catalog {
             columns: first.columns,
             constraints: second.constraints,
             constraint_indexes: HashSet::new(),
-            not_nulls: HashMap::new(),
+            not_nulls: BTreeMap::new(),
             indexes: first.indexes,
             index_names: first.index_names,
             index_by_oid: HashMap::new(),
@@ -128,7 +129,7 @@ impl Catalog {
         for (position, one) in catalog.constraints.iter().enumerate() {
             match one.kind {
                 constraint::ConstraintKind::NotNull => {
-                    catalog.not_nulls.entry(one.relation).or_default().push(position);
+                    catalog.not_nulls.extend(one.key.first().map(|column| ((one.relation, *column), position)));
                 }
                 constraint::ConstraintKind::Check => {}
                 // A foreign key names the index that it refers to, which is not its own.
@@ -174,10 +175,14 @@ impl Catalog {
         self.constraint_indexes.contains(&index)
     }
 
-    /// NOT NULL constraints of a table.
+    /// NOT NULL constraints of a table, by column.
     pub fn not_nulls_of(&self, relation: u32) -> impl Iterator<Item = &constraint::Constraint> {
-        let positions = self.not_nulls.get(&relation).into_iter().flatten();
-        positions.filter_map(|position| self.constraints.get(*position))
+        let positions = self.not_nulls.range((relation, i16::MIN)..=(relation, i16::MAX));
+        positions.filter_map(|(_, position)| self.constraints.get(*position))
+    }
+
+    pub fn not_null_of(&self, relation: u32, column: i16) -> Option<&constraint::Constraint> {
+        self.not_nulls.get(&(relation, column)).and_then(|position| self.constraints.get(*position))
     }
 
     pub fn columns_of(&self, relation: u32) -> &[column::Column] {

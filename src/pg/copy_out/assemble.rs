@@ -124,12 +124,7 @@ impl CopySink for Assembler {
     fn whole(&mut self, row: &[u8]) -> Result<bool, Failure> {
         let len = self.bytes.len().saturating_add(row.len()).saturating_add(END_OF_DATA.len());
         if self.rows == 0 || len > BLOCK_BYTES {
-            let goes_in = self.begin(row.len());
-            if goes_in {
-                self.part(row);
-                self.end()?;
-            }
-            return Ok(goes_in);
+            return self.as_part(row);
         }
         check_row(row).map_err(Failure::protocol)?;
         self.bytes.extend_from_slice(row);

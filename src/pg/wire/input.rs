@@ -54,6 +54,10 @@ pub trait CopySink {
     fn end(&mut self) -> Result<(), Failure>;
     /// A message that is at hand as a whole, as nearly all are; `false` stops the walk before it.
     fn whole(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+        self.as_part(bytes)
+    }
+    /// The same, by the other three.
+    fn as_part(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
         let goes_in = self.begin(bytes.len());
         if goes_in {
             self.part(bytes);
